@@ -1,0 +1,1 @@
+"""The target's code, and in `abi` the rules of its kernel ABI for the host."""
