@@ -1,0 +1,261 @@
+"""Machine code to records: capstone decodes, this names what the probe and the pipeline need to know."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import capstone
+import numpy as np
+from capstone import arm
+
+from emu.isa.instruction import FLAGS_BIT, KIND, RECORD, S_BIT, Flag
+
+PC, LR, SP = 15, 14, 13
+_CORE = {arm.ARM_REG_SP: SP, arm.ARM_REG_LR: LR, arm.ARM_REG_PC: PC} | {
+    getattr(arm, f"ARM_REG_R{n}"): n for n in range(13)}
+_SINGLE = {getattr(arm, f"ARM_REG_S{n}"): n for n in range(32)}
+_DOUBLE = {getattr(arm, f"ARM_REG_D{n}"): n for n in range(16)}
+_FLAG_REGISTERS = {arm.ARM_REG_CPSR, arm.ARM_REG_APSR, arm.ARM_REG_APSR_NZCV}
+
+# Mnemonic (without condition and width) -> kind; the first pattern that matches counts.
+_PATTERNS = [(re.compile(pattern), kind) for pattern, kind in (
+    (r"it[te]*$", "it"),
+    (r"(nop|pld|pldw|pli)$", "nop"),
+    (r"(wfi|wfe|sev|yield|dbg)$", "hint"),
+    (r"(dsb|dmb|isb|clrex)$", "barrier"),
+    (r"(msr|mrs|cps|cpsie|cpsid|svc|bkpt|udf|hlt)$", "system"),
+    (r"(tbb|tbh)$", "table_branch"),
+    (r"(cbz|cbnz)$", "compare_branch"),
+    (r"bl$", "branch_link"),
+    (r"(bx|blx)$", "branch_register"),
+    (r"b$", "branch"),
+    (r"(vldr)", "fp_load"), (r"(vstr)", "fp_store"),
+    (r"(vldm|vpop)", "fp_load_multiple"), (r"(vstm|vpush)", "fp_store_multiple"),
+    (r"(vlldm|vlstm)", "undefined"),
+    (r"(vmla|vmls|vnmla|vnmls|vfma|vfms|vfnma|vfnms)", "fp_multiply_accumulate"),
+    (r"(vmul|vnmul)", "fp_multiply"), (r"(vdiv|vsqrt)", "fp_divide"),
+    (r"(vmrs|vmsr|fmstat)", "fp_system"), (r"vmov", "fp_move"), (r"v", "fp_arithmetic"),
+    (r"(ldm|pop)", "load_multiple"), (r"(stm|push)", "store_multiple"),
+    (r"ldrd", "load_multiple"), (r"strd", "store_multiple"),
+    (r"(ldrex|lda)", "load_exclusive"), (r"(strex|stl)", "store_exclusive"),
+    (r"ldr", "load"), (r"str", "store"),
+    (r"[su]div", "divide"),
+    (r"(smull|umull|smlal|umlal|umaal|smlsld|smlaldx?|smlal[bt][bt])", "long_multiply"),
+    (r"(mul|mla|mls|smul|smla|smls|smuad|smusd|smmul|smmla|smmls)", "multiply"),
+)]
+_SIZES = (("b", 1), ("h", 2), ("sb", 1), ("sh", 2))
+_CONDITIONS = ("eq", "ne", "hs", "lo", "mi", "pl", "vs", "vc", "hi", "ls", "ge", "lt", "gt", "le")  # by encoding
+_MULTIPLES = ("load_multiple", "store_multiple", "fp_load_multiple", "fp_store_multiple")
+
+
+def decode(code: bytes, address: int) -> np.ndarray:
+    """Records of the code that begins at `address`, one an instruction, in order.
+
+    Halfwords that are no instruction become `undefined` records, so the records cover `code` without a gap.
+    """
+    rows = list(_rows(code, address))
+    records = np.zeros(len(rows), RECORD)
+    for record, row in zip(records, rows, strict=True):
+        for field, value in row.items():
+            record[field] = value
+    return records
+
+
+def _rows(code: bytes, address: int) -> Iterator[dict]:
+    disassembler = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
+    disassembler.detail = True
+    at, left_in_it = 0, 0
+    while at + 1 < len(code):
+        for instruction in disassembler.disasm(code[at:], address + at):
+            row = _row(instruction)
+            if left_in_it and row["kind"] != KIND["it"]:
+                left_in_it -= 1
+                _inside_it(row)
+            if row["kind"] == KIND["it"]:
+                left_in_it = len(_stem(instruction)) - 1
+            yield row
+            at = instruction.address + instruction.size - address
+        if at + 1 < len(code):
+            size = min(_width(int.from_bytes(code[at:at + 2], "little")), len(code) - at)
+            yield {"address": address + at, "size": size, "kind": KIND["undefined"], "base": -1, "index": -1, "align": 1,
+                   "text": f".inst 0x{int.from_bytes(code[at:at + size], 'little'):x}".encode()}
+            at, left_in_it = at + size, 0
+
+
+def _width(halfword: int) -> int:
+    """Bytes of the instruction that begins with this halfword (Armv7-M ARM, A5.1)."""
+    return 4 if halfword >> 11 >= 0b11101 else 2
+
+
+def _conditional(i: capstone.CsInsn) -> bool:
+    return i.cc not in (arm.ARM_CC_AL, arm.ARM_CC_INVALID)
+
+
+def _stem(i: capstone.CsInsn) -> str:
+    """The mnemonic without condition, width and type suffix (MLS and SVC only look conditional)."""
+    stem = i.mnemonic.split(".")[0]
+    return stem.removesuffix(_CONDITIONS[i.cc - 1]) if _conditional(i) else stem
+
+
+def _inside_it(row: dict) -> None:
+    row["flags"] |= Flag.IN_IT
+    if row["flags"] & Flag.BRANCH:
+        row["flags"] |= Flag.ALWAYS  # where it executes, its condition has passed
+
+
+def _row(i: capstone.CsInsn) -> dict:
+    stem = _stem(i)
+    kind = next((kind for pattern, kind in _PATTERNS if pattern.match(stem)), "alu")
+    reads, writes = _masks(i)
+    row = {"address": i.address, "size": i.size, "kind": KIND[kind], "flags": Flag(0), "reads": reads, "writes": writes,
+           "base": -1, "index": -1, "align": 1, "condition": (i.cc - 1) & 15, "text": f"{i.mnemonic} {i.op_str}".strip().encode()[:48]}
+    if kind.startswith("fp"):
+        row["flags"] |= Flag.FP
+        _floating_point(i, kind, row)
+    if kind in _MULTIPLES:
+        _multiple(i, stem, row)
+    elif any(o.type == arm.ARM_OP_MEM for o in i.operands) and kind != "nop":
+        _access(i, stem, kind, row)
+    if kind == "divide":
+        row["flags"] |= Flag.DIVIDE | (Flag.SIGNED if stem == "sdiv" else Flag(0))
+        row["base"], row["index"] = (_CORE[o.reg] for o in i.operands[-2:])
+    _branch(i, kind, row)
+    if row["writes"] >> SP & 1:
+        row["flags"] |= Flag.WRITES_SP
+    return row
+
+
+def _masks(i: capstone.CsInsn) -> tuple[int, int]:
+    """Registers read and written; capstone leaves write-back of STMDB and the accumulator of long multiplies out."""
+    masks = []
+    for registers in i.regs_access():
+        mask = 0
+        for register in registers:
+            if register in _CORE:
+                mask |= 1 << _CORE[register]
+            elif register in _SINGLE:
+                mask |= 1 << S_BIT + _SINGLE[register]
+            elif register in _DOUBLE:
+                mask |= 3 << S_BIT + 2 * _DOUBLE[register]
+            elif register in _FLAG_REGISTERS:
+                mask |= 1 << FLAGS_BIT
+        masks.append(mask)
+    reads, writes = masks
+    if i.update_flags:
+        writes |= 1 << FLAGS_BIT
+    if _conditional(i):
+        reads |= 1 << FLAGS_BIT
+    if i.mnemonic.startswith(("ssat", "usat")):
+        reads |= 1 << _CORE[i.operands[-1].reg]
+    return reads, writes
+
+
+def _floating_point(i: capstone.CsInsn, kind: str, row: dict) -> None:
+    if kind == "fp_move" and len([o for o in i.operands if o.type == arm.ARM_OP_REG]) > 2 or (
+            kind == "fp_move" and any(o.reg in _DOUBLE for o in i.operands if o.type == arm.ARM_OP_REG)):
+        row["kind"] = KIND["fp_move_pair"]
+    if kind == "fp_multiply_accumulate":
+        row["addend"] = 1 << S_BIT + _SINGLE.get(i.operands[0].reg, 0)
+    if i.mnemonic.startswith("vmrs"):
+        row["writes"] |= 1 << FLAGS_BIT
+
+
+def _multiple(i: capstone.CsInsn, stem: str, row: dict) -> None:
+    """LDM, STM, PUSH, POP, LDRD, STRD and their floating-point forms: accesses of 4 bytes from one address."""
+    store = stem.startswith(("st", "push", "vst", "vpush"))
+    row["access_size"], row["align"] = 4, 4
+    if stem.endswith("rd"):
+        _memory_operand(i, row)
+        row["accesses"] = 2
+    else:
+        on_stack = stem in ("push", "pop", "vpush", "vpop")
+        registers = [o.reg for o in i.operands if o.type == arm.ARM_OP_REG][0 if on_stack else 1:]
+        row["accesses"] = sum(2 if register in _DOUBLE else 1 for register in registers)
+        row["base"] = SP if on_stack else _CORE[i.operands[0].reg]
+        if on_stack or i.writeback:
+            row["flags"] |= Flag.WRITEBACK
+        if stem in ("push", "vpush") or stem.endswith("db"):
+            row["offset"] = -4 * row["accesses"]
+        _listed(row, registers, store)
+    if store:
+        row["flags"] |= Flag.STORE
+    elif row["writes"] >> PC & 1:
+        row["flags"] |= Flag.LOADS_PC
+    if row["flags"] & Flag.WRITEBACK:
+        row["writes"] |= 1 << row["base"]
+    row["reads"] |= 1 << row["base"]
+
+
+def _listed(row: dict, registers: list[int], store: bool) -> None:
+    """The masks of a register list, which capstone leaves out for floating point."""
+    mask = 0
+    for register in registers:
+        if register in _SINGLE:
+            mask |= 1 << S_BIT + _SINGLE[register]
+        elif register in _DOUBLE:
+            mask |= 3 << S_BIT + 2 * _DOUBLE[register]
+    if mask:
+        keep = (1 << S_BIT) - 1
+        row["reads"] = row["reads"] & keep | (mask if store else 0)
+        row["writes"] = row["writes"] & keep | (0 if store else mask)
+
+
+def _memory_operand(i: capstone.CsInsn, row: dict) -> None:
+    operand = next(o for o in i.operands if o.type == arm.ARM_OP_MEM)
+    row["base"] = _CORE[operand.mem.base]
+    row["offset"] = 0 if i.post_index else operand.mem.disp
+    if operand.mem.index:
+        row["index"], row["scale"] = _CORE[operand.mem.index], operand.shift.value
+        row["flags"] |= Flag.INDEXED
+    if i.writeback:
+        row["flags"] |= Flag.WRITEBACK
+        row["writes"] |= 1 << row["base"]
+    if row["base"] == PC:
+        row["flags"] |= Flag.LITERAL
+        if row["index"] < 0:
+            row["target"] = (i.address + 4 & ~3) + row["offset"] & 0xFFFFFFFF
+    row["reads"] |= 1 << row["base"]
+
+
+def _access(i: capstone.CsInsn, stem: str, kind: str, row: dict) -> None:
+    """Everything that has one memory operand: LDR and STR of any width, exclusives, VLDR, VSTR, table branches."""
+    _memory_operand(i, row)
+    row["accesses"] = 1
+    if kind == "table_branch":
+        row["access_size"] = 1 if stem == "tbb" else 2
+        row["flags"] |= Flag.LITERAL if row["base"] == PC else Flag(0)
+    elif kind.startswith("fp"):
+        row["access_size"], row["align"] = 4, 4
+        row["accesses"] = 2 if i.operands[0].reg in _DOUBLE else 1
+    else:
+        suffix = re.sub(r"^(ldrex|strex|ldr|str)", "", stem).removesuffix("t")
+        row["access_size"] = dict(_SIZES).get(suffix, 4)
+        if "exclusive" in kind:
+            row["align"] = row["access_size"]
+            row["flags"] |= Flag.EXCLUSIVE
+    if kind in ("store", "store_exclusive", "fp_store"):
+        row["flags"] |= Flag.STORE
+    elif row["writes"] >> PC & 1:
+        row["flags"] |= Flag.LOADS_PC
+
+
+def _branch(i: capstone.CsInsn, kind: str, row: dict) -> None:
+    """Everything after which the next instruction can be another than the one behind it."""
+    direct = kind in ("branch", "branch_link", "compare_branch")
+    if not (direct or kind in ("branch_register", "table_branch") or row["writes"] >> PC & 1):
+        return
+    row["flags"] |= Flag.BRANCH
+    if direct:
+        row["target"] = i.operands[-1].imm & 0xFFFFFFFF
+    else:
+        row["flags"] |= Flag.INDIRECT
+    if kind == "branch_link" or i.mnemonic.startswith("blx"):
+        row["flags"] |= Flag.LINK
+    if kind == "compare_branch":
+        row["flags"] |= Flag.CB
+    conditional = kind == "compare_branch" or (kind == "branch" and _conditional(i))
+    if not conditional:
+        row["flags"] |= Flag.ALWAYS
+    elif kind == "branch" and row["target"] == i.address + i.size:
+        row["flags"] |= Flag.TO_NEXT

@@ -1,0 +1,453 @@
+/* The native probe: counts streams, traffic, sites and stack while Unicorn runs; prices nothing.
+ *
+ * One UC_HOOK_CODE calls on_code before every instruction. It looks the instruction up in a decoded table, so an access's
+ * address follows from registers before the access happens; memory hooks would corrupt IT state (unicorn-engine/unicorn
+ * #2309). A stream is what executes between two taken branches; its key is (layer, first and last instruction, whether it
+ * ended in a taken branch, events), where the events are the memory of each access and what became of each member of an
+ * IT block, in order. The probe also raises what Unicorn lets pass: unaligned LDRD, LDM, VLDR and the like, float while
+ * the FPU is off, stack overflow, writes to flash. It never changes the program's state. */
+#include "probe.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <unicorn/unicorn.h>
+
+typedef uc_err (*reg_read_fn)(uc_engine *, int, void *);
+typedef uc_err (*emu_stop_fn)(uc_engine *);
+typedef uc_err (*hook_add_fn)(uc_engine *, uc_hook *, int, void *, void *, uint64_t, uint64_t, ...);
+
+/* Bits of entry.flags, as emu.isa.instruction.Flag numbers them; ENTRY marks a kernel's first instruction. */
+enum { BRANCH = 1 << 0, ALWAYS = 1 << 1, TO_NEXT = 1 << 5, IN_IT = 1 << 6, STORE = 1 << 7, LITERAL = 1 << 8,
+       WRITES_SP = 1 << 11, FP = 1 << 12, DIVIDE = 1 << 13, SIGNED_DIVIDE = 1 << 14, ENTRY = 1 << 30 };
+#define NOWHERE 0xFFFFFFFFu
+
+typedef struct {
+    void *at;
+    size_t bytes;
+} buffer;
+
+struct probe {
+    config c;
+    reg_read_fn reg_read;
+    emu_stop_fn emu_stop;
+
+    /* where execution stands */
+    const entry *previous;
+    uint32_t pc, expected, start, length;
+    int sp_changed, taken, open;
+    uint32_t layer, sequence, layer_return, layer_sp;
+    int64_t remaining;
+
+    buffer events, streams, pool;
+    uint32_t event_count, stream_count, last; /* last: the stream that closed last, tried first */
+    size_t pool_size;
+    uint32_t *slots, slot_mask; /* open addressing over streams: number + 1 */
+
+    site *sites; /* open addressing; count 0 is free */
+    uint32_t site_count, site_mask;
+
+    layer_facts *facts; /* [layers + 1] */
+    uint32_t peak;
+    fault fault;
+};
+
+/* --- small things ---------------------------------------------------------------------------------------------------- */
+
+static void *allocate(size_t count, size_t size) {
+    void *new = calloc(count, size);
+    if (!new)
+        abort();
+    return new;
+}
+
+static void *room_for(buffer *b, size_t bytes) {
+    if (b->bytes < bytes) {
+        b->bytes = bytes * 2 < 4096 ? 4096 : bytes * 2;
+        b->at = realloc(b->at, b->bytes);
+        if (!b->at)
+            abort();
+    }
+    return b->at;
+}
+
+static void stop(uc_engine *uc, probe *p, uint32_t kind, uint32_t address, uint32_t size) {
+    if (p->fault.kind == NO_FAULT) {
+        uint32_t store = p->previous && (p->previous->flags & STORE);
+        p->fault = (fault){kind, p->pc, address, size, p->layer, store};
+    }
+    p->emu_stop(uc);
+}
+
+static const entry *look_up(const probe *p, uint32_t pc) {
+    for (uint32_t i = 0; i < p->c.code_regions; i++) {
+        uint32_t offset = pc - p->c.code[i].start;
+        if (offset < p->c.code[i].size)
+            return &p->c.code[i].entries[offset >> 1];
+    }
+    return NULL;
+}
+
+static const data_region *region_of(const probe *p, uint32_t address) {
+    for (uint32_t i = 0; i < p->c.data_regions; i++)
+        if (address - p->c.data[i].start < p->c.data[i].size)
+            return &p->c.data[i];
+    return NULL;
+}
+
+static uint32_t core_register(const probe *p, uc_engine *uc, int number) {
+    static const int ids[17] = {UC_ARM_REG_R0, UC_ARM_REG_R1, UC_ARM_REG_R2, UC_ARM_REG_R3, UC_ARM_REG_R4, UC_ARM_REG_R5,
+                                UC_ARM_REG_R6, UC_ARM_REG_R7, UC_ARM_REG_R8, UC_ARM_REG_R9, UC_ARM_REG_R10, UC_ARM_REG_R11,
+                                UC_ARM_REG_R12, UC_ARM_REG_SP, UC_ARM_REG_LR, UC_ARM_REG_PC, UC_ARM_REG_CPSR};
+    uint32_t value = 0;
+    p->reg_read(uc, ids[number], &value);
+    return value;
+}
+enum { SP = 13, LR = 14, PC = 15, CPSR = 16 };
+
+/* --- streams --------------------------------------------------------------------------------------------------------- */
+
+static void add_event(probe *p, uint8_t event) {
+    uint8_t *events = room_for(&p->events, p->event_count + 1);
+    events[p->event_count++] = event;
+}
+
+static uint64_t hash_stream(const probe *p, uint32_t end) {
+    const uint8_t *events = p->events.at;
+    uint64_t h = ((uint64_t)p->start << 32 | end) ^ ((uint64_t)p->layer << 1 | (uint64_t)p->taken) * 0x9E3779B97F4A7C15u;
+    uint32_t i = 0;
+    for (; i + 8 <= p->event_count; i += 8) {
+        uint64_t word;
+        memcpy(&word, events + i, 8);
+        h = (h ^ word) * 0xFF51AFD7ED558CCDu;
+        h ^= h >> 32;
+    }
+    for (; i < p->event_count; i++)
+        h = (h ^ events[i]) * 0x100000001B3u;
+    h *= 0xC4CEB9FE1A85EC53u;
+    return h ^ h >> 29;
+}
+
+static int same_stream(const probe *p, const stream *s, uint32_t end) {
+    return s->start == p->start && s->end == end && s->layer == p->layer && s->taken == (uint32_t)p->taken &&
+           s->event_count == p->event_count &&
+           (!s->event_count || !memcmp((const uint8_t *)p->pool.at + s->events, p->events.at, s->event_count));
+}
+
+static void index_streams(probe *p) {
+    uint32_t size = p->slots ? (p->slot_mask + 1) * 2 : 1024;
+    uint32_t *slots = allocate(size, sizeof *slots);
+    const stream *streams = p->streams.at;
+    for (uint32_t i = 0; i < p->stream_count; i++) {
+        uint32_t slot = streams[i].hash & (size - 1);
+        while (slots[slot])
+            slot = (slot + 1) & (size - 1);
+        slots[slot] = i + 1;
+    }
+    free(p->slots);
+    p->slots = slots;
+    p->slot_mask = size - 1;
+}
+
+static uint32_t find_or_add_stream(probe *p, uint32_t end) {
+    uint64_t hash = hash_stream(p, end);
+    stream *streams = p->streams.at;
+    uint32_t slot = hash & p->slot_mask;
+    for (; p->slots[slot]; slot = (slot + 1) & p->slot_mask)
+        if (streams[p->slots[slot] - 1].hash == hash && same_stream(p, &streams[p->slots[slot] - 1], end))
+            return p->slots[slot] - 1;
+    streams = room_for(&p->streams, (p->stream_count + 1) * sizeof *streams);
+    uint8_t *pool = room_for(&p->pool, p->pool_size + p->event_count + 1);
+    if (p->event_count)
+        memcpy(pool + p->pool_size, p->events.at, p->event_count);
+    streams[p->stream_count] = (stream){.hash = hash, .events = p->pool_size, .start = p->start, .end = end,
+        .layer = p->layer, .event_count = p->event_count, .length = p->length, .taken = (uint32_t)p->taken};
+    p->pool_size += p->event_count;
+    p->slots[slot] = ++p->stream_count;
+    if (p->stream_count * 2 > p->slot_mask)
+        index_streams(p);
+    return p->stream_count - 1;
+}
+
+static void close_stream(probe *p) {
+    stream *streams = p->streams.at;
+    if (p->last >= p->stream_count || !same_stream(p, &streams[p->last], p->pc)) {
+        p->last = find_or_add_stream(p, p->pc);
+        streams = p->streams.at;
+    }
+    streams[p->last].count++;
+    p->remaining -= p->length;
+    p->event_count = p->length = 0;
+    p->open = 0;
+}
+
+/* --- sites ----------------------------------------------------------------------------------------------------------- */
+
+static site *site_slot(site *sites, uint32_t mask, const site *key) {
+    uint32_t slot = key->pc * 0x9E3779B9u ^ key->layer * 0x85EBCA6Bu ^ (key->kind << 6 | key->bucket) * 0xC2B2AE35u;
+    for (slot ^= slot >> 16;; slot++) {
+        site *s = &sites[slot & mask];
+        if (!s->count || (s->pc == key->pc && s->layer == key->layer && s->kind == key->kind && s->bucket == key->bucket))
+            return s;
+    }
+}
+
+static void index_sites(probe *p) {
+    uint32_t size = p->sites ? (p->site_mask + 1) * 2 : 256;
+    site *sites = allocate(size, sizeof *sites);
+    for (uint32_t i = 0; p->sites && i <= p->site_mask; i++)
+        if (p->sites[i].count)
+            *site_slot(sites, size - 1, &p->sites[i]) = p->sites[i];
+    free(p->sites);
+    p->sites = sites;
+    p->site_mask = size - 1;
+}
+
+static void count_site(probe *p, uint32_t kind, uint32_t bucket) {
+    site key = {.pc = p->pc, .layer = p->layer, .kind = kind, .bucket = bucket};
+    site *s = site_slot(p->sites, p->site_mask, &key);
+    if (!s->count) {
+        *s = key;
+        p->site_count++;
+    }
+    s->count++;
+    if (p->site_count * 2 > p->site_mask)
+        index_sites(p);
+}
+
+/* Bits of the quotient's length, 0 when the quotient is 0: what an early-terminating divider's time depends on. */
+static uint32_t quotient_bits(uint32_t dividend, uint32_t divisor, int is_signed) {
+    if (is_signed) {
+        dividend = (int32_t)dividend < 0 ? 0u - dividend : dividend;
+        divisor = (int32_t)divisor < 0 ? 0u - divisor : divisor;
+    }
+    if (divisor == 0 || dividend < divisor)
+        return 0;
+    return (uint32_t)(__builtin_clz(divisor) - __builtin_clz(dividend)) + 1;
+}
+
+/* --- layers ---------------------------------------------------------------------------------------------------------- */
+
+/* A layer begins where a kernel is entered and ends where that call returns; kernels called inside belong to it. */
+static void enter_or_leave_layer(uc_engine *uc, probe *p, const entry *e, uint32_t pc) {
+    if (p->layer == 0 && (e->flags & ENTRY) && p->c.layers) {
+        p->layer = p->sequence = p->sequence == p->c.layers ? 1 : p->sequence + 1;
+        p->layer_return = core_register(p, uc, LR) & ~1u;
+        p->layer_sp = core_register(p, uc, SP);
+        p->facts[p->layer].entry = pc;
+        p->facts[p->layer].calls++;
+    } else if (p->layer && pc == p->layer_return && core_register(p, uc, SP) == p->layer_sp) {
+        p->layer = 0;
+    }
+}
+
+static void check_stack(uc_engine *uc, probe *p) {
+    uint32_t sp = core_register(p, uc, SP), top = p->layer ? p->layer_sp : p->c.stack_top;
+    p->sp_changed = 0;
+    if (sp < top && top - sp > p->facts[p->layer].stack)
+        p->facts[p->layer].stack = top - sp;
+    if (sp < p->c.stack_top && p->c.stack_top - sp > p->peak)
+        p->peak = p->c.stack_top - sp;
+    if (sp < p->c.stack_limit)
+        stop(uc, p, STACK_OVERFLOW, sp, 0);
+}
+
+/* --- the hook -------------------------------------------------------------------------------------------------------- */
+
+/* Records what an IT block skipped between `expected` and `pc`; false when something else lies there. */
+static int skipped(probe *p, uint32_t pc) {
+    uint32_t at = p->expected;
+    while (at < pc) {
+        const entry *e = look_up(p, at);
+        if (!e || !(e->flags & IN_IT))
+            return 0;
+        add_event(p, SKIPPED);
+        p->length++;
+        p->pc = at;
+        at += e->size;
+    }
+    return at == pc;
+}
+
+/* The program arrived at `pc`, which is not behind the instruction before: a branch was taken, or an IT block skipped. */
+static int discontinuity(uc_engine *uc, probe *p, const entry *e, uint32_t pc) {
+    if (p->open) {
+        if (!p->taken && !(p->previous->flags & BRANCH)) {
+            if (skipped(p, pc))
+                return 1;
+            stop(uc, p, LOST, pc, 0);
+            return 0;
+        }
+        p->taken = 1;
+        close_stream(p);
+        p->taken = 0;
+        if (p->remaining <= 0) {
+            stop(uc, p, LIMIT, pc, 0);
+            return 0;
+        }
+    }
+    p->taken = 0;
+    enter_or_leave_layer(uc, p, e, pc);
+    p->start = pc;
+    p->open = 1;
+    return 1;
+}
+
+static int condition_holds(uint32_t cpsr, uint32_t condition) {
+    uint32_t n = cpsr >> 31, z = cpsr >> 30 & 1, c = cpsr >> 29 & 1, v = cpsr >> 28 & 1;
+    const uint32_t holds[8] = {z, c, n, v, c && !z, n == v, n == v && !z, 1};
+    return (holds[condition >> 1 & 7] != 0) != (condition & 1);
+}
+
+/* Counts an instruction's accesses, one a word of LDM and STM, before they happen; stops where they would fault. */
+static void count_access(uc_engine *uc, probe *p, const entry *e) {
+    uint32_t base = e->base != PC ? core_register(p, uc, e->base) : e->flags & LITERAL && e->index < 0 ? (p->pc + 4) & ~3u : p->pc + 4;
+    uint32_t address = base + (uint32_t)e->offset, size = e->access_size, store = (e->flags & STORE) != 0;
+    if (e->index >= 0)
+        address += core_register(p, uc, e->index) << e->scale;
+    if (address & (uint32_t)(e->align - 1)) {
+        stop(uc, p, UNALIGNED, address, size);
+        return;
+    }
+    for (uint32_t n = 0, at = address; n < e->accesses; n++, at += size) {
+        const data_region *r = region_of(p, at);
+        if (!r || size > r->size - (at - r->start) || (store && r->read_only)) {
+            stop(uc, p, r && store && r->read_only ? READ_ONLY : UNMAPPED, at, size);
+            return;
+        }
+        uint32_t object = e->flags & LITERAL ? LITERALS : r->objects[at - r->start];
+        if (object == UNIMPLEMENTED) {
+            stop(uc, p, PERIPHERAL, at, size);
+            return;
+        }
+        p->c.traffic[((size_t)p->layer * p->c.objects + object) * 6 + store * 3 + (size >> 1)]++;
+        if (n == 0)
+            add_event(p, r->memory);
+    }
+    uint32_t misaligned = address & (size - 1);
+    if (misaligned)
+        count_site(p, MISALIGNED, misaligned & 1 ? size >> 1 : 1);
+}
+
+static void on_code(uc_engine *uc, uint64_t address, uint32_t size, void *user) {
+    probe *p = user;
+    uint32_t pc = (uint32_t)address;
+    const entry *e = look_up(p, pc);
+    (void)size;
+    if (!e || !e->size || p->fault.kind) {
+        p->pc = pc;
+        stop(uc, p, NOT_CODE, pc, 0);
+        return;
+    }
+    if (p->sp_changed)
+        check_stack(uc, p);
+    if (pc != p->expected && !discontinuity(uc, p, e, pc))
+        return;
+    uint32_t flags = e->flags;
+    p->pc = pc;
+    p->previous = e;
+    p->length++;
+    p->expected = pc + e->size;
+    if (flags & IN_IT)
+        add_event(p, EXECUTED);
+    if (flags & ALWAYS || (flags & TO_NEXT && condition_holds(core_register(p, uc, CPSR), e->condition))) {
+        p->taken = 1;
+        p->expected = NOWHERE;
+    }
+    p->sp_changed = (flags & WRITES_SP) != 0;
+    if (flags & FP && (*p->c.cpacr >> 20 & 15) != 15) {
+        stop(uc, p, FPU_OFF, pc, 0);
+        return;
+    }
+    if (e->accesses)
+        count_access(uc, p, e);
+    if (flags & DIVIDE)
+        count_site(p, QUOTIENT, quotient_bits(core_register(p, uc, e->base), core_register(p, uc, e->index),
+                                              (flags & SIGNED_DIVIDE) != 0));
+}
+
+/* An exception that the program raised; nothing handles it, so the run ends here. */
+static void on_interrupt(uc_engine *uc, uint32_t number, void *user) {
+    stop(uc, user, number == 7 ? BREAKPOINT : number == 2 ? SUPERVISOR_CALL : UNDEFINED, ((probe *)user)->pc, number);
+}
+
+/* --- for the host ---------------------------------------------------------------------------------------------------- */
+
+size_t probe_sizes(int which) {
+    static const size_t sizes[] = {sizeof(entry), sizeof(code_region), sizeof(data_region), sizeof(config), sizeof(stream),
+                                   sizeof(site), sizeof(fault), sizeof(layer_facts)};
+    return sizes[which];
+}
+
+probe *probe_new(const config *c) {
+    probe *p = allocate(1, sizeof *p);
+    p->c = *c;
+    memcpy(&p->reg_read, &c->reg_read, sizeof c->reg_read);
+    memcpy(&p->emu_stop, &c->emu_stop, sizeof c->emu_stop);
+    p->facts = allocate(c->layers + 1, sizeof *p->facts);
+    p->remaining = c->limit;
+    index_streams(p);
+    index_sites(p);
+    probe_start(p);
+    return p;
+}
+
+int probe_attach(probe *p, void *uc) {
+    hook_add_fn hook_add;
+    uc_hook handle;
+    memcpy(&hook_add, &p->c.hook_add, sizeof hook_add);
+    uc_err error = hook_add(uc, &handle, UC_HOOK_CODE, (void *)on_code, p, 1, 0);
+    return error ? error : hook_add(uc, &handle, UC_HOOK_INTR, (void *)on_interrupt, p, 1, 0);
+}
+
+void probe_start(probe *p) {
+    p->previous = NULL;
+    p->expected = NOWHERE;
+    p->open = p->taken = 0;
+    p->sp_changed = 1;
+    p->length = p->event_count = p->layer = p->sequence = 0;
+}
+
+void probe_finish(probe *p, uint32_t pc) {
+    if (!p->open)
+        return;
+    if (pc != p->expected && !p->taken) {
+        if (p->previous->flags & BRANCH)
+            p->taken = 1;
+        else
+            skipped(p, pc);
+    }
+    close_stream(p);
+}
+
+const stream *probe_streams(const probe *p, uint32_t *count) {
+    *count = p->stream_count;
+    return p->streams.at;
+}
+
+const uint8_t *probe_events(const probe *p, size_t *size) {
+    *size = p->pool_size;
+    return p->pool.at;
+}
+
+const site *probe_sites(const probe *p, uint32_t *count) {
+    *count = p->site_mask + 1;
+    return p->sites;
+}
+
+const layer_facts *probe_facts(const probe *p) { return p->facts; }
+const fault *probe_fault(const probe *p) { return &p->fault; }
+uint32_t probe_peak(const probe *p) { return p->peak; }
+uint32_t probe_pc(const probe *p) { return p->pc; }
+
+void probe_free(probe *p) {
+    if (!p)
+        return;
+    free(p->events.at);
+    free(p->streams.at);
+    free(p->pool.at);
+    free(p->slots);
+    free(p->sites);
+    free(p->facts);
+    free(p);
+}
