@@ -1,0 +1,105 @@
+"""Calls one kernel from the host: arrays and a parameter struct in, an output and counts out.
+
+The structs' layout comes from the image's own debug information, so it cannot drift from kernels.h.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from armsrc import abi
+from emu.build.elf import Image
+from emu.errors import InputError
+from emu.machine.machine import Machine, Object
+from emu.probe import Counts
+
+_POINTED = ("weights", "bias", "requant")
+_PAGE = 0x1000
+
+
+@dataclass(frozen=True)
+class KernelCall:
+    """What a call left: `output` (H, W, C), the counts (layer 1 is the kernel) and the machine that ran it."""
+
+    kernel: str
+    output: np.ndarray
+    counts: Counts
+    machine: Machine
+
+
+class _Place:
+    """Gives out addresses, one behind the other, with a gap so that no two objects touch."""
+
+    def __init__(self, start: int) -> None:
+        self.end = start
+        self.objects: list[Object] = []
+
+    def __call__(self, name: str, size: int, offset: int = 0) -> int:
+        address = (self.end + 15 & ~15) + offset
+        self.end = address + size + 16
+        self.objects.append(Object(name, address, size))
+        return address
+
+
+def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *, core: str = "cortex-m4", offsets: Mapping[str, int] | None = None,
+         limit: int = 1_000_000_000) -> KernelCall:
+    """Run `kernel` of a library image on input `x` (H, W, C) with the struct `params` (armsrc/abi.py says what it holds).
+
+    offsets: bytes by which "input", "output" or "weights" are moved off their 16-byte alignment.
+    Raises armsrc.abi.AbiError for a struct that the ABI calls illegal, InputError for a wrong input or image, TargetFault.
+    """
+    abi.check(kernel, params)
+    dtype, shape = abi.dtype(kernel), abi.input_shape(kernel, params)
+    if x.shape != shape or x.dtype != dtype:
+        raise InputError(f"{kernel}: the input is {x.dtype} {x.shape}, but the struct says {dtype} {shape}")
+    if kernel not in image.symbols:
+        raise InputError(f"{image.path}: no kernel {kernel} in this image")
+    offsets = offsets or {}
+    flash, ram = _Place(_end_of(image, "__flash_start")), _Place(_end_of(image, "__ram_start"))
+    arrays = {field: np.ascontiguousarray(params[field], None if field == "weights" else np.int32 if field == "requant" else None)
+              for field in _POINTED if field in params}
+    places = {field: flash(field, array.nbytes, offsets.get(field, 0)) for field, array in arrays.items()}
+    packed = pack(image, abi.KERNELS[kernel][0], {**params, **places})
+    struct_at = flash("parameters", len(packed))
+    out_shape = abi.output_shape(kernel, params)
+    out_bytes = int(np.prod(out_shape)) * dtype.itemsize
+    x_at, y_at = ram("input", x.nbytes, offsets.get("input", 0)), ram("output", out_bytes, offsets.get("output", 0))
+    scratch_at = ram("scratch", max(abi.scratch_bytes(kernel, params), 4))
+    sizes = _pages(flash.end + 4, image, "__flash_start"), _pages(ram.end, image, "__ram_start")
+    machine = Machine(image, core, kernels=[kernel], layers=1, layer_names=[kernel], limit=limit, sizes=sizes, objects=[*flash.objects, *ram.objects])
+    for field, array in arrays.items():
+        machine.write(places[field], array.tobytes())
+    machine.write(struct_at, packed)
+    machine.write(x_at, np.ascontiguousarray(x).tobytes())
+    machine.call(kernel, struct_at, x_at, y_at, scratch_at)
+    output = np.frombuffer(machine.read(y_at, out_bytes), dtype).reshape(out_shape)
+    return KernelCall(kernel, output, machine.counts(), machine)
+
+
+def pack(image: Image, name: str, values: Mapping[str, Any]) -> bytes:
+    """The struct `name` as the image's compiler lays it out; pointers are addresses. InputError names a field that is missing."""
+    fields = image.structs.get(name)
+    if fields is None:
+        raise InputError(f"{image.path}: no debug information of struct {name}; build it with -g")
+    raw = bytearray(max(f.offset + f.size for f in fields.values()))
+    for field, where in fields.items():
+        if field not in values:
+            raise InputError(f"struct {name} has a field {field}, which was not given")
+        struct.pack_into({"ptr": "<I", "i4": "<i", "f4": "<f"}[where.code], raw, where.offset, values[field])
+    return bytes(raw)
+
+
+def _end_of(image: Image, region: str) -> int:
+    """First address behind what the image loads or reserves in the memory that begins at that symbol."""
+    start = image.symbols[region].address
+    ends = [s.address + s.memsz for s in image.segments if s.address >> 28 == start >> 28]
+    return max([start, *ends])
+
+
+def _pages(end: int, image: Image, region: str) -> int:
+    return -(-(end - image.symbols[region].address) // _PAGE) * _PAGE

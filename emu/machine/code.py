@@ -1,0 +1,90 @@
+"""An image's code, decoded: for the probe a table by halfword, for pricing instructions by address. Kept in the cache."""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from emu.build import cache
+from emu.build.elf import Image
+from emu.isa.instruction import RECORD, Instruction
+from emu.probe import Code, layout
+
+_ISA = Path(__file__).parents[1] / "isa"
+_NO_ENTRY = (0, 0, 0, -1, -1, 0, 0, 0, 1, 0)
+
+
+@functools.cache
+def _decoder_version() -> str:
+    return cache.key(path.read_bytes() for path in sorted(_ISA.glob("*.py")))[:16]
+
+
+def decoded(image: Image) -> np.ndarray:
+    """RECORD rows of all of the image's code ranges, by address; decoded once an image and decoder."""
+    path = cache.cache_dir() / "decoded" / f"{image.sha256[:32]}-{_decoder_version()}.npy"
+    try:
+        records = np.load(path, allow_pickle=False)
+        if records.dtype == RECORD:
+            return records
+    except (OSError, ValueError, EOFError):
+        pass  # not there yet, or damaged: made anew
+    from emu.isa.decode import decode  # imports capstone, which a warm start does without
+
+    parts = [decode(_bytes_at(image, start, end), start) for start, end in image.code_ranges]
+    records = np.concatenate(parts) if parts else np.zeros(0, RECORD)
+    buffer = io.BytesIO()
+    np.save(buffer, records, allow_pickle=False)
+    cache.write_atomically(path, buffer.getvalue())
+    return records
+
+
+def _bytes_at(image: Image, start: int, end: int) -> bytes:
+    for segment in image.segments:
+        if segment.address <= start and end <= segment.address + len(segment.data):
+            return segment.data[start - segment.address:end - segment.address]
+    return b""
+
+
+class Instructions(Mapping[int, Instruction]):
+    """Instructions by address, made of records when they are first asked for."""
+
+    def __init__(self, records: np.ndarray) -> None:
+        self._records = records
+        self._addresses = records["address"]
+        self._made: dict[int, Instruction] = {}
+
+    def __getitem__(self, address: int) -> Instruction:
+        made = self._made.get(address)
+        if made is None:
+            at = int(np.searchsorted(self._addresses, address))
+            if at == len(self._addresses) or self._addresses[at] != address:
+                raise KeyError(hex(address))
+            made = self._made[address] = Instruction.from_record(self._records[at].item())
+        return made
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._addresses.tolist())
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+
+def table(records: np.ndarray, kernels: Iterable[int], unaligned: bool) -> list[Code]:
+    """The probe's view of the code; `kernels` are the addresses where a layer begins. Without `unaligned` every access must be aligned."""
+    if not len(records):
+        return []
+    start = int(records["address"][0]) & ~3
+    end = int(records["address"][-1]) + int(records["size"][-1])
+    entries = np.full((end - start + 1) // 2, np.array(_NO_ENTRY, layout.ENTRY))
+    at = (records["address"] - start) // 2
+    for field in ("flags", "offset", "size", "base", "index", "scale", "access_size", "accesses", "align", "condition"):
+        entries[field][at] = records[field]
+    if not unaligned:
+        entries["align"] = np.maximum(entries["align"], entries["access_size"])
+    for address in kernels:
+        entries["flags"][(address - start) // 2] |= layout.ENTRY_FLAG
+    return [Code(start, entries)]

@@ -1,0 +1,164 @@
+"""A Cortex-M that executes an image: memory as the linker script says, one core model, the probe hooked in.
+
+What a board would answer with a fault ends the run with TargetFault, in one line; so do a run that never ends and an access
+to a peripheral that is not there. Unicorn alone lets several of them pass (DESIGN.md); the probe raises those.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import unicorn
+from unicorn import arm_const
+
+from emu.build.elf import Image
+from emu.errors import InputError
+from emu.machine import code, cpu, faults, scb
+from emu.probe import STACK, UNIMPLEMENTED, Counts, Data, Probe
+
+MEMORIES = ("flash", "ram", "system")  # numbered as streams tell them apart
+UNINITIALIZED = 0xA5  # what RAM holds at reset; a board's is anything
+DEFAULT_LIMIT = 1_000_000_000  # instructions
+_REGISTERS = [arm_const.UC_ARM_REG_R0, arm_const.UC_ARM_REG_R1, arm_const.UC_ARM_REG_R2, arm_const.UC_ARM_REG_R3]
+_PAGE = 0x1000
+
+
+class Object(NamedTuple):
+    """Data that traffic is counted by."""
+
+    name: str
+    address: int
+    size: int
+
+
+class Machine:
+    """One image on one core, with its counts.
+
+    kernels: names of the functions that are layers when the code between them calls them; layers: how many calls make one
+    inference. layer_names (one a layer) only names them in faults. sizes: bytes of flash and RAM instead of the linker
+    script's. objects: data that the host has placed, beside what the image's symbols name. counting=False leaves the probe
+    out: the bare engine, without faults of the machine's own, for measuring what counting costs.
+    """
+
+    def __init__(self, image: Image, core: str = "cortex-m4", *, kernels: Iterable[str] = (), layers: int = 0,
+                 layer_names: Sequence[str] = (), limit: int = DEFAULT_LIMIT, sizes: tuple[int, int] | None = None,
+                 objects: Sequence[Object] = (), counting: bool = True) -> None:
+        self.image = image
+        self.cpu = cpu.find(core)
+        self.layer_names = tuple(layer_names)
+        self.limit = limit
+        self.records = code.decoded(image)
+        self.instructions = code.Instructions(self.records)
+        self.data = sorted([Object(s.name, s.address, s.size) for s in image.symbols.values() if s.kind == "object" and s.size]
+                           + list(objects), key=lambda o: o.address)
+        self.objects = ("other", "literals", "stack", *(o.name for o in self.data))
+        self._map(*(sizes or (self._address("__flash_size"), self._address("__ram_size"))))
+        self.probe = self._hook(kernels, layers) if counting else None
+
+    # --- what a board has before reset ---
+
+    def _address(self, name: str) -> int:
+        symbol = self.image.symbols.get(name)
+        if symbol is None:
+            raise InputError(f"{self.image.path}: no symbol {name}; link it with armsrc/firmware's linker scripts")
+        return symbol.address
+
+    def _map(self, flash_size: int, ram_size: int) -> None:
+        self.flash = (self._address("__flash_start"), flash_size)
+        self.ram = (self._address("__ram_start"), ram_size)
+        self.stack = (self._address("__stack_limit"), self._address("__stack_top"))
+        engine = self.engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
+        engine.ctl_set_cpu_model(self.cpu.model)
+        self._flash_memory = np.full(-(-self.flash[1] // _PAGE) * _PAGE, 0xFF, np.uint8)
+        self._ram_memory = np.full(-(-self.ram[1] // _PAGE) * _PAGE, UNINITIALIZED, np.uint8)
+        self._system = np.zeros(scb.SIZE // 4, np.uint32)
+        self._system[(scb.CPUID - scb.START) // 4] = self.cpu.cpuid
+        for start, memory, permission in ((self.flash[0], self._flash_memory, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC),
+                                          (self.ram[0], self._ram_memory, unicorn.UC_PROT_ALL),
+                                          (scb.START, self._system, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE)):
+            engine.mem_map_ptr(start, memory.nbytes, permission, memory.ctypes.data_as(ctypes.c_void_p))
+        for segment in self.image.segments:
+            if segment.data:
+                self.write(segment.address, segment.data)
+
+    def _hook(self, kernels: Iterable[str], layers: int) -> Probe:
+        flash, ram = np.zeros(self.flash[1], np.uint16), np.zeros(self.ram[1], np.uint16)
+        for number, item in enumerate(self.data, 3):
+            for start, objects in ((self.flash[0], flash), (self.ram[0], ram)):
+                if start <= item.address < start + len(objects):
+                    objects[item.address - start:item.address + item.size - start] = number
+        ram[self.stack[0] - self.ram[0]:self.stack[1] - self.ram[0]] = STACK
+        system = np.full(scb.SIZE, UNIMPLEMENTED, np.uint16)
+        for address in scb.IMPLEMENTED:
+            system[address - scb.START:address - scb.START + 4] = 0
+        entries = [self.image.symbols[name].address for name in kernels if name in self.image.symbols]
+        probe = Probe(
+            unicorn.unicorn_py3.unicorn.uclib, code.table(self.records, entries, self.cpu.unaligned),
+            [Data(self.ram[0], ram, 1, False), Data(self.flash[0], flash, 0, True), Data(scb.START, system, 2, False)],
+            self.objects, cpacr=self._system.ctypes.data + scb.CPACR - scb.START, layers=layers, stack=self.stack, limit=self.limit)
+        probe.attach(self.engine._uch)
+        return probe
+
+    # --- memory, for the host ---
+
+    def write(self, address: int, data: bytes | np.ndarray) -> None:
+        """Put bytes into flash or RAM."""
+        memory, offset = self._memory(address)
+        raw = np.frombuffer(bytes(data), np.uint8)
+        if offset + len(raw) > len(memory):
+            raise InputError(f"{self.image.path}: {len(raw)} bytes at 0x{address:08x} reach behind the end of that memory")
+        memory[offset:offset + len(raw)] = raw
+
+    def read(self, address: int, size: int) -> bytes:
+        """Bytes from flash or RAM."""
+        memory, offset = self._memory(address)
+        return memory[offset:offset + size].tobytes()
+
+    def _memory(self, address: int) -> tuple[np.ndarray, int]:
+        for (start, _), memory in ((self.ram, self._ram_memory), (self.flash, self._flash_memory)):
+            if 0 <= address - start < len(memory):
+                return memory, address - start
+        raise InputError(f"{self.image.path}: 0x{address:08x} lies in no memory of the machine")
+
+    # --- running ---
+
+    def reset_and_run(self) -> None:
+        """From the vector table until `firmware_done`. RAM keeps what the host wrote."""
+        vectors = np.frombuffer(self.read(self.flash[0], 8), np.uint32)
+        self.engine.reg_write(arm_const.UC_ARM_REG_SP, int(vectors[0]))
+        self._system[(scb.CPACR - scb.START) // 4] = 0
+        self._run(int(vectors[1]) & ~1, self._address("firmware_done"))
+
+    def call(self, function: str, *arguments: int) -> int:
+        """Call an AAPCS function with up to four word arguments, the FPU on; returns r0. It returns to the last word of flash."""
+        home = self.flash[0] + self.flash[1] - 4
+        self.engine.reg_write(arm_const.UC_ARM_REG_SP, self.stack[1])
+        self.engine.reg_write(arm_const.UC_ARM_REG_LR, home | 1)
+        self._system[(scb.CPACR - scb.START) // 4] = 0xF << 20 if self.cpu.fpu else 0
+        for register, value in zip(_REGISTERS, arguments, strict=False):
+            self.engine.reg_write(register, value & 0xFFFFFFFF)
+        self._run(self._address(function), home)
+        return self.engine.reg_read(arm_const.UC_ARM_REG_R0)
+
+    def _run(self, start: int, until: int) -> None:
+        if self.probe:
+            self.probe.start()
+        error = None
+        try:
+            self.engine.emu_start(start | 1, until)
+        except unicorn.UcError as problem:
+            error = problem
+        if self.probe is None:
+            if error:
+                raise error
+            return
+        if error or self.probe.fault.kind:
+            raise faults.describe(self, error)
+        self.probe.finish(until)
+
+    def counts(self) -> Counts:
+        """All that the probe has counted in this machine."""
+        return self.probe.counts()

@@ -1,0 +1,76 @@
+"""One inference: an image, an input, a core -> outputs of every layer, and a profile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from emu.build.elf import Image
+from emu.build.program import Program, Tensor
+from emu.errors import InputError, TargetFault
+from emu.machine import Machine
+from emu.profile import Profile, profile
+from emu.timing.core import Core
+
+
+@dataclass(frozen=True)
+class Inference:
+    """`outputs`: one array a layer, as the image left them in memory."""
+
+    outputs: tuple[np.ndarray, ...]
+    profile: Profile
+
+
+def infer(image: Image, program: Program, x: np.ndarray, core: Core, about: Mapping[str, object] | None = None, *,
+          limit: int | None = None) -> Inference:
+    """Run the image's network once on `x` (the program's input shape and dtype) and account for it.
+
+    Raises InputError when `x` or the image does not fit the program, TargetFault when the program faults or does not end.
+    """
+    machine = prepare(image, program, core, limit=limit)
+    write_input(machine, program, x)
+    machine.reset_and_run()
+    counts = machine.counts()
+    _check_layers(image, program, counts.entries)
+    return Inference(read_outputs(machine, program), profile(counts, program, machine.instructions, core, about or {}))
+
+
+def prepare(image: Image, program: Program, core: Core, *, limit: int | None = None, counting: bool = True) -> Machine:
+    """A machine with the image in flash; the program's kernels begin its layers."""
+    options = {} if limit is None else {"limit": limit}
+    return Machine(image, core.name, kernels=sorted({layer.kernel for layer in program.layers}), layers=len(program.layers),
+                   layer_names=[layer.name for layer in program.layers], counting=counting, **options)
+
+
+def write_input(machine: Machine, program: Program, x: np.ndarray) -> None:
+    """Put `x` where the program reads its input."""
+    if x.shape != program.input.shape or x.dtype != program.input.dtype:
+        raise InputError(f"the network's input is {program.input.dtype} {program.input.shape}, not {x.dtype} {x.shape}")
+    machine.write(_address(machine.image, program.input), np.ascontiguousarray(x).tobytes())
+
+
+def read_outputs(machine: Machine, program: Program) -> tuple[np.ndarray, ...]:
+    """Every layer's output, in its shape."""
+    outputs = []
+    for layer in program.layers:
+        size = int(np.prod(layer.output.shape)) * layer.output.dtype.itemsize
+        raw = machine.read(_address(machine.image, layer.output), size)
+        outputs.append(np.frombuffer(raw, layer.output.dtype).reshape(layer.output.shape))
+    return tuple(outputs)
+
+
+def _address(image: Image, tensor: Tensor) -> int:
+    if tensor.symbol not in image.symbols:
+        raise InputError(f"{image.path}: no symbol {tensor.symbol}")
+    return image.symbols[tensor.symbol].address
+
+
+def _check_layers(image: Image, program: Program, entries: list[int]) -> None:
+    """Rows are only true when the layers ran in the program's order."""
+    for layer, entry in zip(program.layers, entries[1:], strict=True):
+        expected = image.symbols[layer.kernel].address
+        if entry != expected:
+            ran = image.function_at(entry) if entry else None
+            raise TargetFault(f"layer {layer.name} should be {layer.kernel}, but {ran.name if ran else 'nothing'} ran in its place")
