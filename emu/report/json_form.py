@@ -1,0 +1,51 @@
+"""The profile as JSON, for scripts. SCHEMA changes when a key changes its meaning or goes; new keys do not change it."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from emu.profile import Row
+from emu.report.result import Result
+
+SCHEMA = 1
+
+
+def render(result: Result) -> str:
+    """JSON text: schema, core, about (kernels, toolchain, image, ...), layers, outside, totals, answer, beside."""
+    profile = result.profile
+    document = {
+        "schema": SCHEMA,
+        "core": profile.core,
+        **profile.about,
+        "layers": [row_of(row, result) for row in profile.layers],
+        "outside": row_of(profile.outside, result),
+        "totals": row_of(profile.totals, result),
+        "answer": {"labels": list(result.answer.labels), "logits": list(result.answer.logits), "winner": result.answer.winner,
+                   "trained": result.answer.trained},
+        "beside": {other.kernels: row_of(other.totals, result) if other.totals else {"problem": other.problem} for other in result.beside},
+    }
+    if result.mhz:
+        document["mhz"] = result.mhz
+    return json.dumps(_finite(document), indent=2, allow_nan=False) + "\n"
+
+
+def row_of(row: Row, result: Result) -> dict[str, object]:
+    """One row's facts, the same keys for layers, outside and totals."""
+    facts: dict[str, object] = {key: getattr(row, key) for key in (
+        "name", "kernel", "instructions", "skipped", "cycles", "macs", "cycles_per_mac", "loads", "stores", "bytes_read", "bytes_written",
+        "fetch_bytes", "weight_bytes", "activation_bytes", "stack_bytes", "bit_exact", "max_abs_error")}
+    facts["traffic"] = {part: {"reads": t.reads, "writes": t.writes, "bytes": t.bytes, "bytes_read": t.bytes_read,
+                               "bytes_written": t.bytes_written} for part, t in row.traffic.items()}
+    if result.mhz:
+        facts["milliseconds"] = result.milliseconds(row.cycles)
+    return facts
+
+
+def _finite(value: object) -> object:
+    """JSON has no NaN and no infinity: null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,56 @@
+"""The two-panel picture of a run: cycles by layer on the left, weight and activation bytes on the right."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from emu.errors import UsageError
+from emu.report.result import Result
+
+SUFFIXES = (".png", ".svg")
+_COLORS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860")
+_WEIGHTS, _ACTIVATIONS = "#4c72b0", "#dd8452"
+
+
+def check_suffix(target: str) -> None:
+    """UsageError for a file name that says no picture format."""
+    if Path(target).suffix.lower() not in SUFFIXES:
+        raise UsageError(f"--plot {target}: the suffix must be .png or .svg")
+
+
+def render(result: Result, target: str) -> bytes:
+    """PNG or SVG, by the suffix of `target`."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    profile = result.profile
+    names = [row.name for row in profile.layers]
+    figure, (compute, memory) = pyplot.subplots(1, 2, figsize=(14, 5.4), layout="constrained")
+    figure.suptitle(f"Keyword spotter per layer: {profile.about.get('kernels', '')} kernels, modelled {profile.core}", fontweight="bold")
+
+    cycles = [row.cycles for row in profile.layers]
+    bars = compute.bar(names, cycles, color=_COLORS[:len(names)])
+    compute.bar_label(bars, labels=[f"{count:,}" for count in cycles], padding=2)
+    compute.set_title(f"compute: {profile.totals.cycles:,} cycles")
+    compute.set_ylabel(f"modelled {profile.core} cycles, zero wait states")
+
+    weights = [row.weight_bytes for row in profile.layers]
+    activations = [row.activation_bytes for row in profile.layers]
+    memory.bar(names, weights, color=_WEIGHTS, label="weight bytes (flash)")
+    stacked = memory.bar(names, activations, bottom=weights, color=_ACTIVATIONS, label="activation bytes (RAM)")
+    memory.bar_label(stacked, labels=[f"{w:,}+{a:,}" for w, a in zip(weights, activations, strict=True)], padding=2)
+    memory.set_title("memory footprint")
+    memory.set_ylabel("bytes")
+    memory.legend()
+    for axes in (compute, memory):
+        axes.tick_params(axis="x", rotation=20)
+        axes.set_axisbelow(True)
+        axes.grid(axis="y", alpha=0.3)
+        axes.margins(y=0.12)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=Path(target).suffix.lower()[1:], dpi=110, metadata={"Date": None} if target.lower().endswith("svg") else None)
+    pyplot.close(figure)
+    return drawn.getvalue()

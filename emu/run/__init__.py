@@ -1,0 +1,1 @@
+"""`python -m emu.run`: runs a program in the machine and shows what it cost."""
