@@ -1,0 +1,51 @@
+"""The build cache: files named by the hash of what made them, and written so that nobody ever sees half of one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from emu.errors import BuildError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+VARIABLE = "THUMBCYCLE_CACHE"
+
+
+def cache_dir() -> Path:
+    """$THUMBCYCLE_CACHE, or build/ in the repository. It may not exist yet."""
+    named = os.environ.get(VARIABLE)
+    return Path(named).absolute() if named else REPOSITORY / "build"
+
+
+def key(parts: Iterable[str | bytes]) -> str:
+    """SHA-256 of the parts, each preceded by its length so that no two lists run together."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(b"%d:" % len(data))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def temporary(path: Path) -> Path:
+    """A name beside `path` that no other process uses, with the same suffix; its folder is made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BuildError(f"cannot write the build cache {path.parent}: {error.strerror} (set {VARIABLE} to another folder)") from None
+    return path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}{path.suffix}")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write the whole file or nothing; the last of several writers wins. Raises BuildError when the cache is not writable."""
+    draft = temporary(path)
+    try:
+        draft.write_bytes(data)
+        os.replace(draft, path)
+    except OSError as error:
+        raise BuildError(f"cannot write the build cache {path}: {error.strerror} (set {VARIABLE} to another folder)") from None
+    finally:
+        draft.unlink(missing_ok=True)

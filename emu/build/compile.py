@@ -1,0 +1,231 @@
+"""Builds an image, a firmware or a library of kernels, into the cache; nothing is built twice."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from emu.build.cache import REPOSITORY, cache_dir, key, temporary
+from emu.build.toolchain import Toolchain
+from emu.errors import BuildError, UsageError
+
+SCHEMA = "1"  # of the cache's keys
+OPTIMIZATIONS = ("O0", "O1", "O2", "O3", "Os", "Ofast", "Og")
+FPUS = {"cortex-m4": "fpv4-sp-d16", "cortex-m7": "fpv5-sp-d16", "cortex-m33": "fpv5-sp-d16"}  # single precision each
+KINDS = ("conv2d", "depthwise_conv2d", "pointwise_conv2d", "dense", "max_pool2d", "global_avg_pool2d")
+COMPILE_FLAGS = ("-mthumb", "-std=c11", "-ffreestanding", "-nostdlib", "-ffunction-sections", "-fdata-sections", "-g", "-gdwarf-4",
+                 "-Wall", "-Wextra")
+# Only what differs from COMPILE_FLAGS, by path.
+SPECIAL_FLAGS = {
+    "armsrc/firmware/runtime.c": ("-fno-tree-loop-distribute-patterns",),
+    "armsrc/firmware/main.c": ("-fno-eliminate-unused-debug-types",),
+    "armsrc/firmware/library.c": ("-fno-eliminate-unused-debug-types",),
+}
+FIRMWARE_SOURCES = {"firmware": ("startup.S", "main.c", "runtime.c", "done.S"), "library": ("library.c", "runtime.c", "done.S")}
+SOURCES = (".c", ".S", ".s")
+NOT_HEADERS = (".py", ".pyc", ".md", ".ld", ".o")
+COMPILE_TIMEOUT = 120.0  # seconds a process
+COMPILER_ERROR = re.compile(r"^\S+:\d+:(\d+:)? (fatal )?[Ee]rror: ")
+LINKER_ERROR = re.compile(r"undefined reference|multiple definition|not defined|will not fit|overflowed|cannot find|[Ee]rror:")
+GENERATED = "generated"  # what error lines and debug information call the folder of generated files
+
+
+@dataclass(frozen=True)
+class _Source:
+    name: str  # relative to the repository, or generated/...
+    content: bytes
+    include: tuple[str, ...]  # folders, likewise
+    flags: tuple[str, ...]
+    key: str  # of its object
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One image to build: where its sources are and how they are compiled."""
+
+    root: Path  # the folder that holds armsrc/
+    toolchain: Toolchain
+    kernels: str
+    generated: Mapping[str, str]
+    machine: tuple[str, ...]  # -mcpu and the float ABI
+    flags: tuple[str, ...]
+
+
+def kernel_sets(source_root: Path | None = None) -> list[str]:
+    """Names of the kernel sets: the folders of armsrc/kernels."""
+    folder = (source_root or REPOSITORY) / "armsrc" / "kernels"
+    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(("_", ".")))
+
+
+def build(kernels: str, *, generated: Mapping[str, str], float_abi: bool, toolchain: Toolchain, script: str = "firmware",
+          opt: str = "O3", cpu: str = "cortex-m4", source_root: Path | None = None) -> Path:
+    """The ELF of kernel set `kernels`, from the cache when nothing that takes part in it has changed.
+
+    generated: file name -> text of C, assembly or headers to compile beside the kernels (network.c for a firmware).
+    float_abi: hard-float ABI and f32 kernels; else soft float, so that no float instruction can get in, and s8 kernels.
+    script: "firmware" (start-up, main, the memories of a board) or "library" (all kernels, for calling them one by one).
+    source_root: the folder that holds armsrc/, this repository's by default.
+
+    Raises UsageError for an unknown set, optimization or script, BuildError with the compiler's line when it refuses.
+    """
+    root = source_root or REPOSITORY
+    _check_name("kernel set", kernels, kernel_sets(root))
+    _check_name("optimization", opt, OPTIMIZATIONS)
+    _check_name("linker script", script, FIRMWARE_SOURCES)
+    machine = _machine_flags(cpu, float_abi)
+    flags = (*machine, *COMPILE_FLAGS, f"-{opt}", *(("-DNETWORK_F32", "-ffp-contract=fast", "-Wdouble-promotion") if float_abi else ()))
+    job = _Job(root, toolchain, kernels, generated, machine, flags)
+
+    sources = _collect(job, script)
+    script_path = root / "armsrc" / "firmware" / f"{script}.ld"
+    link_flags = _link_flags(script, float_abi)
+    image_key = key([SCHEMA, toolchain.identity, *machine, *link_flags, script_path.read_bytes(), *(s.key for s in sources)])
+    image = cache_dir() / "images" / f"{kernels}-{opt}-{script}-{image_key[:16]}.elf"
+    if image.exists():
+        return image
+    objects = _compile_all(job, sources)
+    _link(job, [*link_flags, "-T", str(script_path)], objects, image)
+    return image
+
+
+def _check_name(what: str, name: str, known: Iterable[str]) -> None:
+    known = list(known)
+    if name not in known:
+        import difflib  # here and below: a warm start should not pay for these imports
+
+        near = difflib.get_close_matches(name, known, 1, 0.4)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UsageError(f"no {what} {name!r} (there are {', '.join(known)}){hint}")
+
+
+def _machine_flags(cpu: str, float_abi: bool) -> tuple[str, ...]:
+    if not float_abi:
+        return f"-mcpu={cpu}", "-mfloat-abi=soft"
+    if cpu not in FPUS:
+        raise BuildError(f"float kernels need an FPU, which {cpu} has not ({', '.join(FPUS)} have)")
+    return f"-mcpu={cpu}", "-mfloat-abi=hard", f"-mfpu={FPUS[cpu]}"
+
+
+def _collect(job: _Job, script: str) -> list[_Source]:
+    """Every source of the image with the key of its object, in the order in which they are linked."""
+    abi, own, firmware = "armsrc/include", f"armsrc/kernels/{job.kernels}", "armsrc/firmware"
+    generated = {f"{GENERATED}/{name}": text.encode() for name, text in sorted(job.generated.items())}
+    abi_headers, own_headers, firmware_headers = (_headers(job.root, folder) for folder in (abi, own, firmware))
+    generated_headers = {n: c for n, c in generated.items() if not n.endswith(SOURCES)}
+
+    sources = []
+    for name in FIRMWARE_SOURCES[script]:
+        path = f"{firmware}/{name}"
+        headers = {**abi_headers, **firmware_headers, **generated_headers}
+        sources.append(_source(job, path, (job.root / path).read_bytes(), (abi, firmware, GENERATED), headers))
+    for entry in sorted((job.root / own).iterdir()):
+        if entry.suffix in SOURCES:
+            sources.append(_source(job, f"{own}/{entry.name}", entry.read_bytes(), (abi, own), {**abi_headers, **own_headers}))
+    everything = {**abi_headers, **own_headers, **firmware_headers, **generated_headers}
+    for name, content in generated.items():
+        if name.endswith(SOURCES):
+            sources.append(_source(job, name, content, (abi, own, firmware, GENERATED), everything))
+    return sources
+
+
+def _headers(root: Path, folder: str) -> dict[str, bytes]:
+    files = sorted(p for p in (root / folder).iterdir() if p.is_file() and p.suffix not in (*SOURCES, *NOT_HEADERS))
+    return {f"{folder}/{p.name}": p.read_bytes() for p in files}
+
+
+def _source(job: _Job, name: str, content: bytes, include: tuple[str, ...], headers: Mapping[str, bytes]) -> _Source:
+    flags = (*job.flags, *SPECIAL_FLAGS.get(name, ()))
+    parts: list[str | bytes] = [SCHEMA, job.toolchain.identity, *job.toolchain.flags, *flags, *include, name, content]
+    for header, text in headers.items():
+        parts += [header, text]
+    return _Source(name, content, include, flags, key(parts))
+
+
+def _compile_all(job: _Job, sources: Sequence[_Source]) -> list[Path]:
+    """Objects of all sources, compiled in parallel where the cache lacks them; raises the first failure in link order."""
+    import shutil
+    from concurrent.futures import ThreadPoolExecutor
+
+    work = temporary(cache_dir() / "work")
+    try:
+        work.mkdir()
+        for name, text in job.generated.items():
+            (work / name).write_text(text)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return [f.result() for f in [pool.submit(_compile, job, source, work) for source in sources]]
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _compile(job: _Job, source: _Source, work: Path) -> Path:
+    target = cache_dir() / "objects" / f"{source.key[:32]}.o"
+    if target.exists():
+        return target
+
+    def place(name: str) -> str:
+        return name.replace(GENERATED, str(work), 1) if name.startswith(GENERATED) else name
+
+    # With the folders renamed, an image is the same wherever the repository and its environment stand.
+    folders = {str(job.toolchain.path.parent.parent): "toolchain", str(job.root): ".", str(work): GENERATED}
+    # The last that fits wins, so the innermost comes last.
+    renamed = [f"-fdebug-prefix-map={folder}={folders[folder]}" for folder in sorted(folders, key=len)]
+    include = [f"-I{place(folder)}" for folder in source.include]
+    draft = temporary(target)
+    try:
+        _run(job, [*source.flags, *renamed, *include, "-c", place(source.name), "-o", str(draft)], source.name, {str(work): GENERATED})
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return target
+
+
+def _link_flags(script: str, float_abi: bool) -> tuple[str, ...]:
+    # --nmagic packs the segments; without it the file is padded to pages of 64 KiB.
+    flags = ("-mthumb", "-nostdlib", "-static", "-Wl,--nmagic", "-Wl,--build-id=none")
+    if script == "firmware":
+        return *flags, "-Wl,--gc-sections"
+    suffix = "f32" if float_abi else "s8"
+    required = tuple(f"-Wl,--require-defined={kind}_{suffix}" for kind in KINDS)
+    return *flags, "-Wl,--no-gc-sections", "-Wl,-e,0", *required
+
+
+def _link(job: _Job, flags: Sequence[str], objects: Sequence[Path], image: Path) -> None:
+    draft = temporary(image)
+    try:
+        _run(job, [*job.machine, *flags, *map(str, objects), "-o", str(draft)], f"kernel set {job.kernels!r} does not link",
+             {f"{draft} ": ""})
+        os.replace(draft, image)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _run(job: _Job, arguments: Sequence[str], what: str, renamed: Mapping[str, str]) -> None:
+    """Run the compiler; when it refuses, raise BuildError with its own first line, in which names of the cache are `renamed`."""
+    from emu.build.process import CompilerHangs, run
+
+    command = [str(job.toolchain.path), *job.toolchain.flags, *arguments]
+    try:
+        result = run(command, cwd=job.root, timeout=COMPILE_TIMEOUT)
+    except CompilerHangs as error:
+        raise BuildError(f"{what}: {job.toolchain.path}: {error}, killed") from None
+    except OSError as error:
+        raise BuildError(f"{what}: {job.toolchain.path} does not run: {error.strerror}") from None
+    if result.returncode:
+        text = result.stderr
+        for name, shown in renamed.items():
+            text = text.replace(name, shown)
+        line = first_error(text)
+        raise BuildError(line if COMPILER_ERROR.match(line) else f"{what}: {line}")
+
+
+def first_error(stderr: str) -> str:
+    """The line of a compiler's, assembler's or linker's output that says what is wrong."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    for pattern in (COMPILER_ERROR, LINKER_ERROR):
+        for line in lines:
+            if pattern.search(line):
+                return re.sub(r"^\S*\bld(\.bfd)?: ", "", line)
+    return lines[-1] if lines else "the compiler failed without a word"

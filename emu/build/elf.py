@@ -1,0 +1,158 @@
+"""Reads an ELF: what to load where, symbols, code ranges, the layout of structs, source lines.
+
+pyelftools reads a file once; what it found is kept in the build cache under the file's SHA-256, so that the next start does
+not even import it.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from emu.build.cache import cache_dir, write_atomically
+from emu.errors import BuildError, InputError
+
+SCHEMA = 1  # of what is kept
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Bytes to load at `address` (the load address: flash, for initialized data), `memsz` bytes in all; flags as in ELF, R 4 W 2 X 1."""
+
+    address: int
+    data: bytes
+    memsz: int
+    flags: int
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """address has the Thumb bit cleared; kind is "func", "object" or "notype"; section is a name, or "ABS"."""
+
+    name: str
+    address: int
+    size: int
+    kind: str
+    section: str
+
+    @property
+    def end(self) -> int:
+        return self.address + self.size
+
+
+@dataclass(frozen=True)
+class Field:
+    """Where a struct's member stands: offset and size in bytes; code is "i4", "u1", "f4", ..., "ptr", or "?" for what is no scalar."""
+
+    offset: int
+    code: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Image:
+    """A linked Arm executable. All addresses are the target's, all sizes bytes.
+
+    functions: one symbol an address, sorted, each ending where it says or, unsized, where the next begins.
+    code_ranges: (start, end) of what the mapping symbols call Thumb code, sorted; between them lie literals and tables.
+    ram_bytes: what data, zeroed and uninitialized variables and the stack take; stack_reserve: the stack's part of it.
+    """
+
+    path: Path
+    sha256: str
+    entry: int
+    segments: tuple[Segment, ...]
+    symbols: dict[str, Symbol]
+    functions: tuple[Symbol, ...]
+    code_ranges: tuple[tuple[int, int], ...]
+    flash_bytes: int
+    ram_bytes: int
+    stack_reserve: int
+
+    @staticmethod
+    def load(path: Path | str) -> Image:
+        """Raises InputError, in one line, for what cannot be read or is not a whole, linked, little-endian Arm ELF."""
+        path = Path(path)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from None
+        digest = sha256(data).hexdigest()
+
+        def read() -> dict[str, Any]:
+            from emu.build.elf_reader import read_image
+
+            return read_image(path, data)
+
+        return _image(path, digest, data, _kept(digest, "image", read))
+
+    @property
+    def ram_bytes_without_stack(self) -> int:
+        return self.ram_bytes - self.stack_reserve
+
+    @cached_property
+    def structs(self) -> dict[str, dict[str, Field]]:
+        """Every named or typedef'd struct in the debug information: its fields in order. Empty without debug information."""
+
+        def read() -> dict[str, Any]:
+            from emu.build.dwarf import read_structs
+
+            return read_structs(self.path)
+
+        kept = _kept(self.sha256, "structs", read)
+        return {name: {field: Field(*where) for field, where in fields.items()} for name, fields in kept.items()}
+
+    def function_at(self, address: int) -> Symbol | None:
+        """The function that `address` lies in, or None."""
+        index = bisect_right(self._starts, address & ~1) - 1
+        if index < 0 or address >= self.functions[index].end:
+            return None
+        return self.functions[index]
+
+    def source_line(self, address: int) -> str | None:
+        """"file:line" of the instruction at `address`, relative to the repository where it stands in it; None when unknown."""
+        starts, lines = self._lines
+        index = bisect_right(starts, address & ~1) - 1
+        return lines[index] if index >= 0 else None
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [f.address for f in self.functions]
+
+    @cached_property
+    def _lines(self) -> tuple[list[int], list[str | None]]:
+        from emu.build.dwarf import read_lines
+
+        return read_lines(self.path, self.code_ranges)
+
+
+def _kept(digest: str, what: str, read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `read` answers, from the cache when it was asked before."""
+    sidecar = cache_dir() / "elf" / f"{digest[:32]}.{what}.json"
+    try:
+        kept = json.loads(sidecar.read_bytes())
+        if kept["schema"] == SCHEMA:
+            return kept["value"]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    value = read()
+    try:
+        write_atomically(sidecar, json.dumps({"schema": SCHEMA, "value": value}, separators=(",", ":")).encode())
+    except BuildError:
+        pass  # a cache that cannot be written only makes the next start slower
+    return value
+
+
+def _image(path: Path, digest: str, data: bytes, kept: dict[str, Any]) -> Image:
+    segments = tuple(Segment(address, data[offset:offset + filesz], memsz, flags)
+                     for address, offset, filesz, memsz, flags in kept["segments"])
+    symbols = {row[0]: Symbol(*row) for row in kept["symbols"]}
+    stack = symbols["__stack_top"].address - symbols["__stack_limit"].address if {"__stack_top", "__stack_limit"} <= symbols.keys() else 0
+    return Image(path, digest, kept["entry"], segments, symbols, tuple(Symbol(*row) for row in kept["functions"]),
+                 tuple((start, end) for start, end in kept["code_ranges"]), sum(len(s.data) for s in segments), kept["ram_bytes"], stack)

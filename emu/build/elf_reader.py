@@ -1,0 +1,119 @@
+"""Takes an ELF apart with pyelftools into plain lists, which elf.py keeps as JSON."""
+
+from __future__ import annotations
+
+import io
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from emu.errors import InputError
+
+KINDS = {"STT_FUNC": "func", "STT_OBJECT": "object", "STT_NOTYPE": "notype"}
+PREFERENCE = {"STB_GLOBAL": 0, "STB_WEAK": 1, "STB_LOCAL": 2}
+SHF_ALLOC, SHF_EXECINSTR = 2, 4
+WRITABLE = 2
+
+
+def read_image(path: Path, data: bytes) -> dict[str, Any]:
+    """Everything but debug information of the ELF `data`; `path` only names it in errors (InputError)."""
+    if not data.startswith(b"\x7fELF"):
+        raise InputError(f"{path}: not an ELF file")
+    try:
+        elf = ELFFile(io.BytesIO(data))
+        _check_kind(path, elf)
+        segments = _segments(path, elf, len(data))
+        sections = list(elf.iter_sections())
+        symbols, mapping = _symbols(elf, sections)
+    except InputError:
+        raise
+    except (ELFError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, UnicodeDecodeError, OverflowError):
+        raise InputError(f"{path}: a truncated or damaged ELF file") from None
+    executable = [(i, s["sh_addr"], s["sh_addr"] + s["sh_size"]) for i, s in enumerate(sections)
+                  if s["sh_flags"] & SHF_ALLOC and s["sh_flags"] & SHF_EXECINSTR and s["sh_size"]]
+    return {
+        "entry": elf["e_entry"] & ~1,
+        "segments": [row for row, _ in segments],
+        "symbols": [row for _, row in sorted(_best(symbols, lambda row: row[0]).items())],
+        "functions": _functions(symbols, executable),
+        "code_ranges": _code_ranges(mapping, executable),
+        "ram_bytes": sum(memsz for (_, _, _, memsz, flags), _ in segments if flags & WRITABLE),
+    }
+
+
+def _check_kind(path: Path, elf: ELFFile) -> None:
+    if elf["e_machine"] != "EM_ARM" or elf.elfclass != 32:
+        raise InputError(f"{path}: an ELF file for {elf.get_machine_arch()}, not for 32-bit Arm")
+    if not elf.little_endian:
+        raise InputError(f"{path}: a big-endian Arm ELF file; Cortex-M images are little-endian")
+    if elf["e_type"] != "ET_EXEC":
+        raise InputError(f"{path}: not linked ({elf['e_type']}); an executable is wanted")
+
+
+def _segments(path: Path, elf: ELFFile, size: int) -> list[tuple[list[int], int]]:
+    """([load address, file offset, bytes in file, bytes in memory, flags], run address) of what is loaded."""
+    rows = []
+    for segment in elf.iter_segments("PT_LOAD"):
+        if not segment["p_memsz"]:
+            continue
+        if segment["p_offset"] + segment["p_filesz"] > size:
+            raise InputError(f"{path}: a truncated ELF file (a segment ends behind the file's end)")
+        # A segment with nothing in the file is only memory to set aside, where it runs.
+        address = segment["p_paddr"] if segment["p_filesz"] else segment["p_vaddr"]
+        rows.append(([address, segment["p_offset"], segment["p_filesz"], segment["p_memsz"], segment["p_flags"]], segment["p_vaddr"]))
+    if not rows:
+        raise InputError(f"{path}: an ELF file with nothing to load")
+    return rows
+
+
+def _symbols(elf: ELFFile, sections: list[Any]) -> tuple[list[tuple[int, list[Any]]], dict[int, list[tuple[int, str]]]]:
+    """(preference, [name, address, size, kind, section]) of every symbol; section index -> (address, $t, $d or $a)."""
+    table = elf.get_section_by_name(".symtab")
+    symbols: list[tuple[int, list[Any]]] = []
+    mapping: dict[int, list[tuple[int, str]]] = {}
+    for symbol in table.iter_symbols() if table is not None else ():
+        index, name, kind = symbol["st_shndx"], symbol.name, symbol["st_info"]["type"]
+        if name.startswith(("$t", "$d", "$a")) and symbol["st_info"]["bind"] == "STB_LOCAL" and kind == "STT_NOTYPE":
+            if isinstance(index, int):
+                mapping.setdefault(index, []).append((symbol["st_value"], name[:2]))
+            continue
+        if not name or kind not in KINDS or index == "SHN_UNDEF":
+            continue
+        section = sections[index].name if isinstance(index, int) else "ABS"
+        value = symbol["st_value"] & ~1 if kind == "STT_FUNC" else symbol["st_value"]
+        symbols.append((PREFERENCE.get(symbol["st_info"]["bind"], 3), [name, value, symbol["st_size"], KINDS[kind], section]))
+    return symbols, mapping
+
+
+def _best(symbols: list[tuple[int, list[Any]]], key: Any) -> dict[Any, list[Any]]:
+    """key -> the symbol to keep: global before weak before local, sized before unsized."""
+    best: dict[Any, list[Any]] = {}
+    for _, row in sorted(symbols, key=lambda s: (s[0], not s[1][2], s[1][0])):
+        best.setdefault(key(row), row)
+    return best
+
+
+def _functions(symbols: list[tuple[int, list[Any]]], executable: list[tuple[int, int, int]]) -> list[list[Any]]:
+    rows = sorted(_best([s for s in symbols if s[1][3] == "func"], lambda row: row[1]).values(), key=lambda row: row[1])
+    for row, following in pairwise([*rows, None]):
+        if not row[2]:  # assembly without .size: up to the next function, or its section's end
+            end = next((end for _, start, end in executable if start <= row[1] < end), row[1])
+            row[2] = (min(end, following[1]) if following else end) - row[1]
+    return rows
+
+
+def _code_ranges(mapping: dict[int, list[tuple[int, str]]], executable: list[tuple[int, int, int]]) -> list[list[int]]:
+    ranges: list[list[int]] = []
+    for index, start, end in sorted(executable, key=lambda row: row[1]):
+        marks = sorted(mapping.get(index, [])) or [(start, "$t")]  # without mapping symbols all of it may be code
+        for (at, kind), (until, _) in pairwise([*marks, (end, "")]):
+            if kind != "$t" or at == until:
+                continue
+            if ranges and ranges[-1][1] == at:
+                ranges[-1][1] = until
+            else:
+                ranges.append([at, until])
+    return ranges

@@ -1,0 +1,188 @@
+"""Building: what is reused, what is refused, and that nothing half-written stays."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from emu.build import compile as compile_module
+from emu.build.compile import build, first_error, kernel_sets
+from emu.errors import BuildError, UsageError
+
+
+def files(cache, pattern="**/*"):
+    return sorted(p for p in cache.glob(pattern) if p.is_file() and p.name != "compilers.json")
+
+
+def drafts(cache):
+    return [p for p in cache.glob("**/.*") if p.exists()]
+
+
+def test_every_set_is_listed():
+    assert {"c", "float", "thumb2"} <= set(kernel_sets())
+
+
+@pytest.mark.parametrize("opt", ["O0", "O1", "O2", "O3", "Os", "Og", "Ofast"])
+def test_every_optimization_builds(cache, network, toolchain, opt):
+    assert build("c", generated=network, float_abi=False, toolchain=toolchain, opt=opt).exists()
+    assert build("float", generated={}, float_abi=True, toolchain=toolchain, opt=opt, script="library").exists()
+
+
+def test_second_build_runs_no_compiler(cache, network, toolchain):
+    first = build("c", generated=network, float_abi=False, toolchain=toolchain)
+    broken = replace(toolchain, path="/no/such/compiler")
+    assert build("c", generated=network, float_abi=False, toolchain=broken) == first
+    assert not drafts(cache)
+
+
+def test_warm_build_is_fast(cache, network, toolchain):
+    build("c", generated=network, float_abi=False, toolchain=toolchain)
+    started = time.perf_counter()
+    for _ in range(20):
+        build("c", generated=network, float_abi=False, toolchain=toolchain)
+    assert (time.perf_counter() - started) / 20 < 0.02  # about 1 ms; room for a busy machine
+
+
+def test_editing_one_kernel_compiles_one_file(cache, sources, toolchain):
+    arguments = {"generated": {}, "float_abi": False, "toolchain": toolchain, "script": "library", "source_root": sources}
+    first = build("c", **arguments)
+    before = set(files(cache, "objects/*"))
+    kernel = sources / "armsrc/kernels/c/max_pool2d.c"
+    kernel.write_text(kernel.read_text() + "\nint added(void);\nint added(void) { return 1; }\n")
+    second = build("c", **arguments)
+    assert second != first
+    assert len(set(files(cache, "objects/*")) - before) == 1
+
+
+@pytest.mark.parametrize("changed", ["armsrc/include/kernels.h", "armsrc/kernels/c/requantize.h", "armsrc/firmware/firmware.ld",
+                                     "armsrc/firmware/network.h"])
+def test_every_input_is_in_the_key(cache, sources, network, toolchain, changed):
+    arguments = {"generated": network, "float_abi": False, "toolchain": toolchain, "source_root": sources}
+    first = build("c", **arguments)
+    path = sources / changed
+    path.write_text(path.read_text() + "\n/* changed */\n")
+    assert build("c", **arguments) != first
+
+
+def test_image_is_the_same_wherever_the_sources_stand(cache, sources, network, toolchain, monkeypatch, tmp_path):
+    arguments = {"generated": network, "float_abi": False, "toolchain": toolchain}
+    here = build("c", **arguments).read_bytes()
+    monkeypatch.setenv("THUMBCYCLE_CACHE", str(tmp_path / "other"))
+    assert build("c", **arguments, source_root=sources).read_bytes() == here
+
+
+def test_builders_at_the_same_time(cache, network, toolchain):
+    def one(_):
+        return build("c", generated=network, float_abi=False, toolchain=toolchain).read_bytes()
+
+    with ThreadPoolExecutor(4) as pool:
+        images = set(pool.map(one, range(4)))
+    assert len(images) == 1
+    assert not drafts(cache)
+
+
+def test_compiler_settings_of_the_shell_do_not_take_part(cache, network, toolchain, monkeypatch):
+    monkeypatch.setenv("CPATH", "/no/such/folder")
+    monkeypatch.setenv("GCC_EXEC_PREFIX", "/no/such/folder/")
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    assert build("c", generated=network, float_abi=False, toolchain=toolchain).exists()
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"kernels": "thumb"}, "no kernel set 'thumb' .*thumb2.*did you mean thumb2"),
+    ({"kernels": "../c"}, "no kernel set"),
+    ({"opt": "O9"}, "no optimization 'O9' .*O3"),
+    ({"opt": "-O3"}, "did you mean O3"),
+    ({"script": "firmwear"}, "did you mean firmware"),
+])
+def test_unknown_names(cache, network, toolchain, options, message):
+    with pytest.raises(UsageError, match=message):
+        build(**{"kernels": "c", "generated": network, "float_abi": False, "toolchain": toolchain, **options})
+
+
+def test_float_needs_an_fpu(cache, toolchain):
+    with pytest.raises(BuildError, match="cortex-m3 has not"):
+        build("float", generated={}, float_abi=True, toolchain=toolchain, script="library", cpu="cortex-m3")
+
+
+@pytest.mark.parametrize(("file", "text", "message"), [
+    ("bad.c", "int f(void)\n{\n    return undeclared;\n}\n", r"^armsrc/kernels/c/bad\.c:3:12: error: 'undeclared' undeclared"),
+    ("bad.c", '#include "absent.h"\n', r"^armsrc/kernels/c/bad\.c:1:10: fatal error: absent\.h"),
+    ("bad.S", "    .syntax unified\n    frobnicate r0\n", r"^armsrc/kernels/c/bad\.S:2: Error: bad instruction"),
+])
+def test_kernel_that_does_not_compile(cache, sources, toolchain, file, text, message):
+    (sources / "armsrc/kernels/c" / file).write_text(text)
+    with pytest.raises(BuildError, match=message) as error:
+        build("c", generated={}, float_abi=False, toolchain=toolchain, script="library", source_root=sources)
+    assert "\n" not in str(error.value)
+    assert not files(cache, "images/*")
+    assert not drafts(cache)
+
+
+def test_generated_file_that_does_not_compile(cache, toolchain):
+    with pytest.raises(BuildError, match=r"^generated/network\.c:1:22: error: .nonsense. undeclared"):
+        build("c", generated={"network.c": "int f(void) { return nonsense; }\n"}, float_abi=False, toolchain=toolchain)
+
+
+@pytest.mark.parametrize("script", ["firmware", "library"])
+def test_set_without_a_kernel_names_it(cache, sources, network, toolchain, script):
+    (sources / "armsrc/kernels/c/max_pool2d.c").unlink()
+    with pytest.raises(BuildError, match="kernel set 'c' does not link: .*max_pool2d_s8") as error:
+        build("c", generated=network if script == "firmware" else {}, float_abi=False, toolchain=toolchain, script=script, source_root=sources)
+    assert "\n" not in str(error.value)
+    assert not files(cache, "images/*")
+    assert not drafts(cache)
+
+
+def test_image_too_large_for_the_board(cache, network, toolchain):
+    text = network["network.c"].replace("network_scratch[64]", "network_scratch[50000]")
+    with pytest.raises(BuildError, match=r"does not link: section `\.bss' will not fit in region `RAM'"):
+        build("c", generated={"network.c": text}, float_abi=False, toolchain=toolchain)
+
+
+def test_float_arithmetic_cannot_get_into_an_int8_image(cache, sources, toolchain):
+    (sources / "armsrc/kernels/c/sly.c").write_text("float sly(float a, float b);\nfloat sly(float a, float b) { return a * b; }\n")
+    with pytest.raises(BuildError, match="__aeabi_fmul"):
+        build("c", generated={}, float_abi=False, toolchain=toolchain, script="library", source_root=sources)
+
+
+def test_compiler_that_hangs(cache, network, toolchain, tmp_path, monkeypatch):
+    slow = tmp_path / "slow-gcc"
+    slow.write_text("#!/bin/sh\nsleep 60 &\nwait\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr(compile_module, "COMPILE_TIMEOUT", 0.3)
+    started = time.perf_counter()
+    with pytest.raises(BuildError, match=r"no answer in 0\.3 s, killed"):
+        build("c", generated=network, float_abi=False, toolchain=replace(toolchain, path=slow))
+    assert time.perf_counter() - started < 20
+    assert not drafts(cache)
+
+
+def test_cache_that_cannot_be_written(network, toolchain, tmp_path, monkeypatch):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    monkeypatch.setenv("THUMBCYCLE_CACHE", str(blocked / "cache"))
+    with pytest.raises(BuildError, match="cannot write the build cache .*THUMBCYCLE_CACHE"):
+        build("c", generated=network, float_abi=False, toolchain=toolchain)
+
+
+def test_first_error_falls_back_to_the_last_line():
+    assert first_error("") == "the compiler failed without a word"
+    assert first_error("one\ntwo\n") == "two"
+
+
+def test_sources_compile_without_warnings(toolchain, tmp_path):
+    from emu.build.cache import REPOSITORY
+    from emu.build.process import run
+
+    for folder, machine in (("kernels/c", ["-mfloat-abi=soft"]), ("kernels/float", ["-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]), ("firmware", [])):
+        for source in sorted((REPOSITORY / "armsrc" / folder).glob("*.c")):
+            result = run([str(toolchain.path), *toolchain.flags, "-mcpu=cortex-m4", *machine, *compile_module.COMPILE_FLAGS, "-O2", "-Werror",
+                          "-Wconversion", "-Wdouble-promotion", "-Wundef", "-Iarmsrc/include", "-c", str(source), "-o", str(tmp_path / "o.o")],
+                         cwd=REPOSITORY, timeout=60)
+            assert result.returncode == 0, result.stderr
+    assert os.path.exists(tmp_path / "o.o")
