@@ -84,12 +84,15 @@ def check(kernel: str, p: Params) -> None:
     """Raise AbiError unless `kernel` promises to handle the struct `p`."""
     if kernel not in KERNELS:
         raise AbiError(f"no kernel {kernel!r} in the ABI (it has {', '.join(KERNELS)})")
+    if missing := [field for field in _fields(kernel) if field not in p]:
+        raise AbiError(f"{kernel}: the struct lacks {', '.join(missing)}")
     _check_shape(kernel, p)
     if kernel == "global_avg_pool2d_s8":
         _require(-128 <= p["qmin"] <= p["qmax"] <= 127, kernel, "qmin, qmax", (p["qmin"], p["qmax"]), "-128 <= qmin <= qmax <= 127")
     shape = weights_shape(kernel, p)
     if shape is None:
         return
+    _require(np.prod(shape, dtype=object) <= MAX_ELEMENTS, kernel, "weights", shape, "at most 2^24 elements")
     weights, bias = np.asarray(p["weights"]), np.asarray(p["bias"])
     _require(weights.shape == shape and weights.dtype == dtype(kernel), kernel, "weights",
              f"{weights.dtype} {weights.shape}", f"{dtype(kernel)} {shape} ({KERNELS[kernel][1]})")
@@ -100,6 +103,17 @@ def check(kernel: str, p: Params) -> None:
         _require(p["act_min"] <= p["act_max"], kernel, "act_min, act_max", (p["act_min"], p["act_max"]), "act_min <= act_max")
     else:
         _check_arithmetic(kernel, p, weights, bias)
+
+
+def _fields(kernel: str) -> tuple[str, ...]:
+    """Fields that a struct must have for the checks below; the rest of it is checked when it is packed or compiled."""
+    layout = KERNELS[kernel][1]
+    if layout is None:
+        kind = ("qmin", "qmax") if kernel == "global_avg_pool2d_s8" else ()
+    else:
+        kind = ("out_c", "weights", "bias", *(("act_min", "act_max") if is_float(kernel) else ("input_zero_point", "per_channel", "requant")))
+    window = (*WINDOW, "out_h", "out_w") if layout in ("OHWI", "HWC") or kernel.startswith("max_pool") else ()
+    return ("in_h", "in_w", "in_c", *window, *kind)
 
 
 def _check_shape(kernel: str, p: Params) -> None:

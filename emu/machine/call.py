@@ -6,7 +6,7 @@ The structs' layout comes from the image's own debug information, so it cannot d
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from armsrc import abi
 from emu.build.elf import Image
 from emu.errors import InputError
-from emu.machine.machine import Machine, Object
+from emu.machine.machine import DEFAULT_LIMIT, Machine, Object
 from emu.probe import Counts
 
 _POINTED = ("weights", "bias", "requant")
@@ -46,11 +46,12 @@ class _Place:
         return address
 
 
-def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *, core: str = "cortex-m4", offsets: Mapping[str, int] | None = None,
-         limit: int = 1_000_000_000) -> KernelCall:
+def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *, core: str = "cortex-m4",
+         offsets: Mapping[str, int] | None = None, limit: int = DEFAULT_LIMIT, before: Callable[[Machine], None] | None = None) -> KernelCall:
     """Run `kernel` of a library image on input `x` (H, W, C) with the struct `params` (armsrc/abi.py says what it holds).
 
-    offsets: bytes by which "input", "output" or "weights" are moved off their 16-byte alignment.
+    offsets: bytes by which "input", "output" or "weights" are moved off their 16-byte alignment. before: called with the machine
+    when everything is in place, to set registers or look around.
     Raises armsrc.abi.AbiError for a struct that the ABI calls illegal, InputError for a wrong input or image, TargetFault.
     """
     abi.check(kernel, params)
@@ -76,6 +77,8 @@ def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *,
         machine.write(places[field], array.tobytes())
     machine.write(struct_at, packed)
     machine.write(x_at, np.ascontiguousarray(x).tobytes())
+    if before:
+        before(machine)
     machine.call(kernel, struct_at, x_at, y_at, scratch_at)
     output = np.frombuffer(machine.read(y_at, out_bytes), dtype).reshape(out_shape)
     return KernelCall(kernel, output, machine.counts(), machine)

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emu.probe import build
 from emu.probe import layout as at
 from emu.probe.counts import Counts, Site, Stream
 
@@ -32,6 +31,8 @@ class Data(NamedTuple):
 
 @functools.cache
 def _native() -> c.CDLL:
+    from emu.probe import build  # here, so that `python -m emu.probe.build` is not imported twice
+
     library = c.CDLL(str(build.library()))
     pointer = c.c_void_p
     for name, result, arguments in (

@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from emu.errors import NotBitExact, ThumbcycleError, UsageError
+from emu.cli import EXIT_STATUS, run_command, status
+from emu.errors import NotBitExact, UsageError
 
 TARGETS = {"kws": "the keyword spotter: one second of speech, six layers, ten words"}
 
@@ -18,16 +19,7 @@ Examples
   python -m emu.run kws --traffic --plot k.png   bytes by tensor; cycles and bytes by layer as a picture
   python -m emu.run kws --json - | jq .totals    everything that was measured, for a script
 
-\b
-Exit status
-  0  done, and every output byte equals the reference's
-  1  done, but an output is not bit-exact (the first difference is named)
-  2  an option or a name that does not exist
-  3  an input file that cannot be used, or an output file that cannot be written
-  4  no compiler, or kernels that do not compile or link
-  5  the program faulted (memory, alignment, stack, instruction, FPU) or did not end
-  130  interrupted
-"""
+""" + EXIT_STATUS
 
 
 @click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -68,24 +60,13 @@ def main(target: str | None, json_file: str | None, csv_file: str | None, plot_f
         plot.check_suffix(plot_file)
     from emu.run.kws import Job, run  # not before the options are known to be right
 
-    with _status(f"building and running {target}"):
+    with status(f"building and running {target}"):
         outcome = run(Job(input=input_, **options))
     for remark in outcome.remarks:
         click.echo(f"note: {remark}", err=True)
     _write(outcome.result, json_file, csv_file, plot_file, traffic)
     if outcome.difference:
         raise NotBitExact(str(outcome.difference))
-
-
-def _status(message: str):
-    """A spinner while a person waits; nothing where nobody looks."""
-    if not sys.stderr.isatty():
-        import contextlib
-
-        return contextlib.nullcontext()
-    from rich.console import Console
-
-    return Console(stderr=True).status(message)
 
 
 def _write(result, json_file: str | None, csv_file: str | None, plot_file: str | None, traffic: bool) -> None:
@@ -105,25 +86,5 @@ def _write(result, json_file: str | None, csv_file: str | None, plot_file: str |
         table.show(result, Console(), traffic)
 
 
-def entry() -> int:
-    """Run the command line; the exit status. Every failure that is foreseen is one line."""
-    try:
-        main.main(standalone_mode=False)
-    except click.ClickException as error:
-        hint = f" ({error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
-        click.echo(f"error: {error.format_message()}{hint}", err=True)
-        return UsageError.status
-    except ThumbcycleError as error:
-        click.echo(f"error: {error}", err=True)
-        return error.status
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader has gone; nothing more to say
-        return 0
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(entry())
+    sys.exit(run_command(main))

@@ -13,6 +13,7 @@ from emu.build.elf import Image
 from emu.build.program import Program
 from emu.check import equivalence
 from emu.errors import InputError, ThumbcycleError, UsageError
+from emu.profile import Profile
 from emu.report.result import Answer, Beside, Result
 from emu.timing.core import Core
 from emu.timing.core import load as load_core
@@ -46,49 +47,78 @@ class Outcome:
     difference: equivalence.Difference | None
 
 
-def run(job: Job) -> Outcome:
-    """Build, run, check and price; then the same for the other kernel sets, whose failures do not end the run."""
+@dataclass(frozen=True)
+class Loaded:
+    """What a job needs that no kernel set changes."""
+
+    core: Core
+    networks: dict[str, Network]
+    features: np.ndarray  # int8 (20, 20, 1)
+    remarks: tuple[str, ...]  # conversions of the input, one line each
+    toolchain: toolchains.Toolchain
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One kernel set, built: an image, what it holds, and the input as its network takes it."""
+
+    image: Image
+    program: Program
+    network: Network
+    x: np.ndarray
+    core: Core
+
+
+def load(job: Job) -> Loaded:
+    """Core, network, input and compiler. Raises UsageError, InputError, BuildError."""
     core = load_core(job.core)
     try:
-        features_int8, remarks = features.load_input(job.input)
+        x, remarks = features.load_input(job.input)
         networks = model.load()
     except kwsq_errors.UnknownWord as error:
         raise UsageError(f"--input: {error}") from None
     except kwsq_errors.InputError as error:
         raise InputError(str(error)) from None
-    toolchain = toolchains.find(job.cc)
+    return Loaded(core, networks, x, tuple(remarks), toolchains.find(job.cc))
 
-    def measured(kernels: str) -> tuple[measure.Inference, Network, equivalence.Difference | None]:
-        return _measure(job, kernels, core, toolchain, networks, features_int8)
 
-    inference, network, difference = measured(job.kernels)
+def prepared(job: Job, loaded: Loaded, kernels: str) -> Prepared:
+    """Build one kernel set's image (from the cache when nothing has changed)."""
+    floating = kernels == FLOAT_SET
+    network = loaded.networks["float32" if floating else "int8"]
+    path = images.build(kernels, generated={"network.c": export.source(network)}, float_abi=floating, toolchain=loaded.toolchain,
+                        opt=job.opt, cpu=loaded.core.name)
+    return Prepared(Image.load(path), Program.from_manifest(export.manifest(network)), network, network.input_array(loaded.features),
+                    loaded.core)
+
+
+def run(job: Job) -> Outcome:
+    """Build, run, check and price; then the same for the other kernel sets, whose failures do not end the run."""
+    loaded = load(job)
+    outputs, profile, difference = _measure(job, loaded, job.kernels)
     beside = []
     for other in (*INT8_SETS, FLOAT_SET):
         if other != job.kernels:
             try:
-                beside.append(Beside(other, measured(other)[0].profile.totals))
+                beside.append(Beside(other, _measure(job, loaded, other)[1].totals))
             except ThumbcycleError as error:
                 beside.append(Beside(other, None, str(error)))
-    answer = Answer(network.labels, inference.outputs[-1].ravel().tolist(), network.trained)
-    return Outcome(Result(inference.profile, answer, tuple(beside), job.mhz), tuple(remarks), difference)
+    network = loaded.networks["float32" if job.kernels == FLOAT_SET else "int8"]
+    answer = Answer(network.labels, outputs[-1].ravel().tolist(), network.trained)
+    return Outcome(Result(profile, answer, tuple(beside), job.mhz), loaded.remarks, difference)
 
 
-def _measure(job: Job, kernels: str, core: Core, toolchain: toolchains.Toolchain, networks: dict[str, Network], x: np.ndarray,
-             ) -> tuple[measure.Inference, Network, equivalence.Difference | None]:
-    """One kernel set: image, run, profile with the reference's verdict."""
-    floating = kernels == FLOAT_SET
-    network = networks["float32" if floating else "int8"]
-    x = network.input_array(x)
-    path = images.build(kernels, generated={"network.c": export.source(network)}, float_abi=floating, toolchain=toolchain, opt=job.opt,
-                        cpu=core.name)
-    image, program = Image.load(path), Program.from_manifest(export.manifest(network))
+def _measure(job: Job, loaded: Loaded, kernels: str) -> tuple[tuple[np.ndarray, ...], Profile, equivalence.Difference | None]:
+    """One kernel set: every layer's output, the profile with the reference's verdict, and the first difference."""
+    ready = prepared(job, loaded, kernels)
+    image, toolchain = ready.image, loaded.toolchain
     about = {
-        "network": f"{network.name} {network.dtype}", "kernels": kernels, "input": job.input, "opt": job.opt,
+        "network": f"{ready.network.name} {ready.network.dtype}", "kernels": kernels, "input": job.input, "opt": job.opt,
         "toolchain": {"path": str(toolchain.path), "version": toolchain.version, "origin": toolchain.origin},
-        "image": {"path": str(path), "sha256": image.sha256, "flash_bytes": image.flash_bytes, "ram_bytes": image.ram_bytes,
+        "image": {"path": str(image.path), "sha256": image.sha256, "flash_bytes": image.flash_bytes, "ram_bytes": image.ram_bytes,
                   "stack_reserve": image.stack_reserve},
     }
-    inference = measure.infer(image, program, x, core, about, limit=job.limit)
-    expected = (float_reference if floating else reference).run(network, x)
+    inference = measure.infer(image, ready.program, ready.x, loaded.core, about, limit=job.limit)
+    expected = (float_reference if kernels == FLOAT_SET else reference).run(ready.network, ready.x)
     profile, difference = equivalence.check(inference.profile, inference.outputs, expected)
-    return measure.Inference(inference.outputs, profile), network, difference
+    return inference.outputs, profile, difference

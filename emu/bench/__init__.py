@@ -1,0 +1,1 @@
+"""`python -m emu.bench`: what accounting costs."""
