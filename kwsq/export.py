@@ -19,6 +19,7 @@ INPUT, SCRATCH = "network_input", "network_scratch"
 _C_TYPES = {"int8": "int8_t", "int32": "int32_t", "float32": "float"}
 # array field of a parameter struct -> the tensor's name in the manifest, which is also what DESIGN.md calls it
 _TENSORS = {"weights": "weights", "bias": "bias", "requant": "requantization"}
+_UNINITIALIZED = 'section(".noinit"), aligned(4)'
 _WIDTH = 120
 
 
@@ -29,12 +30,13 @@ def source(network: Network) -> str:
     parts = [
         f"/* Network {network.name!r}, {network.dtype}, written by kwsq.export: do not edit. */",
         '#include "network.h"\n',
-        "/* not cleared at start-up: the host, or a DMA channel, fills it before reset */",
-        _buffer(INPUT, network.dtype, network.input_shape, 'section(".noinit"), aligned(4)') + "\n",
+        "/* Buffers are not cleared at start-up: the host, or a DMA channel, fills the input before reset, and every layer",
+        " * writes its whole output. */",
+        _buffer(INPUT, network.dtype, network.input_shape) + "\n",
     ]
     for layer in network:
-        parts += [_constants(layer), _buffer(f"{layer.name}_output", layer.dtype, layer.output_shape, "aligned(4)") + "\n"]
-    parts += [f"int32_t {SCRATCH}[{max(1, -(-scratch // 4))}];\n", _layer_list(network)]
+        parts += [_constants(layer), _buffer(f"{layer.name}_output", layer.dtype, layer.output_shape) + "\n"]
+    parts += [_buffer(SCRATCH, "int32", (max(1, -(-scratch // 4)),)) + "\n", _layer_list(network)]
     return "\n".join(parts)
 
 
@@ -128,8 +130,8 @@ def _wrapped(items: list[str]) -> str:
     return "\n".join([*lines, line])
 
 
-def _buffer(symbol: str, dtype: str, shape: tuple[int, ...], attributes: str) -> str:
-    return f"{_C_TYPES[dtype]} {symbol}[{math.prod(shape)}] __attribute__(({attributes}));"
+def _buffer(symbol: str, dtype: str, shape: tuple[int, ...]) -> str:
+    return f"{_C_TYPES[dtype]} {symbol}[{math.prod(shape)}] __attribute__(({_UNINITIALIZED}));"
 
 
 def _layer_list(network: Network) -> str:

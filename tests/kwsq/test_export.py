@@ -112,7 +112,7 @@ def check_tensors(network, symbols, sections):
         pointers = sum(isinstance(value, np.ndarray) for value in params.values())
         assert data[:len(packed)] == packed and size == len(packed) + 4 * pointers
         name, size, _ = content(f"{layer.name}_output")
-        assert name.startswith(".bss") and size == layer.activation_bytes
+        assert name == ".noinit" and size == layer.activation_bytes
         most = max(most, abi.scratch_bytes(layer.kernel, params))
     assert content("network_scratch")[1] == -(-most // 4) * 4
     assert content("network_layer_count")[2] == np.int32(len(network)).tobytes()

@@ -1,0 +1,118 @@
+"""Every way to get it wrong: one line that names what is wrong, the documented status, nothing half-written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.conftest import run_in
+
+KWS = ("emu.run", "kws")
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("--kernels", "thunb2"), "no kernel set 'thunb2' (there are c, float, thumb2); did you mean thumb2?"),
+    (("--core", "cortex-m44"), "no core 'cortex-m44' (did you mean cortex-m4?)"),
+    (("--opt", "O9"), "no optimization 'O9'"),
+    (("--input", "yess"), "no word 'yess': did you mean yes?"),
+    (("--mhz", "0"), "--mhz"),
+    (("--plot", "picture.gif"), "--plot picture.gif: the suffix must be .png or .svg"),
+    (("--trafic",), "--traffic"),
+])
+def test_names_that_do_not_exist(one_line_error, arguments, message) -> None:
+    assert message in one_line_error(2, *KWS, *arguments)
+
+
+def test_nothing_to_run(one_line_error) -> None:
+    assert "there is kws" in one_line_error(2, "emu.run", "kwss")
+
+
+def test_input_files(one_line_error, tmp_path: Path) -> None:
+    text = tmp_path / "text.wav"
+    text.write_text("not a sound")
+    empty = tmp_path / "empty.wav"
+    empty.write_bytes(b"")
+    wrong_shape, wrong_type, pickled = tmp_path / "shape.npy", tmp_path / "type.npy", tmp_path / "pickled.npy"
+    np.save(wrong_shape, np.zeros((20, 21), np.int8))
+    np.save(wrong_type, np.zeros((20, 20, 1), np.float32))
+    np.save(pickled, np.array([{}]), allow_pickle=True)
+    for file, message in ((text, "text.wav"), (empty, "empty.wav"), (wrong_shape, "int8 (20, 21)"), (wrong_type, "float32"),
+                          (pickled, "pickled.npy"), (tmp_path / "missing.wav", "missing.wav"), (tmp_path / "missing.npy", "missing.npy")):
+        assert message in one_line_error(3, *KWS, "--input", str(file))
+
+
+def test_output_that_cannot_be_written(one_line_error, tmp_path: Path) -> None:
+    for option, name in (("--json", "a.json"), ("--csv", "a.csv"), ("--plot", "a.png")):
+        target = tmp_path / "no" / "such" / name
+        assert str(target) in one_line_error(3, *KWS, option, str(target))
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_compiler(one_line_error, tmp_path: Path) -> None:
+    assert "no such compiler" in one_line_error(4, *KWS, "--cc", str(tmp_path / "gcc"))
+    host = one_line_error(4, *KWS, "--cc", "cc")
+    assert "cc" in host and "Arm" in host
+
+
+def edit(folder: Path, file: str, old: str, new: str) -> None:
+    path = folder / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def broken(folder: Path, body: str, head: str = "") -> None:
+    """The dense kernel of the c set, replaced."""
+    (folder / "armsrc/kernels/c/dense.c").write_text(
+        f'#include "kernels.h"\n{head}\nvoid dense_s8(const pointwise_s8_params *p, const int8_t *x, int8_t *y, void *scratch)\n{{\n'
+        f"    (void)p; (void)x; (void)y; (void)scratch;\n    {body}\n}}\n")
+    pointwise = folder / "armsrc/kernels/c/pointwise.c"
+    pointwise.write_text(pointwise.read_text().replace("void dense_s8", "void unused_dense_s8"))
+
+
+@pytest.mark.parametrize(("body", "head", "status", "messages"), [
+    ("return 1 +;", "", 4, ["dense.c:6", "error"]),
+    ("missing_function();", "void missing_function(void);", 4, ["missing_function"]),
+    ("*(volatile int *)0x30000000 = 1;", "", 5, ["write of 4 bytes outside memory, at 0x30000000", "dense_s8", "layer qdense_16x10", "dense.c:6"]),
+    ("(void)*(volatile char *)0x10;", "", 5, ["read of 1 byte outside memory, at 0x00000010"]),
+    ("*(volatile char *)(uintptr_t)p->weights = 1;", "", 5, ["into flash", "qdense_16x10_weights+0"]),
+    ('__asm volatile("ldrd r0, r1, [%0]" :: "r"(x + 1) : "r0", "r1");', "", 5, ["unaligned address", "ldrd", "qglobal_avgpool2d_output+1"]),
+    ('__asm volatile("udf #7");', "", 5, ["does not have", "udf"]),
+    ("for (;;) { }", "", 5, ["no end in sight after 1,000,000 instructions", "dense_s8"]),
+    ("deeper(p, 1);", "__attribute__((noinline)) static int deeper(const void *p, int n) { volatile int a[64]; a[n & 63] = n; "
+     "return deeper(p, n + 1) + a[5]; }", 5, ["stack overflow"]),
+    ('__asm volatile(".inst.w 0xee300a20");', "", 5, ["FPU off", "CPACR"]),
+    ("(void)*(volatile int *)0xE000E010;", "", 5, ["SYST_CSR", "no peripheral"]),
+])
+def test_a_kernel_that_goes_wrong(copy: Path, one_line_error, body, head, status, messages) -> None:
+    broken(copy, body, head)
+    line = one_line_error(status, *KWS, "--kernels", "c", "--limit", "1000000", "--json", str(copy / "out.json"), folder=copy)
+    for message in messages:
+        assert message in line
+    assert not (copy / "out.json").exists()
+
+
+def test_one_wrong_byte_is_named(copy: Path) -> None:
+    broken(copy, "for (int o = 0; o < p->out_c; o++) y[o] = 77;")
+    done = run_in(copy, *KWS, "--kernels", "c", "--json", str(copy / "out.json"))
+    assert done.returncode == 1
+    assert "error: layer qdense_16x10 is not bit-exact: element (0,) is 77, the reference says" in done.stderr
+    assert "NO" in done.stdout  # the table is shown all the same
+    assert '"bit_exact": false' in (copy / "out.json").read_text()
+
+
+def test_the_other_sets_may_fail(copy: Path) -> None:
+    broken(copy, "return 1 +;")
+    done = run_in(copy, *KWS)
+    assert done.returncode == 0
+    assert "c       not measured" in done.stdout.replace("  ", " ") or "not measured: " in done.stdout
+
+
+def test_a_reader_that_goes_away(copy: Path) -> None:
+    import subprocess
+    import sys
+
+    done = subprocess.run(f"{sys.executable} -m emu.run kws --json - | head -1", shell=True, cwd=copy, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.strip() == "{" and "Traceback" not in done.stderr

@@ -1,0 +1,150 @@
+"""python -m emu.run kws: the table, and every form in which the figures come."""
+
+from __future__ import annotations
+
+import csv
+import json
+import xml.etree.ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emu.build.cache import REPOSITORY
+from kwsq import features
+
+LAYERS = ["qconv2d_3x3_8", "qmaxpool2d_2x2", "qdwconv2d_3x3", "qpwconv2d_8x16", "qglobal_avgpool2d", "qdense_16x10"]
+ADDED = ("instructions", "skipped", "cycles", "macs", "loads", "stores", "bytes_read", "bytes_written", "fetch_bytes", "weight_bytes",
+         "activation_bytes")
+SETS = ("thumb2", "c", "float")
+
+
+@pytest.fixture(scope="module", params=SETS)
+def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    from tests.cli.conftest import run_in
+
+    file = tmp_path_factory.mktemp("json") / "run.json"
+    done = run_in(REPOSITORY, "emu.run", "kws", "--kernels", request.param, "--json", str(file), "--mhz", "80")
+    assert done.returncode == 0, done.stderr
+    return json.loads(file.read_text()) | {"printed": done.stdout}
+
+
+def test_json_has_all_that_was_measured(measured: dict) -> None:
+    prefix = "" if measured["kernels"] == "float" else "q"
+    assert measured["schema"] == 1
+    assert [layer["name"] for layer in measured["layers"]] == [prefix + name.removeprefix("q") for name in LAYERS]
+    assert [layer["macs"] for layer in measured["layers"]] == [23328, 0, 3528, 6272, 0, 160]
+    for row in (*measured["layers"], measured["outside"], measured["totals"]):
+        assert {*ADDED, "name", "kernel", "traffic", "stack_bytes", "bit_exact"} <= row.keys()
+        assert row["loads"] == sum(part["reads"] for part in row["traffic"].values())
+        assert row["stores"] == sum(part["writes"] for part in row["traffic"].values())
+        assert row["bytes_read"] + row["bytes_written"] == sum(part["bytes"] for part in row["traffic"].values())
+        assert row["milliseconds"] == pytest.approx(row["cycles"] / 80_000)
+        assert 0 <= row["skipped"] < row["instructions"] <= row["cycles"] * 1.2
+    assert len(measured["image"]["sha256"]) == 64
+    assert "gcc" in measured["toolchain"]["version"]
+    assert measured["answer"]["winner"] in measured["answer"]["labels"]
+
+
+def test_rows_add_up_to_the_total(measured: dict) -> None:
+    for key in ADDED:
+        assert measured["totals"][key] == sum(row[key] for row in (*measured["layers"], measured["outside"])), key
+    for part, traffic in measured["totals"]["traffic"].items():
+        rows = [row["traffic"].get(part) for row in (*measured["layers"], measured["outside"])]
+        assert traffic["bytes"] == sum(row["bytes"] for row in rows if row)
+    assert measured["totals"]["stack_bytes"] >= max(row["stack_bytes"] for row in measured["layers"])
+
+
+def test_outputs_are_checked(measured: dict) -> None:
+    for layer in measured["layers"]:
+        if measured["kernels"] == "float":
+            assert layer["bit_exact"] is None and 0 <= layer["max_abs_error"] < 1e-3
+        else:
+            assert layer["bit_exact"] is True and layer["max_abs_error"] is None
+
+
+def test_every_output_byte_is_written_once_or_more(measured: dict) -> None:
+    for layer in measured["layers"]:
+        assert layer["traffic"]["output"]["bytes_written"] >= layer["activation_bytes"]
+
+
+def test_the_table_shows_the_same_figures(measured: dict) -> None:
+    for row in (*measured["layers"], measured["totals"]):
+        line = next(line for line in measured["printed"].splitlines() if f"│ {row['name']} " in line)
+        for key in ("instructions", "cycles", "loads", "stores"):
+            assert f" {row[key]:,} " in line
+    for other in set(SETS) - {measured["kernels"]}:
+        assert f"{measured['beside'][other]['cycles']:,} cycles" in measured["printed"]
+    assert measured["toolchain"]["version"] in measured["printed"]
+    assert "untrained" in measured["printed"]
+
+
+def test_the_assembly_is_at_least_twice_as_fast_as_c(run) -> None:
+    facts = json.loads(run("emu.run", "kws", "--json", "-").stdout)
+    for key in ("instructions", "cycles"):
+        assert 2 * facts["totals"][key] < facts["beside"]["c"][key]
+
+
+def test_csv_reads_as_tinyminds(run, tmp_path: Path) -> None:
+    done = run("emu.run", "kws", "--csv", "-")
+    rows = list(csv.DictReader(done.stdout.splitlines()))
+    assert done.stdout.startswith("name,weight_bytes,activation_bytes,cycles,")
+    assert [row["name"] for row in rows] == LAYERS
+    assert all(int(row["cycles"]) > 0 and row["bit_exact"] == "true" for row in rows)
+    assert run("emu.run", "kws", "--csv", str(tmp_path / "kws.csv")).returncode == 0
+    assert (tmp_path / "kws.csv").read_text() == done.stdout
+
+
+def test_plots(run, tmp_path: Path) -> None:
+    for name in ("kws.png", "kws.svg"):
+        assert run("emu.run", "kws", "--plot", str(tmp_path / name)).returncode == 0
+    assert (tmp_path / "kws.png").read_bytes().startswith(b"\x89PNG")
+    texts = "".join(xml.etree.ElementTree.parse(tmp_path / "kws.svg").getroot().itertext())
+    assert "svg" in (tmp_path / "kws.svg").read_text()[:400]
+    assert texts is not None
+
+
+def test_traffic_table(run) -> None:
+    printed = run("emu.run", "kws", "--traffic").stdout
+    for part in ("input", "weights", "bias", "requantization", "output", "stack", "literals", "instruction fetch"):
+        assert part in printed
+
+
+def test_inputs_of_every_kind_give_the_same_answer(run, tmp_path: Path) -> None:
+    word = json.loads(run("emu.run", "kws", "--input", "go", "--json", "-").stdout)
+    wav = json.loads(run("emu.run", "kws", "--input", str(features.WORDS / "go.wav"), "--json", "-").stdout)
+    np.save(tmp_path / "go.npy", features.load_input("go")[0])
+    array = json.loads(run("emu.run", "kws", "--input", str(tmp_path / "go.npy"), "--json", "-").stdout)
+    assert word["answer"] == wav["answer"] == array["answer"]
+    assert word["totals"] == wav["totals"] == array["totals"]
+
+
+def test_a_converted_recording_says_so(run, tmp_path: Path) -> None:
+    import soundfile
+
+    soundfile.write(tmp_path / "half.wav", np.zeros((22050, 2)), 44100)
+    done = run("emu.run", "kws", "--input", str(tmp_path / "half.wav"), "--csv", "-")
+    assert done.returncode == 0
+    assert "44100 Hz resampled to 16000 Hz" in done.stderr and "mixed down" in done.stderr
+
+
+def test_same_counts_in_every_run_and_at_every_optimization_of_assembly(run) -> None:
+    first, second, size = (json.loads(run("emu.run", "kws", "--opt", opt, "--json", "-").stdout) for opt in ("O3", "O3", "Os"))
+    assert first == second
+    for a, b in zip(first["layers"], size["layers"], strict=True):
+        assert (a["instructions"], a["traffic"]) == (b["instructions"], b["traffic"])
+
+
+def test_help_and_bare_call(run) -> None:
+    help_text = run("emu.run", "--help").stdout
+    for text in ("--kernels", "--traffic", "Exit status", "Examples", "not bit-exact"):
+        assert text in help_text
+    bare = run("emu.run")
+    assert bare.returncode == 0 and "kws" in bare.stdout
+    assert "accounting" in run("emu.bench", "--help").stdout
+
+
+def test_bench_compares_the_three_ways(run) -> None:
+    facts = json.loads(run("emu.bench", "--json", "--kernels", "thumb2", "--rounds", "1", "--seconds", "0.05").stdout)
+    assert facts["thumb2_accounting_over_bare"] > 1
+    assert facts["thumb2_python_hooks_over_accounting"] > 10
