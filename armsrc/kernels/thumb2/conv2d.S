@@ -1,0 +1,173 @@
+@ conv2d_s8: out_c filters of kernel_h x kernel_w x in_c weights.
+@
+@ Loop structure
+@   3x3 on one channel, stride 1, no padding, out_w >= 2, no rare requantizer (FLAG_ANY, FLAG_FAR), |bias| < C3_BIAS_LIMIT:
+@     conv2d_3x3.inc
+@   every other: for output pixels in pairs, row by row: two windows become int16 columns in scratch (gather.inc: gather_words
+@     where in_c % 4 = 0, else gather_bytes), matmul_two walks the filters two at a time; an odd last pixel goes through matmul_one
+@     (matmul.inc)
+@   then, where some [qmin, qmax] is not [-128, 127], clamp_output goes over y
+@
+@ Registers: in the four .inc files. Here r11 -> p, r4-r7 weights, bias, requant, out_c while the path is chosen.
+@
+@ Cycles: 3x3 on one channel: 15.6 an output with one ReLU requantizer, 16.6 with one other, 18.1 with one a channel (out_c a
+@ multiple of 8). Every other: 1.44 a MAC and about 21 an output, 12 for four taps of a pixel (in_c % 4 = 0) or 9 a tap, 12 a
+@ kernel row and 60 a pixel; where a requantizer is rare about 25 an output more.
+@
+@ Bit-exact: gather.inc subtracts the input zero point, so padding is 0 as the ABI wants; matmul.inc, conv2d_3x3.inc,
+@ requantize.inc for the rest.
+
+#include "macros.inc"
+#include "requantize.inc"
+#include "matmul.inc"
+#include "gather.inc"
+#include "conv2d_3x3.inc"
+
+    .equ FRAME_Y, GA_SIZE
+    .equ FRAME_LEFT, GA_SIZE + 4        @ output pixels left
+    .equ FRAME_GATHER, GA_SIZE + 8      @ gather_words or gather_bytes
+    .equ FRAME_SIZE, GA_SIZE + 16
+
+    kernel  conv2d_s8
+    push    {r4-r11, lr}
+    sub     sp, sp, #FRAME_SIZE
+    str     r0, [sp, #GA_P]
+    str     r1, [sp, #GA_X]
+    str     r2, [sp, #FRAME_Y]
+    str     r2, [sp, #MM_Y0]
+    str     r3, [sp, #MM_COLUMN]
+    mov     r11, r0
+    ldr     r4, [r11, #CV_WEIGHTS]
+    ldr     r5, [r11, #CV_BIAS]
+    ldr     r6, [r11, #CV_REQUANT]
+    ldr     r7, [r11, #CV_OUT_C]
+    ldr     r8, [r11, #CV_PER_CHANNEL]
+    stm     sp, {r4-r7}
+    mov     r0, r6
+    mov     r1, #1
+    cmp     r8, #0
+    itt     ne
+    movne   r1, r7
+    movne   r8, #RQ_SIZE
+    str     r8, [sp, #MM_REQUANT_STEP]
+    bl      requant_flags
+    str     r0, [sp, #MM_FLAGS]
+    tst     r0, #FLAG_ANY | FLAG_FAR
+    bne     .Lgeneral
+    ldr     r0, [r11, #CV_IN_C]         @ 3x3 on one channel, stride 1, all windows inside, at least two columns?
+    ldr     r1, [r11, #CV_KERNEL_H]
+    ldr     r2, [r11, #CV_KERNEL_W]
+    ldr     r3, [r11, #CV_STRIDE_H]
+    ldr     r4, [r11, #CV_STRIDE_W]
+    ldr     r9, [r11, #CV_PAD_TOP]
+    ldr     r10, [r11, #CV_PAD_LEFT]
+    eor     r1, r1, #3
+    eor     r2, r2, #3
+    orrs    r1, r1, r2
+    orr     r9, r9, r10
+    orr     r1, r1, r9
+    orr     r0, r0, r3
+    orr     r0, r0, r4                  @ sizes and strides are at least 1
+    eor     r0, r0, #1
+    orrs    r0, r0, r1
+    bne     .Lgeneral
+    ldr     r0, [r11, #CV_IN_H]
+    ldr     r1, [r11, #CV_IN_W]
+    ldr     r2, [r11, #CV_OUT_H]
+    ldr     r3, [r11, #CV_OUT_W]
+    subs    r0, r0, #2
+    subs    r1, r1, #2
+    cmp     r2, r0
+    it      le
+    cmple   r3, r1
+    bgt     .Lgeneral
+    cmp     r3, #2
+    blt     .Lgeneral
+    ldr     r2, =C3_BIAS_LIMIT
+    rsb     r3, r2, #0
+1:  ldr     r0, [r5], #4
+    cmp     r0, r2
+    it      lt
+    cmplt   r3, r0
+    bge     .Lgeneral
+    subs    r7, r7, #1
+    bne     1b
+    mov     r0, r11
+    ldr     r1, [sp, #GA_X]
+    ldr     r2, [sp, #FRAME_Y]
+    mov     r3, r8
+    ldr     r12, [sp, #MM_FLAGS]
+    bl      conv3x3_one_input
+    b       .Lclamp
+
+.Lgeneral:
+    ldr     r0, [r11, #CV_KERNEL_H]
+    ldr     r1, [r11, #CV_KERNEL_W]
+    ldr     r2, [r11, #CV_IN_C]
+    ldr     r3, [r11, #CV_PAD_TOP]
+    ldr     r4, [r11, #CV_PAD_LEFT]
+    ldr     r5, [r11, #CV_OUT_H]
+    ldr     r6, [r11, #CV_OUT_W]
+    mul     r0, r0, r1
+    mul     r0, r0, r2
+    rsb     r3, r3, #0
+    rsb     r4, r4, #0
+    str     r0, [sp, #MM_K]
+    str     r3, [sp, #GA_IY]
+    str     r4, [sp, #GA_IX]
+    str     r6, [sp, #GA_COLUMNS]
+    mul     r5, r5, r6
+    str     r5, [sp, #FRAME_LEFT]
+    ands    r2, r2, #3
+    ite     eq
+    ldreq   r4, =gather_words
+    ldrne   r4, =gather_bytes
+    str     r4, [sp, #FRAME_GATHER]
+
+.Lpixels:                               @ a pair of output pixels, or the odd one
+    ldr     r0, [sp, #MM_COLUMN]
+    ldr     r1, [sp, #FRAME_GATHER]
+    blx     r1
+    ldr     r6, [sp, #FRAME_LEFT]
+    subs    r6, r6, #2
+    str     r6, [sp, #FRAME_LEFT]
+    bmi     2f
+    ldr     r0, [sp, #MM_COLUMN]
+    ldr     r1, [sp, #FRAME_GATHER]
+    adds    r0, r0, #8
+    blx     r1
+    ldr     r2, [sp, #MM_Y0]
+    ldr     r7, [sp, #MM_OUT_C]
+    add     r2, r2, r7
+    str     r2, [sp, #MM_Y1]
+    bl      matmul_two
+    ldr     r2, [sp, #MM_Y1]
+    ldr     r6, [sp, #FRAME_LEFT]
+    str     r2, [sp, #MM_Y0]
+    cmp     r6, #0
+    bne     .Lpixels
+    b       .Lclamp
+2:  bl      matmul_one
+
+.Lclamp:
+    ldr     r12, [sp, #MM_FLAGS]
+    tst     r12, #FLAG_CLAMP
+    beq     1f
+    ldr     r4, [sp, #GA_P]
+    ldr     r0, [sp, #FRAME_Y]
+    ldr     r1, [r4, #CV_OUT_H]
+    ldr     r3, [r4, #CV_OUT_W]
+    ldr     r2, [sp, #MM_OUT_C]
+    mul     r1, r1, r3
+    ldr     r3, [sp, #MM_REQUANT]
+    bl      clamp_output
+1:  add     sp, sp, #FRAME_SIZE
+    pop     {r4-r11, pc}
+    .ltorg
+    end     conv2d_s8
+
+    gather  gather_words, 1
+    gather  gather_bytes, 0
+    matmul  matmul_one, 1
+    matmul  matmul_two, 2
+    requantize_helpers

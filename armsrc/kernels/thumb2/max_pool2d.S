@@ -1,0 +1,247 @@
+@ max_pool2d_s8: the largest value of every window, channel by channel; padding counts for nothing.
+@
+@ Loop structure
+@   2x2 windows that all lie inside the input, in_c >= 4 (.Lpair_*): for every output pixel, for words of four channels,
+@     four loads, three SIMD maxima, one store
+@   every other (.Lgeneral): for every output pixel the window is clipped to the input; for blocks of four channels (below
+@     four channels: of one) for its rows and columns one load and one maximum
+@   A last block that is not full is moved back so that it ends at in_c: some channels are computed twice, none is read
+@   or written outside the tensors.
+@
+@ Registers, 2x2:     r0 upper row  r1 lower row  r2 y  r3 in_c  r4-r7 the four words  r8 words left  r9 outputs left in the
+@                     row  r10 in_c & 3  r11 from behind the full words to the next window  r12 free  lr bytes of a row
+@ Registers, general: r0 x of the block  r1 x of the tap  r2 y  r3 in_c  r4 maximum  r5 tap  r6 columns left  r7 rows left
+@                     r8 columns  r9 rows  r10 bytes of a row  r11 p  r12 channels left  lr free
+@
+@ Cycles: 2x2: 15 for four channels (4 loads 5, 6 for the maxima, store 1, loop 3), 3.75 an output, and 8 a pixel.
+@ General: 8 a word and tap (load 2, maximum 2, step and loop 4), 6 a row of the window, and about 45 a pixel.
+@
+@ Bit-exact: SSUB8 sets each lane's GE flag from the exact 9-bit difference a - b, and SEL takes a where a - b >= 0.
+@ A clipped window always holds a pixel: 0 <= pad < kernel, and the last window starts inside the input.
+
+#include "macros.inc"
+
+    .equ FRAME_P, 0
+    .equ FRAME_X, 4
+    .equ FRAME_OY, 8                    @ general: input row of the window, padding subtracted; 2x2: rows left
+    .equ FRAME_OX, 12
+    .equ FRAME_COLS_LEFT, 16
+    .equ FRAME_ROWS_LEFT, 20
+    .equ FRAME_SIZE, 28
+
+    .macro  maximum into, other, scratch    @ four int8 lanes
+    ssub8   \scratch, \into, \other
+    sel     \into, \into, \other
+    .endm
+
+    kernel  max_pool2d_s8
+    push    {r4-r11, lr}
+    sub     sp, sp, #FRAME_SIZE
+    str     r0, [sp, #FRAME_P]
+    str     r1, [sp, #FRAME_X]
+    mov     r11, r0
+    ldr     r3, [r11, #MP_IN_C]
+    ldr     r4, [r11, #MP_KERNEL_H]
+    ldr     r5, [r11, #MP_KERNEL_W]
+    ldr     r6, [r11, #MP_PAD_TOP]
+    ldr     r7, [r11, #MP_PAD_LEFT]
+    cmp     r3, #4
+    blt     .Lgeneral
+    cmp     r4, #2
+    it      eq
+    cmpeq   r5, #2
+    bne     .Lgeneral
+    orrs    r6, r6, r7
+    bne     .Lgeneral
+    ldr     r4, [r11, #MP_OUT_H]        @ (out_h - 1) * stride_h + 2 <= in_h, and so for the width
+    ldr     r5, [r11, #MP_STRIDE_H]
+    ldr     r6, [r11, #MP_IN_H]
+    str     r4, [sp, #FRAME_OY]
+    subs    r4, r4, #1
+    mul     r4, r4, r5
+    adds    r4, r4, #2
+    cmp     r4, r6
+    bgt     .Lgeneral
+    ldr     r9, [r11, #MP_OUT_W]
+    ldr     r6, [r11, #MP_STRIDE_W]
+    ldr     r7, [r11, #MP_IN_W]
+    sub     r4, r9, #1
+    mul     r4, r4, r6
+    adds    r4, r4, #2
+    cmp     r4, r7
+    bgt     .Lgeneral
+
+    mul     lr, r7, r3                  @ in_w * in_c: a row
+    mul     r5, r5, lr
+    str     r5, [sp, #FRAME_ROWS_LEFT]  @ rows from window to window, in bytes
+    mul     r11, r6, r3
+    bic     r4, r3, #3
+    sub     r11, r11, r4                @ from behind the full words to the next window
+    and     r10, r3, #3
+    str     r9, [sp, #FRAME_COLS_LEFT]
+    mov     r0, r1
+.Lpair_row:
+    add     r1, r0, lr
+    ldr     r9, [sp, #FRAME_COLS_LEFT]
+.Lpair_pixel:
+    lsrs    r8, r3, #2
+    .balign 4
+.Lpair_word:
+    ldr.w   r5, [r0, r3]
+    ldr.w   r7, [r1, r3]
+    ldr.w   r4, [r0], #4
+    ldr.w   r6, [r1], #4
+    maximum r4, r5, r12
+    maximum r6, r7, r12
+    maximum r4, r6, r12
+    subs.w  r8, r8, #1
+    str.w   r4, [r2], #4
+    bne     .Lpair_word
+    cmp     r10, #0
+    bne     .Lpair_rest
+.Lpair_next:
+    add     r0, r0, r11
+    add     r1, r1, r11
+    subs    r9, r9, #1
+    bne     .Lpair_pixel
+    ldr     r0, [sp, #FRAME_X]
+    ldr     r4, [sp, #FRAME_ROWS_LEFT]
+    ldr     r5, [sp, #FRAME_OY]
+    add     r0, r0, r4
+    str     r0, [sp, #FRAME_X]
+    subs    r5, r5, #1
+    str     r5, [sp, #FRAME_OY]
+    bne     .Lpair_row
+    add     sp, sp, #FRAME_SIZE
+    pop     {r4-r11, pc}
+
+.Lpair_rest:                            @ in_c & 3 channels: step back to the last whole word that ends at in_c
+    rsb     r12, r10, #4
+    sub     r0, r0, r12
+    sub     r1, r1, r12
+    sub     r2, r2, r12
+    ldr     r5, [r0, r3]
+    ldr     r7, [r1, r3]
+    ldr     r4, [r0], #4
+    ldr     r6, [r1], #4
+    maximum r4, r5, r12
+    maximum r6, r7, r12
+    maximum r4, r6, r12
+    str     r4, [r2], #4
+    sub     r0, r0, r10                 @ r11 counts from behind the full words
+    sub     r1, r1, r10
+    b       .Lpair_next
+
+@ Clip a window of \size at \start to [0, \extent): \start becomes its first input index, \size what is left of it.
+    .macro  clip start, size, extent
+    sub     \extent, \extent, \start
+    cmp     \size, \extent
+    it      gt
+    movgt   \size, \extent
+    cmp     \start, #0
+    itt     lt
+    addlt   \size, \size, \start
+    movlt   \start, #0
+    .endm
+
+.Lgeneral:                              @ r11 = p, r2 = y, r3 = in_c
+    ldr     r4, [r11, #MP_OUT_H]
+    ldr     r5, [r11, #MP_PAD_TOP]
+    rsb     r5, r5, #0
+    str     r4, [sp, #FRAME_ROWS_LEFT]
+    str     r5, [sp, #FRAME_OY]
+.Lrow:
+    ldr     r4, [r11, #MP_OUT_W]
+    ldr     r5, [r11, #MP_PAD_LEFT]
+    rsb     r5, r5, #0
+    str     r4, [sp, #FRAME_COLS_LEFT]
+    str     r5, [sp, #FRAME_OX]
+.Lpixel:
+    ldr     r4, [sp, #FRAME_OY]
+    ldr     r9, [r11, #MP_KERNEL_H]
+    ldr     r5, [r11, #MP_IN_H]
+    clip    r4, r9, r5
+    ldr     r6, [sp, #FRAME_OX]
+    ldr     r8, [r11, #MP_KERNEL_W]
+    ldr     r10, [r11, #MP_IN_W]
+    mla     r4, r4, r10, r6             @ with r6 clipped below: first pixel of the window
+    mov     r5, r10
+    mov     r0, r6
+    clip    r6, r8, r5
+    sub     r0, r6, r0
+    add     r4, r4, r0
+    ldr     r0, [sp, #FRAME_X]
+    mla     lr, r4, r3, r0              @ x of the window
+    mul     r10, r10, r3
+    mov     r12, r3                     @ channels left
+    mov     r0, lr
+    cmp     r3, #4
+    blt     .Lbyte
+.Lword:
+    mov     r7, r9
+    mov     r1, r0
+    ldr     r4, [r1]
+1:  mov     r6, r8
+2:  ldr     r5, [r1]
+    add     r1, r1, r3
+    ssub8   lr, r4, r5
+    sel     r4, r4, r5
+    subs    r6, r6, #1
+    bne     2b
+    mls     r1, r8, r3, r1              @ back to the first column, one row down
+    add     r1, r1, r10
+    subs    r7, r7, #1
+    bne     1b
+    str     r4, [r2], #4
+    adds    r0, r0, #4
+    subs    r12, r12, #4
+    beq     .Lnext
+    cmp     r12, #4
+    bge     .Lword
+    rsb     r4, r12, #4                 @ the last block starts earlier, so that it ends at in_c
+    sub     r0, r0, r4
+    sub     r2, r2, r4
+    mov     r12, #4
+    b       .Lword
+
+.Lbyte:
+    mov     r7, r9
+    mov     r1, r0
+    mvn     r4, #127
+1:  mov     r6, r8
+2:  ldrsb   r5, [r1]
+    add     r1, r1, r3
+    cmp     r5, r4
+    it      gt
+    movgt   r4, r5
+    subs    r6, r6, #1
+    bne     2b
+    mls     r1, r8, r3, r1
+    add     r1, r1, r10
+    subs    r7, r7, #1
+    bne     1b
+    strb    r4, [r2], #1
+    adds    r0, r0, #1
+    subs    r12, r12, #1
+    bne     .Lbyte
+
+.Lnext:
+    ldr     r5, [sp, #FRAME_OX]
+    ldr     r6, [r11, #MP_STRIDE_W]
+    ldr     r4, [sp, #FRAME_COLS_LEFT]
+    add     r5, r5, r6
+    str     r5, [sp, #FRAME_OX]
+    subs    r4, r4, #1
+    str     r4, [sp, #FRAME_COLS_LEFT]
+    bne     .Lpixel
+    ldr     r5, [sp, #FRAME_OY]
+    ldr     r6, [r11, #MP_STRIDE_H]
+    ldr     r4, [sp, #FRAME_ROWS_LEFT]
+    add     r5, r5, r6
+    str     r5, [sp, #FRAME_OY]
+    subs    r4, r4, #1
+    str     r4, [sp, #FRAME_ROWS_LEFT]
+    bne     .Lrow
+    add     sp, sp, #FRAME_SIZE
+    pop     {r4-r11, pc}
+    end     max_pool2d_s8
