@@ -11,6 +11,7 @@ from emu.build.elf import Image
 from emu.build.program import Program, Tensor
 from emu.errors import InputError, TargetFault
 from emu.machine import Machine
+from emu.probe import Counts
 from emu.profile import Profile, profile
 from emu.timing.core import Core
 
@@ -33,7 +34,7 @@ def infer(image: Image, program: Program, x: np.ndarray, core: Core, about: Mapp
     write_input(machine, program, x)
     machine.reset_and_run()
     counts = machine.counts()
-    _check_layers(image, program, counts.entries)
+    _check_layers(image, program, counts)
     return Inference(read_outputs(machine, program), profile(counts, program, machine.instructions, core, about or {}))
 
 
@@ -67,10 +68,12 @@ def _address(image: Image, tensor: Tensor) -> int:
     return image.symbols[tensor.symbol].address
 
 
-def _check_layers(image: Image, program: Program, entries: list[int]) -> None:
+def _check_layers(image: Image, program: Program, counts: Counts) -> None:
     """Rows are only true when the layers ran in the program's order."""
-    for layer, entry in zip(program.layers, entries[1:], strict=True):
+    for layer, entry, calls in zip(program.layers, counts.entries[1:], counts.calls[1:], strict=True):
         expected = image.symbols[layer.kernel].address
         if entry != expected:
             ran = image.function_at(entry) if entry else None
             raise TargetFault(f"layer {layer.name} should be {layer.kernel}, but {ran.name if ran else 'nothing'} ran in its place")
+        if calls != 1:
+            raise TargetFault(f"layer {layer.name} ran {calls} times: the image calls more kernels than the network has layers")

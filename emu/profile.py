@@ -104,7 +104,7 @@ class Profile:
             name="total", kernel="", **{key: sum(getattr(row, key) for row in rows) for key in (
                 "instructions", "skipped", "cycles", "macs", "fetch_bytes", "weight_bytes", "activation_bytes")},
             traffic={part: sum((row.traffic[part] for row in rows if part in row.traffic), Traffic()) for part in _parts(rows)},
-            stack_bytes=self.stack_bytes, bit_exact=all(checked) if checked else None, max_abs_error=max(errors) if errors else None)
+            stack_bytes=self.stack_bytes, bit_exact=all(checked) if checked else None, max_abs_error=float(np.max(errors)) if errors else None)
 
     def with_rows(self, changes: Sequence[Mapping[str, object]]) -> Profile:
         """The same with fields of the layers replaced, one mapping a layer."""

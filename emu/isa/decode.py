@@ -32,7 +32,7 @@ _PATTERNS = [(re.compile(pattern), kind) for pattern, kind in (
     (r"b$", "branch"),
     (r"(vldr)", "fp_load"), (r"(vstr)", "fp_store"),
     (r"(vldm|vpop)", "fp_load_multiple"), (r"(vstm|vpush)", "fp_store_multiple"),
-    (r"(vlldm|vlstm)", "undefined"),
+    (r"(vlldm|vlstm|v(ld|st)[1-4])", "undefined"),  # of Armv8-M and of NEON; Unicorn's Cortex-M4 executes the latter
     (r"(vmla|vmls|vnmla|vnmls|vfma|vfms|vfnma|vfnms)", "fp_multiply_accumulate"),
     (r"(vmul|vnmul)", "fp_multiply"), (r"(vdiv|vsqrt)", "fp_divide"),
     (r"(vmrs|vmsr|fmstat)", "fp_system"), (r"vmov", "fp_move"), (r"v", "fp_arithmetic"),
@@ -46,6 +46,10 @@ _PATTERNS = [(re.compile(pattern), kind) for pattern, kind in (
 )]
 _SIZES = (("b", 1), ("h", 2), ("sb", 1), ("sh", 2))
 _CONDITIONS = ("eq", "ne", "hs", "lo", "mi", "pl", "vs", "vc", "hi", "ls", "ge", "lt", "gt", "le")  # by encoding
+# Armv7-M ARM, A4.4: the DSP extension. Unicorn lets a Cortex-M3 execute many of these.
+_DSP = re.compile(r"(pkh(bt|tb)|qd?(add|sub)|([suq]|[su]h|uq)((add|sub)(8|16)|asx|sax)|sel|smla([bt][bt]|w[bt]|dx?)|smlal([bt][bt]|dx?)|"
+                  r"smls(d|dx|ld|ldx)|smm(ul|la|ls)r?|smu[as]dx?|smul([bt][bt]|w[bt])|[su]sat16|[su]xta(b|h|b16)|[su]xtb16|umaal|usada?8)$")
+_WIDE_V6M = ("bl", "dmb", "dsb", "isb", "mrs", "msr", "udf")  # the 32-bit instructions of Armv6-M
 _MULTIPLES = ("load_multiple", "store_multiple", "fp_load_multiple", "fp_store_multiple")
 
 
@@ -110,12 +114,16 @@ def _row(i: capstone.CsInsn) -> dict:
     reads, writes = _masks(i)
     row = {"address": i.address, "size": i.size, "kind": KIND[kind], "flags": Flag(0), "reads": reads, "writes": writes,
            "base": -1, "index": -1, "align": 1, "condition": (i.cc - 1) & 15, "text": f"{i.mnemonic} {i.op_str}".strip().encode()[:48]}
+    if kind in ("it", "compare_branch") or i.size == 4 and stem not in _WIDE_V6M:
+        row["flags"] |= Flag.V7M
+    if _DSP.match(stem):
+        row["flags"] |= Flag.DSP
     if kind.startswith("fp"):
         row["flags"] |= Flag.FP
         _floating_point(i, kind, row)
     if kind in _MULTIPLES:
         _multiple(i, stem, row)
-    elif any(o.type == arm.ARM_OP_MEM for o in i.operands) and kind != "nop":
+    elif any(o.type == arm.ARM_OP_MEM for o in i.operands) and kind not in ("nop", "undefined"):
         _access(i, stem, kind, row)
     if kind == "divide":
         row["flags"] |= Flag.DIVIDE | (Flag.SIGNED if stem == "sdiv" else Flag(0))
@@ -236,6 +244,8 @@ def _access(i: capstone.CsInsn, stem: str, kind: str, row: dict) -> None:
             row["flags"] |= Flag.EXCLUSIVE
     if kind in ("store", "store_exclusive", "fp_store"):
         row["flags"] |= Flag.STORE
+        if kind == "store" and not i.writeback:
+            row["writes"] = 0  # capstone calls the operand of STRBT, STRHT and STRT written
     elif row["writes"] >> PC & 1:
         row["flags"] |= Flag.LOADS_PC
 

@@ -41,6 +41,8 @@ class Flag(IntFlag):
     SIGNED = 1 << 14  # SDIV
     CB = 1 << 15  # CBZ, CBNZ: its condition is a register
     EXCLUSIVE = 1 << 16
+    V7M = 1 << 17  # Armv6-M does not have it
+    DSP = 1 << 18  # in Armv7E-M, not in Armv7-M
 
 
 # Registers are bits of a mask: r0-r15, then the flags, then s0-s31.

@@ -11,7 +11,8 @@ import numpy as np
 
 from emu.build import cache
 from emu.build.elf import Image
-from emu.isa.instruction import RECORD, Instruction
+from emu.isa.instruction import KIND, RECORD, Instruction
+from emu.machine.cpu import Cpu
 from emu.probe import Code, layout
 
 _ISA = Path(__file__).parents[1] / "isa"
@@ -73,8 +74,8 @@ class Instructions(Mapping[int, Instruction]):
         return len(self._records)
 
 
-def table(records: np.ndarray, kernels: Iterable[int], unaligned: bool) -> list[Code]:
-    """The probe's view of the code; `kernels` are the addresses where a layer begins. Without `unaligned` every access must be aligned."""
+def table(records: np.ndarray, kernels: Iterable[int], cpu: Cpu) -> list[Code]:
+    """The probe's view of the code on that core; `kernels` are the addresses where a layer begins."""
     if not len(records):
         return []
     start = int(records["address"][0]) & ~3
@@ -83,7 +84,9 @@ def table(records: np.ndarray, kernels: Iterable[int], unaligned: bool) -> list[
     at = (records["address"] - start) // 2
     for field in ("flags", "offset", "size", "base", "index", "scale", "access_size", "accesses", "align", "condition"):
         entries[field][at] = records[field]
-    if not unaligned:
+    refused = (records["flags"] & int(cpu.lacks) != 0) | (records["kind"] == KIND["undefined"])  # nothing runs that cannot be counted
+    entries["flags"][at[refused]] |= layout.REFUSED_FLAG
+    if not cpu.unaligned:
         entries["align"] = np.maximum(entries["align"], entries["access_size"])
     for address in kernels:
         entries["flags"][(address - start) // 2] |= layout.ENTRY_FLAG

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import unicorn
+from unicorn import arm_const
 
 from emu.errors import TargetFault
+from emu.isa.instruction import Flag
 from emu.machine import scb
 from emu.probe.layout import FAULTS
 
 if TYPE_CHECKING:
     from emu.build.elf import Image
     from emu.machine.machine import Machine
+
+_PREFETCH_ABORT = 3  # Unicorn's number of the exception
+_PERIPHERALS = ((0x40000000, 0x60000000), (0xE0000000, 0xE0100000))  # Armv7-M ARM, B3.1: the address map
 
 # {what}: "read of 4 bytes" or "write of 1 byte"; {at}: the address
 _MESSAGES = {
@@ -23,7 +27,9 @@ _MESSAGES = {
     "fpu_off": "floating-point instruction while CPACR has the FPU off (set CP10 and CP11 in CPACR, 0xE000ED88, first)",
     "stack_overflow": "stack overflow: SP is {at}, {below} bytes below the stack's limit",
     "limit": "no end in sight after {limit:,} instructions",
-    "not_code": "executed what is no instruction of the image",
+    "not_code": "executed what is no instruction of the image, at {at}",
+    "jump": "jumped to {at}, where no Thumb code is",
+    "sleep": "the core sleeps (WFI, WFE, YIELD), and nothing is there to wake it",
     "lost": "left the straight line to {at} without a branch (an exception?)",
     "breakpoint": "BKPT, and no debugger is there",
     "supervisor_call": "SVC, and the image has no handler that the machine would call",
@@ -31,19 +37,30 @@ _MESSAGES = {
 }
 
 
-def describe(machine: Machine, error: unicorn.UcError | None) -> TargetFault:
-    """The fault that stopped the machine, by the probe's record or, where it has none, by Unicorn's error."""
+def describe(machine: Machine) -> TargetFault:
+    """The fault that stopped the machine, by the probe's record or, where it has none, by the instruction that Unicorn refused."""
     fault = machine.probe.fault
     kind = FAULTS[fault.kind]
-    if kind == "none":
-        kind = "undefined" if error and error.errno in (unicorn.UC_ERR_INSN_INVALID, unicorn.UC_ERR_EXCEPTION) else "not_code"
-    pc = fault.pc if fault.kind else machine.probe.pc
+    pc, address = fault.pc, fault.address
+    if kind == "none" or fault.size == _PREFETCH_ABORT and kind == "undefined":
+        address = machine.engine.reg_read(arm_const.UC_ARM_REG_PC)
+        kind = _without_record(machine, pc)
+    if kind == "unmapped" and any(start <= address < end for start, end in _PERIPHERALS):
+        kind = "peripheral"
     size = fault.size or 4
     message = _MESSAGES[kind].format(
-        what=f"{'write' if fault.store else 'read'} of {size} byte{'s' if size > 1 else ''}", at=f"0x{fault.address:08x}",
-        near=_near(machine, fault.address), core=machine.cpu.name, below=max(machine.stack[0] - fault.address, 0), limit=machine.limit,
-        register=f" ({scb.NAMES[fault.address & ~3]})" if fault.address & ~3 in scb.NAMES else "")
+        what=f"{'write' if fault.store else 'read'} of {size} byte{'s' if size > 1 else ''}", at=f"0x{address:08x}",
+        near=_near(machine, address), core=machine.cpu.name, below=max(machine.stack[0] - address, 0), limit=machine.limit,
+        register=f" ({scb.NAMES[address & ~3]})" if address & ~3 in scb.NAMES else "")
     return TargetFault(f"{message}; {place(machine, pc)}{_layer(machine, fault.layer)}")
+
+
+def _without_record(machine: Machine, pc: int) -> str:
+    """The kind of a fault that Unicorn raised and the probe did not: what the last instruction, at `pc`, was."""
+    instruction = machine.instructions.get(pc)
+    if instruction is None:
+        return "not_code"
+    return "jump" if instruction.flags & Flag.BRANCH else "sleep" if instruction.kind == "hint" else "undefined"
 
 
 def place(machine: Machine, pc: int) -> str:

@@ -24,6 +24,7 @@ UNINITIALIZED = 0xA5  # what RAM holds at reset; a board's is anything
 DEFAULT_LIMIT = 1_000_000_000  # instructions
 _REGISTERS = [arm_const.UC_ARM_REG_R0, arm_const.UC_ARM_REG_R1, arm_const.UC_ARM_REG_R2, arm_const.UC_ARM_REG_R3]
 _PAGE = 0x1000
+_RESET_XPSR = 1 << 24  # Thumb; flags and IT state clear
 
 
 class Object(NamedTuple):
@@ -96,7 +97,7 @@ class Machine:
             system[address - scb.START:address - scb.START + 4] = 0
         entries = [self.image.symbols[name].address for name in kernels if name in self.image.symbols]
         probe = Probe(
-            unicorn.unicorn_py3.unicorn.uclib, code.table(self.records, entries, self.cpu.unaligned),
+            unicorn.unicorn_py3.unicorn.uclib, code.table(self.records, entries, self.cpu),
             [Data(self.ram[0], ram, 1, False), Data(self.flash[0], flash, 0, True), Data(scb.START, system, 2, False)],
             self.objects, cpacr=self._system.ctypes.data + scb.CPACR - scb.START, layers=layers, stack=self.stack, limit=self.limit)
         probe.attach(self.engine._uch)
@@ -146,6 +147,7 @@ class Machine:
     def _run(self, start: int, until: int) -> None:
         if self.probe:
             self.probe.start()
+        self.engine.reg_write(arm_const.UC_ARM_REG_XPSR, _RESET_XPSR)  # a fault may have left an IT block open
         error = None
         try:
             self.engine.emu_start(start | 1, until)
@@ -155,8 +157,9 @@ class Machine:
             if error:
                 raise error
             return
-        if error or self.probe.fault.kind:
-            raise faults.describe(self, error)
+        asleep = self.engine.reg_read(arm_const.UC_ARM_REG_PC) != until  # WFI ends Unicorn's run without an error
+        if error or self.probe.fault.kind or asleep:
+            raise faults.describe(self)
         self.probe.finish(until)
 
     def counts(self) -> Counts:

@@ -10,6 +10,7 @@ import numpy as np
 ENTRY = np.dtype([("flags", "u4"), ("offset", "i4"), ("size", "u1"), ("base", "i1"), ("index", "i1"), ("scale", "u1"),
                   ("access_size", "u1"), ("accesses", "u1"), ("align", "u1"), ("condition", "u1")])
 ENTRY_FLAG = 1 << 30  # a kernel begins here
+REFUSED_FLAG = 1 << 29  # the core does not have this instruction
 
 OTHER, LITERALS, STACK, UNIMPLEMENTED = 0, 1, 2, 0xFFFF  # objects; STACK is the host's convention
 SKIPPED, EXECUTED = 0x80, 0x81

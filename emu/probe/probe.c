@@ -17,9 +17,9 @@ typedef uc_err (*reg_read_fn)(uc_engine *, int, void *);
 typedef uc_err (*emu_stop_fn)(uc_engine *);
 typedef uc_err (*hook_add_fn)(uc_engine *, uc_hook *, int, void *, void *, uint64_t, uint64_t, ...);
 
-/* Bits of entry.flags, as emu.isa.instruction.Flag numbers them; ENTRY marks a kernel's first instruction. */
+/* Bits of entry.flags, as emu.isa.instruction.Flag numbers them; ENTRY: a kernel's first; REFUSED: not on this core. */
 enum { BRANCH = 1 << 0, ALWAYS = 1 << 1, TO_NEXT = 1 << 5, IN_IT = 1 << 6, STORE = 1 << 7, LITERAL = 1 << 8,
-       WRITES_SP = 1 << 11, FP = 1 << 12, DIVIDE = 1 << 13, SIGNED_DIVIDE = 1 << 14, ENTRY = 1 << 30 };
+       WRITES_SP = 1 << 11, FP = 1 << 12, DIVIDE = 1 << 13, SIGNED_DIVIDE = 1 << 14, REFUSED = 1 << 29, ENTRY = 1 << 30 };
 #define NOWHERE 0xFFFFFFFFu
 
 typedef struct {
@@ -305,8 +305,8 @@ static void count_access(uc_engine *uc, probe *p, const entry *e) {
     uint32_t address = base + (uint32_t)e->offset, size = e->access_size, store = (e->flags & STORE) != 0;
     if (e->index >= 0)
         address += core_register(p, uc, e->index) << e->scale;
-    if (address & (uint32_t)(e->align - 1)) {
-        stop(uc, p, UNALIGNED, address, size);
+    if (address & (uint32_t)(e->align - 1) || (e->base == SP && address < p->c.stack_limit)) {
+        stop(uc, p, address & (uint32_t)(e->align - 1) ? UNALIGNED : STACK_OVERFLOW, address, size);
         return;
     }
     for (uint32_t n = 0, at = address; n < e->accesses; n++, at += size) {
@@ -335,7 +335,8 @@ static void on_code(uc_engine *uc, uint64_t address, uint32_t size, void *user) 
     const entry *e = look_up(p, pc);
     (void)size;
     if (!e || !e->size || p->fault.kind) {
-        p->pc = pc;
+        if (!p->previous)
+            p->pc = pc;
         stop(uc, p, NOT_CODE, pc, 0);
         return;
     }
@@ -355,8 +356,8 @@ static void on_code(uc_engine *uc, uint64_t address, uint32_t size, void *user) 
         p->expected = NOWHERE;
     }
     p->sp_changed = (flags & WRITES_SP) != 0;
-    if (flags & FP && (*p->c.cpacr >> 20 & 15) != 15) {
-        stop(uc, p, FPU_OFF, pc, 0);
+    if (flags & REFUSED || (flags & FP && (*p->c.cpacr >> 20 & 15) != 15)) {
+        stop(uc, p, flags & REFUSED ? UNDEFINED : FPU_OFF, pc, 0);
         return;
     }
     if (e->accesses)
@@ -385,7 +386,6 @@ probe *probe_new(const config *c) {
     memcpy(&p->reg_read, &c->reg_read, sizeof c->reg_read);
     memcpy(&p->emu_stop, &c->emu_stop, sizeof c->emu_stop);
     p->facts = allocate(c->layers + 1, sizeof *p->facts);
-    p->remaining = c->limit;
     index_streams(p);
     index_sites(p);
     probe_start(p);
@@ -406,6 +406,8 @@ void probe_start(probe *p) {
     p->open = p->taken = 0;
     p->sp_changed = 1;
     p->length = p->event_count = p->layer = p->sequence = 0;
+    p->remaining = p->c.limit;
+    p->fault.kind = NO_FAULT;
 }
 
 void probe_finish(probe *p, uint32_t pc) {
@@ -436,9 +438,14 @@ const site *probe_sites(const probe *p, uint32_t *count) {
 }
 
 const layer_facts *probe_facts(const probe *p) { return p->facts; }
-const fault *probe_fault(const probe *p) { return &p->fault; }
+
+const fault *probe_fault(probe *p) {
+    if (!p->fault.kind)
+        p->fault = (fault){.pc = p->pc, .layer = p->layer};
+    return &p->fault;
+}
+
 uint32_t probe_peak(const probe *p) { return p->peak; }
-uint32_t probe_pc(const probe *p) { return p->pc; }
 
 void probe_free(probe *p) {
     if (!p)

@@ -35,7 +35,7 @@ typedef struct {
     const data_region *data;
     const uint32_t *cpacr;
     uint64_t *traffic; /* [layers + 1][objects][6]: loads of 1, 2, 4 bytes, stores of 1, 2, 4 bytes */
-    int64_t limit;     /* instructions */
+    int64_t limit;     /* instructions of one run */
     uint32_t code_regions, data_regions, layers, objects, stack_limit, stack_top;
 } config;
 
@@ -68,14 +68,13 @@ typedef struct probe probe;
 size_t probe_sizes(int which);
 probe *probe_new(const config *c);
 int probe_attach(probe *p, void *uc); /* returns Unicorn's error, 0 when hooked */
-void probe_start(probe *p);           /* forget where execution stood, keep counts */
+void probe_start(probe *p);           /* forget where execution stood and what stopped it, keep counts */
 void probe_finish(probe *p, uint32_t pc);
 const stream *probe_streams(const probe *p, uint32_t *count);
 const uint8_t *probe_events(const probe *p, size_t *size);
 const site *probe_sites(const probe *p, uint32_t *count);
 const layer_facts *probe_facts(const probe *p);
-const fault *probe_fault(const probe *p);
-uint32_t probe_pc(const probe *p);   /* of the last instruction */
+const fault *probe_fault(probe *p); /* without a fault: NO_FAULT, and where execution stood */
 uint32_t probe_peak(const probe *p); /* bytes of stack in all */
 void probe_free(probe *p);
 

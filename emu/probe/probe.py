@@ -39,7 +39,7 @@ def _native() -> c.CDLL:
         ("probe_sizes", c.c_size_t, [c.c_int]), ("probe_new", pointer, [pointer]), ("probe_attach", c.c_int, [pointer, pointer]),
         ("probe_start", None, [pointer]), ("probe_finish", None, [pointer, c.c_uint32]), ("probe_streams", pointer, [pointer, pointer]),
         ("probe_events", pointer, [pointer, pointer]), ("probe_sites", pointer, [pointer, pointer]), ("probe_facts", pointer, [pointer]),
-        ("probe_fault", c.POINTER(at.Fault), [pointer]), ("probe_peak", c.c_uint32, [pointer]), ("probe_pc", c.c_uint32, [pointer]),
+        ("probe_fault", c.POINTER(at.Fault), [pointer]), ("probe_peak", c.c_uint32, [pointer]),
         ("probe_free", None, [pointer]),
     ):
         function = getattr(library, name)
@@ -91,13 +91,8 @@ class Probe:
         self._library.probe_finish(self._handle, pc)
 
     @property
-    def pc(self) -> int:
-        """Address of the last instruction that the probe saw."""
-        return self._library.probe_pc(self._handle)
-
-    @property
     def fault(self) -> at.Fault:
-        """What stopped the run; kind 0 (at.FAULTS[0]) when nothing did."""
+        """What stopped the run; kind 0 (at.FAULTS[0]) when nothing did, with the last instruction and its layer."""
         return self._library.probe_fault(self._handle).contents
 
     def counts(self) -> Counts:
