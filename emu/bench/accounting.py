@@ -50,7 +50,7 @@ def cost(image: Image, program: Program, x: np.ndarray, core: Core, *, rounds: i
         progress(f"round {number + 1} of {rounds}")
         samples.append((_time(bare.reset_and_run, repeats), _time(counted.reset_and_run, max(1, repeats // 3)), _time(hooked.reset_and_run, 1)))
     by_way = list(zip(*samples, strict=True))
-    instructions = int(counted.counts().instructions().sum()) // sum(counted.counts().calls) * len(program.layers)
+    instructions = _instructions(counted, len(program.layers))
     return Cost(instructions, *(statistics.median(way) for way in by_way),
                 statistics.median(counting / plain for plain, counting, _ in samples),
                 statistics.median(slow / counting for _, counting, slow in samples))
@@ -67,6 +67,12 @@ def _time(run: Callable[[], None], repeats: int) -> float:
     for _ in range(repeats):
         run()
     return (time.perf_counter() - start) / repeats
+
+
+def _instructions(counted: Machine, layers: int) -> int:
+    """Of one inference."""
+    counts = counted.counts()
+    return int(counts.instructions().sum()) * layers // sum(counts.calls)
 
 
 def _compare(counted: Machine, python: PythonCounts) -> None:

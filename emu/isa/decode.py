@@ -154,8 +154,11 @@ def _masks(i: capstone.CsInsn) -> tuple[int, int]:
         writes |= 1 << FLAGS_BIT
     if _conditional(i):
         reads |= 1 << FLAGS_BIT
-    if i.mnemonic.startswith(("ssat", "usat")):
-        reads |= 1 << _CORE[i.operands[-1].reg]
+    if i.mnemonic.startswith(("smlal", "umlal", "umaal", "smlsld")):
+        reads |= writes
+    for operand in i.operands[1:]:  # capstone does not say what becomes of some operands: SSAT's, PKHBT's
+        if operand.type == arm.ARM_OP_REG and not operand.access and operand.reg in _CORE:
+            reads |= 1 << _CORE[operand.reg]
     return reads, writes
 
 

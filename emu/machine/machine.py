@@ -139,7 +139,7 @@ class Machine:
         self.engine.reg_write(arm_const.UC_ARM_REG_SP, self.stack[1])
         self.engine.reg_write(arm_const.UC_ARM_REG_LR, home | 1)
         self._system[(scb.CPACR - scb.START) // 4] = 0xF << 20 if self.cpu.fpu else 0
-        for register, value in zip(_REGISTERS, arguments, strict=False):
+        for register, value in zip(_REGISTERS[:len(arguments)], arguments, strict=True):
             self.engine.reg_write(register, value & 0xFFFFFFFF)
         self._run(self._address(function), home)
         return self.engine.reg_read(arm_const.UC_ARM_REG_R0)

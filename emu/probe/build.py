@@ -14,14 +14,15 @@ from emu.build import cache
 from emu.errors import BuildError, ThumbcycleError
 
 HERE = Path(__file__).parent
-SOURCES = (HERE / "probe.c", HERE / "probe.h")
+SOURCES = (HERE / "probe.c", HERE / "tables.c")
+HEADERS = (HERE / "probe.h", HERE / "tables.h")
 FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra", "-shared", "-fPIC")
 
 
 @functools.cache
 def library() -> Path:
     """Path of the compiled probe; compiles it when it is not in the cache. Raises BuildError without a host compiler."""
-    key = cache.key((*FLAGS, sysconfig.get_platform(), *(source.read_bytes() for source in SOURCES)))
+    key = cache.key((*FLAGS, sysconfig.get_platform(), *(source.read_bytes() for source in (*SOURCES, *HEADERS))))
     path = cache.cache_dir() / "probe" / f"probe-{key[:16]}.so"
     if not path.exists():
         _compile(path)
@@ -37,7 +38,7 @@ def _compile(path: Path) -> None:
     headers = Path(unicorn.__file__).with_name("include")
     draft = cache.temporary(path)
     try:
-        done = subprocess.run([compiler, *FLAGS, f"-I{headers}", str(SOURCES[0]), "-o", str(draft)],
+        done = subprocess.run([compiler, *FLAGS, f"-I{headers}", *map(str, SOURCES), "-o", str(draft)],
                               check=False, capture_output=True, text=True, timeout=120)
         if done.returncode:
             first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])

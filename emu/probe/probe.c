@@ -6,9 +6,8 @@
  * ended in a taken branch, events), where the events are the memory of each access and what became of each member of an
  * IT block, in order. The probe also raises what Unicorn lets pass: unaligned LDRD, LDM, VLDR and the like, float while
  * the FPU is off, stack overflow, writes to flash. It never changes the program's state. */
-#include "probe.h"
+#include "tables.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <unicorn/unicorn.h>
@@ -22,11 +21,6 @@ enum { BRANCH = 1 << 0, ALWAYS = 1 << 1, TO_NEXT = 1 << 5, IN_IT = 1 << 6, STORE
        WRITES_SP = 1 << 11, FP = 1 << 12, DIVIDE = 1 << 13, SIGNED_DIVIDE = 1 << 14, REFUSED = 1 << 29, ENTRY = 1 << 30 };
 #define NOWHERE 0xFFFFFFFFu
 
-typedef struct {
-    void *at;
-    size_t bytes;
-} buffer;
-
 struct probe {
     config c;
     reg_read_fn reg_read;
@@ -39,37 +33,14 @@ struct probe {
     uint32_t layer, sequence, layer_return, layer_sp;
     int64_t remaining;
 
-    buffer events, streams, pool;
-    uint32_t event_count, stream_count, last; /* last: the stream that closed last, tried first */
-    size_t pool_size;
-    uint32_t *slots, slot_mask; /* open addressing over streams: number + 1 */
-
-    site *sites; /* open addressing; count 0 is free */
-    uint32_t site_count, site_mask;
-
+    stream_table streams;
+    site_table sites;
     layer_facts *facts; /* [layers + 1] */
     uint32_t peak;
     fault fault;
 };
 
 /* --- small things ---------------------------------------------------------------------------------------------------- */
-
-static void *allocate(size_t count, size_t size) {
-    void *new = calloc(count, size);
-    if (!new)
-        abort();
-    return new;
-}
-
-static void *room_for(buffer *b, size_t bytes) {
-    if (b->bytes < bytes) {
-        b->bytes = bytes * 2 < 4096 ? 4096 : bytes * 2;
-        b->at = realloc(b->at, b->bytes);
-        if (!b->at)
-            abort();
-    }
-    return b->at;
-}
 
 static void stop(uc_engine *uc, probe *p, uint32_t kind, uint32_t address, uint32_t size) {
     if (p->fault.kind == NO_FAULT) {
@@ -105,117 +76,22 @@ static uint32_t core_register(const probe *p, uc_engine *uc, int number) {
 }
 enum { SP = 13, LR = 14, PC = 15, CPSR = 16 };
 
-/* --- streams --------------------------------------------------------------------------------------------------------- */
-
-static void add_event(probe *p, uint8_t event) {
-    uint8_t *events = room_for(&p->events, p->event_count + 1);
-    events[p->event_count++] = event;
-}
-
-static uint64_t hash_stream(const probe *p, uint32_t end) {
-    const uint8_t *events = p->events.at;
-    uint64_t h = ((uint64_t)p->start << 32 | end) ^ ((uint64_t)p->layer << 1 | (uint64_t)p->taken) * 0x9E3779B97F4A7C15u;
-    uint32_t i = 0;
-    for (; i + 8 <= p->event_count; i += 8) {
-        uint64_t word;
-        memcpy(&word, events + i, 8);
-        h = (h ^ word) * 0xFF51AFD7ED558CCDu;
-        h ^= h >> 32;
-    }
-    for (; i < p->event_count; i++)
-        h = (h ^ events[i]) * 0x100000001B3u;
-    h *= 0xC4CEB9FE1A85EC53u;
-    return h ^ h >> 29;
-}
-
-static int same_stream(const probe *p, const stream *s, uint32_t end) {
-    return s->start == p->start && s->end == end && s->layer == p->layer && s->taken == (uint32_t)p->taken &&
-           s->event_count == p->event_count &&
-           (!s->event_count || !memcmp((const uint8_t *)p->pool.at + s->events, p->events.at, s->event_count));
-}
-
-static void index_streams(probe *p) {
-    uint32_t size = p->slots ? (p->slot_mask + 1) * 2 : 1024;
-    uint32_t *slots = allocate(size, sizeof *slots);
-    const stream *streams = p->streams.at;
-    for (uint32_t i = 0; i < p->stream_count; i++) {
-        uint32_t slot = streams[i].hash & (size - 1);
-        while (slots[slot])
-            slot = (slot + 1) & (size - 1);
-        slots[slot] = i + 1;
-    }
-    free(p->slots);
-    p->slots = slots;
-    p->slot_mask = size - 1;
-}
-
-static uint32_t find_or_add_stream(probe *p, uint32_t end) {
-    uint64_t hash = hash_stream(p, end);
-    stream *streams = p->streams.at;
-    uint32_t slot = hash & p->slot_mask;
-    for (; p->slots[slot]; slot = (slot + 1) & p->slot_mask)
-        if (streams[p->slots[slot] - 1].hash == hash && same_stream(p, &streams[p->slots[slot] - 1], end))
-            return p->slots[slot] - 1;
-    streams = room_for(&p->streams, (p->stream_count + 1) * sizeof *streams);
-    uint8_t *pool = room_for(&p->pool, p->pool_size + p->event_count + 1);
-    if (p->event_count)
-        memcpy(pool + p->pool_size, p->events.at, p->event_count);
-    streams[p->stream_count] = (stream){.hash = hash, .events = p->pool_size, .start = p->start, .end = end,
-        .layer = p->layer, .event_count = p->event_count, .length = p->length, .taken = (uint32_t)p->taken};
-    p->pool_size += p->event_count;
-    p->slots[slot] = ++p->stream_count;
-    if (p->stream_count * 2 > p->slot_mask)
-        index_streams(p);
-    return p->stream_count - 1;
-}
+/* --- streams and sites ------------------------------------------------------------------------------------------------ */
 
 static void close_stream(probe *p) {
-    stream *streams = p->streams.at;
-    if (p->last >= p->stream_count || !same_stream(p, &streams[p->last], p->pc)) {
-        p->last = find_or_add_stream(p, p->pc);
-        streams = p->streams.at;
-    }
-    streams[p->last].count++;
+    stream key = {.start = p->start, .end = p->pc, .layer = p->layer, .length = p->length, .taken = (uint32_t)p->taken};
+    count_stream(&p->streams, &key);
     p->remaining -= p->length;
-    p->event_count = p->length = 0;
+    p->length = 0;
     p->open = 0;
 }
 
-/* --- sites ----------------------------------------------------------------------------------------------------------- */
-
-static site *site_slot(site *sites, uint32_t mask, const site *key) {
-    uint32_t slot = key->pc * 0x9E3779B9u ^ key->layer * 0x85EBCA6Bu ^ (key->kind << 6 | key->bucket) * 0xC2B2AE35u;
-    for (slot ^= slot >> 16;; slot++) {
-        site *s = &sites[slot & mask];
-        if (!s->count || (s->pc == key->pc && s->layer == key->layer && s->kind == key->kind && s->bucket == key->bucket))
-            return s;
-    }
-}
-
-static void index_sites(probe *p) {
-    uint32_t size = p->sites ? (p->site_mask + 1) * 2 : 256;
-    site *sites = allocate(size, sizeof *sites);
-    for (uint32_t i = 0; p->sites && i <= p->site_mask; i++)
-        if (p->sites[i].count)
-            *site_slot(sites, size - 1, &p->sites[i]) = p->sites[i];
-    free(p->sites);
-    p->sites = sites;
-    p->site_mask = size - 1;
-}
-
-static void count_site(probe *p, uint32_t kind, uint32_t bucket) {
+static void count_here(probe *p, uint32_t kind, uint32_t bucket) {
     site key = {.pc = p->pc, .layer = p->layer, .kind = kind, .bucket = bucket};
-    site *s = site_slot(p->sites, p->site_mask, &key);
-    if (!s->count) {
-        *s = key;
-        p->site_count++;
-    }
-    s->count++;
-    if (p->site_count * 2 > p->site_mask)
-        index_sites(p);
+    count_site(&p->sites, &key);
 }
 
-/* Bits of the quotient's length, 0 when the quotient is 0: what an early-terminating divider's time depends on. */
+/* clz(divisor) - clz(dividend) + 1: the bits of the quotient or one more; 0 when it is 0. An early-terminating divider depends on it. */
 static uint32_t quotient_bits(uint32_t dividend, uint32_t divisor, int is_signed) {
     if (is_signed) {
         dividend = (int32_t)dividend < 0 ? 0u - dividend : dividend;
@@ -261,7 +137,7 @@ static int skipped(probe *p, uint32_t pc) {
         const entry *e = look_up(p, at);
         if (!e || !(e->flags & IN_IT))
             return 0;
-        add_event(p, SKIPPED);
+        add_event(&p->streams, SKIPPED);
         p->length++;
         p->pc = at;
         at += e->size;
@@ -322,11 +198,11 @@ static void count_access(uc_engine *uc, probe *p, const entry *e) {
         }
         p->c.traffic[((size_t)p->layer * p->c.objects + object) * 6 + store * 3 + (size >> 1)]++;
         if (n == 0)
-            add_event(p, r->memory);
+            add_event(&p->streams, r->memory);
     }
     uint32_t misaligned = address & (size - 1);
     if (misaligned)
-        count_site(p, MISALIGNED, misaligned & 1 ? size >> 1 : 1);
+        count_here(p, MISALIGNED, misaligned & 1 ? size >> 1 : 1);
 }
 
 static void on_code(uc_engine *uc, uint64_t address, uint32_t size, void *user) {
@@ -350,7 +226,7 @@ static void on_code(uc_engine *uc, uint64_t address, uint32_t size, void *user) 
     p->length++;
     p->expected = pc + e->size;
     if (flags & IN_IT)
-        add_event(p, EXECUTED);
+        add_event(&p->streams, EXECUTED);
     if (flags & ALWAYS || (flags & TO_NEXT && condition_holds(core_register(p, uc, CPSR), e->condition))) {
         p->taken = 1;
         p->expected = NOWHERE;
@@ -363,7 +239,7 @@ static void on_code(uc_engine *uc, uint64_t address, uint32_t size, void *user) 
     if (e->accesses)
         count_access(uc, p, e);
     if (flags & DIVIDE)
-        count_site(p, QUOTIENT, quotient_bits(core_register(p, uc, e->base), core_register(p, uc, e->index),
+        count_here(p, QUOTIENT, quotient_bits(core_register(p, uc, e->base), core_register(p, uc, e->index),
                                               (flags & SIGNED_DIVIDE) != 0));
 }
 
@@ -386,8 +262,8 @@ probe *probe_new(const config *c) {
     memcpy(&p->reg_read, &c->reg_read, sizeof c->reg_read);
     memcpy(&p->emu_stop, &c->emu_stop, sizeof c->emu_stop);
     p->facts = allocate(c->layers + 1, sizeof *p->facts);
-    index_streams(p);
-    index_sites(p);
+    streams_new(&p->streams);
+    sites_new(&p->sites);
     probe_start(p);
     return p;
 }
@@ -405,7 +281,7 @@ void probe_start(probe *p) {
     p->expected = NOWHERE;
     p->open = p->taken = 0;
     p->sp_changed = 1;
-    p->length = p->event_count = p->layer = p->sequence = 0;
+    p->length = p->streams.event_count = p->layer = p->sequence = 0;
     p->remaining = p->c.limit;
     p->fault.kind = NO_FAULT;
 }
@@ -423,18 +299,18 @@ void probe_finish(probe *p, uint32_t pc) {
 }
 
 const stream *probe_streams(const probe *p, uint32_t *count) {
-    *count = p->stream_count;
-    return p->streams.at;
+    *count = p->streams.count;
+    return p->streams.streams.at;
 }
 
 const uint8_t *probe_events(const probe *p, size_t *size) {
-    *size = p->pool_size;
-    return p->pool.at;
+    *size = p->streams.pool_size;
+    return p->streams.pool.at;
 }
 
 const site *probe_sites(const probe *p, uint32_t *count) {
-    *count = p->site_mask + 1;
-    return p->sites;
+    *count = p->sites.mask + 1;
+    return p->sites.sites;
 }
 
 const layer_facts *probe_facts(const probe *p) { return p->facts; }
@@ -450,11 +326,8 @@ uint32_t probe_peak(const probe *p) { return p->peak; }
 void probe_free(probe *p) {
     if (!p)
         return;
-    free(p->events.at);
-    free(p->streams.at);
-    free(p->pool.at);
-    free(p->slots);
-    free(p->sites);
+    streams_free(&p->streams);
+    sites_free(&p->sites);
     free(p->facts);
     free(p);
 }

@@ -49,7 +49,7 @@ enum { SKIPPED = 0x80, EXECUTED = 0x81 }; /* events of an IT block's members; sm
 enum { MISALIGNED = 1, QUOTIENT = 2 };
 typedef struct {
     uint64_t count;
-    uint32_t pc, layer, kind, bucket; /* bucket: extra accesses of a misaligned one; bits of a quotient */
+    uint32_t pc, layer, kind, bucket; /* bucket: extra accesses of a misaligned one; of a divide clz(divisor) - clz(dividend) + 1, or 0 */
 } site;
 
 enum { NO_FAULT, UNMAPPED, READ_ONLY, UNALIGNED, PERIPHERAL, FPU_OFF, STACK_OVERFLOW, LIMIT, NOT_CODE, LOST, BREAKPOINT,

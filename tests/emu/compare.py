@@ -16,9 +16,17 @@ def tallies(machine: Machine) -> list[Tally]:
     """One a layer, [0] between layers."""
     counts = machine.counts()
     fetched = pricing.fetch_bytes(counts, machine.instructions)
-    return [Tally(int(counts.instructions()[layer]), int(counts.skipped()[layer]),
-                  sum(s.count for s in counts.streams if s.layer == layer and s.taken), int(fetched[layer]), counts.stack[layer],
-                  _traffic(counts, layer)) for layer in range(counts.layers + 1)]
+    return [
+        Tally(
+            int(counts.instructions()[layer]),
+            int(counts.skipped()[layer]),
+            sum(s.count for s in counts.streams if s.layer == layer and s.taken),
+            int(fetched[layer]),
+            counts.stack[layer],
+            _traffic(counts, layer),
+        )
+        for layer in range(counts.layers + 1)
+    ]
 
 
 def _traffic(counts: Counts, layer: int) -> Counter:

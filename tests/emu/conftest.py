@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from emu.build import cache, compile as images, toolchain
+from emu.build import cache, toolchain
+from emu.build import compile as images
 from emu.build.elf import Image
 from emu.build.program import Program
 from emu.errors import BuildError
@@ -70,8 +71,9 @@ def spotter() -> Callable[[str], Spotter]:
             network = networks["float32" if kernels == "float" else "int8"]
             with _cache(None):
                 try:
-                    path = images.build(kernels, generated={"network.c": export.source(network)}, float_abi=kernels == "float",
-                                        toolchain=toolchain.find())
+                    path = images.build(
+                        kernels, generated={"network.c": export.source(network)}, float_abi=kernels == "float", toolchain=toolchain.find()
+                    )
                 except BuildError as error:
                     pytest.skip(f"kernel set {kernels} does not link: {error}")
             program = Program.from_manifest(export.manifest(network))

@@ -14,7 +14,11 @@ from tests.emu.target import array, function
 
 CONDITIONS = {"eq": "ne", "hs": "lo", "mi": "pl", "vs": "vc", "hi": "ls", "ge": "lt", "gt": "le"}
 CONDITIONS |= {b: a for a, b in CONDITIONS.items()}
-DATA = array("buf", 512) + array("area", 64, ".data") + array("unused", 24) + """    .section .rodata.table, "a", %progbits
+DATA = (
+    array("buf", 512)
+    + array("area", 64, ".data")
+    + array("unused", 24)
+    + """    .section .rodata.table, "a", %progbits
     .balign 8
     .global table
     .type table, %object
@@ -23,6 +27,7 @@ table:
     .size table, . - table
     .text
 """
+)
 PROLOGUE = """push {r4-r11, lr}
 ldr r4, =buf+256
 ldr r5, =table
@@ -64,25 +69,53 @@ class Maker:
 def alu(m: Maker) -> str:
     """Flags of every sort; multiplies; the SIMD and saturating instructions."""
     return m.one(
-        f"adds {m.register()}, #{m.number_below(256)}", f"subs {m.register()}, {m.register()}, {m.register()}", f"cmp {m.register()}, {m.register()}",
-        f"cmp {m.register()}, #0", f"mvns {m.register()}, {m.register()}", f"lsls {m.register()}, {m.register()}, #{m.number_below(31)}",
-        f"adc.w {m.register()}, {m.register()}, {m.register()}, asr #3", f"movw {m.register()}, #{m.number_below(65536)}",
-        f"smlad {m.register()}, {m.register()}, {m.register()}, {m.register()}", f"usat {m.register()}, #8, {m.register()}",
-        "smlal r0, r1, r2, r3", "umaal r2, r3, r0, r1", f"sxtb16 {m.register()}, {m.register()}, ror #8", "nop.w", "dsb", "mrs r0, apsr")
+        f"adds {m.register()}, #{m.number_below(256)}",
+        f"subs {m.register()}, {m.register()}, {m.register()}",
+        f"cmp {m.register()}, {m.register()}",
+        f"cmp {m.register()}, #0",
+        f"mvns {m.register()}, {m.register()}",
+        f"lsls {m.register()}, {m.register()}, #{m.number_below(31)}",
+        f"adc.w {m.register()}, {m.register()}, {m.register()}, asr #3",
+        f"movw {m.register()}, #{m.number_below(65536)}",
+        f"smlad {m.register()}, {m.register()}, {m.register()}, {m.register()}",
+        f"usat {m.register()}, #8, {m.register()}",
+        "smlal r0, r1, r2, r3",
+        "umaal r2, r3, r0, r1",
+        f"sxtb16 {m.register()}, {m.register()}, ror #8",
+        "nop.w",
+        "dsb",
+        "mrs r0, apsr",
+    )
 
 
 def access(m: Maker) -> str:
     """One load or store, any width, any way to address, aligned or not."""
     register, odd = m.register(), m.number_below(8)
     return m.one(
-        f"ldr {register}, [r4, #{m.number_below(64, 4)}]", f"str {register}, [r4, #{m.number_below(64, 4)}]", f"ldrb {register}, [r5, #{odd}]",
-        f"strb {register}, [r4, #{odd}]", f"strh {register}, [r4, #{odd}]", f"ldrh {register}, [r10, #{odd}]", f"ldr {register}, [r4, #-{odd}]",
-        f"str {register}, [r10, #{odd}]", f"ldrsb.w {register}, [r5, #{odd}]", f"ldrsh.w {register}, [r5, #{odd}]",
-        f"ldrbt {register}, [r5, #{odd}]", f"strht {register}, [r4, #{odd}]", f"ldrt {register}, [r10, #4]",
-        f"ldrd {register}, r12, [r4, #{m.number_below(64, 4)}]", f"strd {register}, r12, [r4, #-{m.number_below(64, 4)}]",
-        f"ldm r5, {{{register}, r8, r9}}", f"stm r10, {{{register}, r6}}", f"ldrd {register}, r9, [r5, #8]",
-        f"vldr s{odd}, [r5, #{m.number_below(32, 4)}]", f"vstr d{odd}, [r4, #{m.number_below(32, 4)}]", f"vldr d{odd}, [r4, #-8]",
-        f"vldmia r5, {{s{odd}-s{odd + 3}}}", f"vstmia r10, {{d{odd}-d{odd + 1}}}")
+        f"ldr {register}, [r4, #{m.number_below(64, 4)}]",
+        f"str {register}, [r4, #{m.number_below(64, 4)}]",
+        f"ldrb {register}, [r5, #{odd}]",
+        f"strb {register}, [r4, #{odd}]",
+        f"strh {register}, [r4, #{odd}]",
+        f"ldrh {register}, [r10, #{odd}]",
+        f"ldr {register}, [r4, #-{odd}]",
+        f"str {register}, [r10, #{odd}]",
+        f"ldrsb.w {register}, [r5, #{odd}]",
+        f"ldrsh.w {register}, [r5, #{odd}]",
+        f"ldrbt {register}, [r5, #{odd}]",
+        f"strht {register}, [r4, #{odd}]",
+        f"ldrt {register}, [r10, #4]",
+        f"ldrd {register}, r12, [r4, #{m.number_below(64, 4)}]",
+        f"strd {register}, r12, [r4, #-{m.number_below(64, 4)}]",
+        f"ldm r5, {{{register}, r8, r9}}",
+        f"stm r10, {{{register}, r6}}",
+        f"ldrd {register}, r9, [r5, #8]",
+        f"vldr s{odd}, [r5, #{m.number_below(32, 4)}]",
+        f"vstr d{odd}, [r4, #{m.number_below(32, 4)}]",
+        f"vldr d{odd}, [r4, #-8]",
+        f"vldmia r5, {{s{odd}-s{odd + 3}}}",
+        f"vstmia r10, {{d{odd}-d{odd + 1}}}",
+    )
 
 
 def indexed(m: Maker) -> str:
@@ -98,11 +131,25 @@ def write_back(m: Maker) -> str:
     step = m.number_below(64, 4)
     sign = m.one("", "-")
     register = m.register()
-    return "mov r11, r4\n" + "\n".join(m.one(
-        f"ldr {register}, [r11], #{sign}{step}", f"str {register}, [r11, #{sign}{step}]!", f"ldrb {register}, [r11, #{sign}{step}]!",
-        f"strh {register}, [r11], #{sign}{step}", f"ldrd {register}, r12, [r11], #{sign}{step}", f"strd {register}, r12, [r11, #{sign}{step}]!",
-        f"ldmia r11!, {{{register}, r12}}", f"stmdb r11!, {{{register}, r8, r12}}", "ldmdb r11!, {r8, r9}", f"stmia r11!, {{{register}, r6}}",
-        f"ldmdb r11, {{{register}, r11}}\nmov r11, r4", "vldmia r11!, {s0-s4}", "vstmdb r11!, {d1-d2}", "vldmdb r11!, {d3}") for _ in range(2))
+    return "mov r11, r4\n" + "\n".join(
+        m.one(
+            f"ldr {register}, [r11], #{sign}{step}",
+            f"str {register}, [r11, #{sign}{step}]!",
+            f"ldrb {register}, [r11, #{sign}{step}]!",
+            f"strh {register}, [r11], #{sign}{step}",
+            f"ldrd {register}, r12, [r11], #{sign}{step}",
+            f"strd {register}, r12, [r11, #{sign}{step}]!",
+            f"ldmia r11!, {{{register}, r12}}",
+            f"stmdb r11!, {{{register}, r8, r12}}",
+            "ldmdb r11!, {r8, r9}",
+            f"stmia r11!, {{{register}, r6}}",
+            f"ldmdb r11, {{{register}, r11}}\nmov r11, r4",
+            "vldmia r11!, {s0-s4}",
+            "vstmdb r11!, {d1-d2}",
+            "vldmdb r11!, {d3}",
+        )
+        for _ in range(2)
+    )
 
 
 def it_block(m: Maker) -> str:
@@ -115,7 +162,7 @@ def it_block(m: Maker) -> str:
             lines.append(m.one(f"b{this}.n {end}", f"b{this}.w {end}"))
         else:
             lines.append(_predicated(m, this))
-    return "\n".join([*lines, alu(m), f"{end}:"])
+    return "\n".join([*lines, *m.chance.sample([alu(m), f"{end}:"], 2)])  # half of the branches go to the next instruction
 
 
 def _predicated(m: Maker, condition: str) -> str:
@@ -124,8 +171,12 @@ def _predicated(m: Maker, condition: str) -> str:
     if kind == "flags":
         return f"cmp{condition} {m.register()}, {m.register()}"
     if kind == "alu":
-        return m.one(f"mov{condition} {m.register()}, #{m.number_below(256)}", f"add{condition}.w {m.register()}, {m.register()}, #1",
-                     f"mul{condition}.w {m.register()}, {m.register()}, {m.register()}", f"vadd{condition}.f32 s0, s1, s2")
+        return m.one(
+            f"mov{condition} {m.register()}, #{m.number_below(256)}",
+            f"add{condition}.w {m.register()}, {m.register()}, #1",
+            f"mul{condition}.w {m.register()}, {m.register()}, {m.register()}",
+            f"vadd{condition}.f32 s0, s1, s2",
+        )
     if kind == "write_back":
         return m.one(f"ldr{condition} {m.register()}, [r11], #0", f"ldm{condition}ia r5, {{r0, r2}}", f"stm{condition}ia r10, {{r1, r3}}")
     text = access(m).split(" ", 1)
@@ -145,9 +196,15 @@ def loop(m: Maker) -> str:
 def branches(m: Maker) -> str:
     """Conditional branches taken, not taken, and to the next instruction; CBZ and CBNZ."""
     label = m.new()
-    return m.one(f"b{m.condition()}.n {label}\n{access(m)}\n{label}:", f"b{m.condition()}.w {label}\n{label}:", f"b{m.condition()}.n {label}\n{label}:",
-                 f"b.n {label}\n{label}:", f"{m.one('cbz', 'cbnz')} {m.register()}, {label}\nnop\n{alu(m)}\n{label}:",
-                 f"b{m.condition()} {label}\n{alu(m)}\n{access(m)}\n{label}: {access(m)}", f"bl {label}\n{label}:")
+    return m.one(
+        f"b{m.condition()}.n {label}\n{access(m)}\n{label}:",
+        f"b{m.condition()}.w {label}\n{label}:",
+        f"b{m.condition()}.n {label}\n{label}:",
+        f"b.n {label}\n{label}:",
+        f"{m.one('cbz', 'cbnz')} {m.register()}, {label}\nnop\n{alu(m)}\n{label}:",
+        f"b{m.condition()} {label}\n{alu(m)}\n{access(m)}\n{label}: {access(m)}",
+        f"bl {label}\n{label}:",
+    )
 
 
 def table_branch(m: Maker) -> str:
@@ -158,27 +215,54 @@ def table_branch(m: Maker) -> str:
     jump = f"tbh [{base}, r6, lsl #1]" if wide else f"tbb [{base}, r6]"
     before = f"adr.w r8, {table}\n" if own else ""
     entries = ", ".join(f"({target} - {branch} - 4) / 2" for target in (a, b, end, a))
-    return (f"mov r6, #{m.number_below(4)}\n{before}{branch}: {jump}\n{table}: {unit} {entries}\n.balign 2\n{a}: {alu(m)}\n{access(m)}\n"
-            f"{b}: {alu(m)}\n{end}:")
+    return (
+        f"mov r6, #{m.number_below(4)}\n{before}{branch}: {jump}\n{table}: {unit} {entries}\n.balign 2\n{a}: {alu(m)}\n{access(m)}\n"
+        f"{b}: {alu(m)}\n{end}:"
+    )
 
 
 def literals(m: Maker) -> str:
     """PC-relative loads of every width, of data that the code jumps over."""
     data, end = m.new(), m.new()
-    loads = "\n".join(m.one(f"ldr.w {m.register()}, {data}", f"ldrh {m.register()}, {data}+{m.number_below(8)}", f"ldrsb {m.register()}, {data}+3",
-                            f"ldrd r0, r1, {data}", f"vldr s1, {data}+4", f"vldr d2, {data}", f"ldr {m.register()}, =0x{m.number_below(1 << 30):x}",
-                            f"ldrb {m.register()}, {data}+1", f"ldr.w {m.register()}, {data}+{m.one(0, 1, 2)}") for _ in range(2))
-    return f"{loads}\nb {end}\n.balign 4\n{data}: .word 0x01828384, 0x3f800000\n{end}:\n{loads if m.chance.random() < .3 else ''}"
+    loads = "\n".join(
+        m.one(
+            f"ldr.w {m.register()}, {data}",
+            f"ldrh {m.register()}, {data}+{m.number_below(8)}",
+            f"ldrsb {m.register()}, {data}+3",
+            f"ldrd r0, r1, {data}",
+            f"vldr s1, {data}+4",
+            f"vldr d2, {data}",
+            f"ldr {m.register()}, =0x{m.number_below(1 << 30):x}",
+            f"ldrb {m.register()}, {data}+1",
+            f"ldr.w {m.register()}, {data}+{m.one(0, 1, 2)}",
+        )
+        for _ in range(2)
+    )
+    return f"{loads}\nb {end}\n.balign 4\n{data}: .word 0x01828384, 0x3f800000\n{end}:\n{loads if m.chance.random() < 0.3 else ''}"
 
 
 def calls(m: Maker) -> str:
     """Calls of a function that returns in any of the ways there are, conditional ones included."""
     callee, end, condition = m.new(), m.new(), m.condition()
     saved = m.chance.random() < 0.7
-    back = m.one("pop {r6, pc}", "ldmia sp!, {r6, pc}", f"it {condition}\npop{condition} {{r6, pc}}\npop {{r6, pc}}", "pop {r6, lr}\nbx lr",
-                 "ldr r6, [sp], #4\nldr pc, [sp], #4", "add sp, #4\nldr lr, [sp], #4\nmov pc, lr",
-                 f"ite {condition}\nmov{condition} r0, #7\npop{CONDITIONS[condition]} {{r6, pc}}\npop {{r8, lr}}\nbx lr") if saved else m.one(
-        "bx lr", "mov pc, lr", f"it {condition}\nbx{condition} lr\nbx lr", f"itt {condition}\nldr{condition} r0, [r4]\nbx{condition} lr\nmov pc, lr")
+    back = (
+        m.one(
+            "pop {r6, pc}",
+            "ldmia sp!, {r6, pc}",
+            f"it {condition}\npop{condition} {{r6, pc}}\npop {{r6, pc}}",
+            "pop {r6, lr}\nbx lr",
+            "ldr r6, [sp], #4\nldr pc, [sp], #4",
+            "add sp, #4\nldr lr, [sp], #4\nmov pc, lr",
+            f"ite {condition}\nmov{condition} r0, #7\npop{CONDITIONS[condition]} {{r6, pc}}\npop {{r8, lr}}\nbx lr",
+        )
+        if saved
+        else m.one(
+            "bx lr",
+            "mov pc, lr",
+            f"it {condition}\nbx{condition} lr\nbx lr",
+            f"itt {condition}\nldr{condition} r0, [r4]\nbx{condition} lr\nmov pc, lr",
+        )
+    )
     how = m.one(f"bl {callee}", f"adr.w r9, {callee}\nadd r9, #1\nblx r9", f"cmp r0, r1\nit {condition}\nbl{condition} {callee}")
     return f"{how}\nb {end}\n.balign 4\n{callee}:\n{'push {r6, lr}' if saved else 'nop'}\n{access(m)}\n{back}\n{end}:"
 
@@ -186,21 +270,47 @@ def calls(m: Maker) -> str:
 def jumps(m: Maker) -> str:
     """Computed jumps."""
     there = m.new()
-    return m.one(f"adr.w r9, {there}\nadd r9, #1\nbx r9", f"adr.w r9, {there}\nmov pc, r9", f"ldr.w pc, ={there}+1", f"ldr r9, ={there}+1\nbx r9",
-                 "mov r9, #0\nadd pc, r9\nnop") + f"\n{alu(m)}\n.balign 4\n{there}:"
+    return (
+        m.one(
+            f"adr.w r9, {there}\nadd r9, #1\nbx r9",
+            f"adr.w r9, {there}\nmov pc, r9",
+            f"ldr.w pc, ={there}+1",
+            f"ldr r9, ={there}+1\nbx r9",
+            "mov r9, #0\nadd pc, r9\nnop",
+        )
+        + f"\n{alu(m)}\n.balign 4\n{there}:"
+    )
 
 
 def stack(m: Maker) -> str:
     """PUSH and POP, space of one's own, one register at a time, floating-point registers."""
-    return m.one("push {r0-r2}\npop {r0, r6, r8}", "push {r3}\npop.w {r9}", "push.w {r0, r8, r12}\nldr r0, [sp, #8]\nadd sp, #12",
-                 "sub sp, #16\nstr r0, [sp, #4]\nldrh r1, [sp, #6]\nstrd r1, r2, [sp, #8]\nadd sp, #16", "vpush {s0-s2}\nvpop {s4-s6}",
-                 "vpush {d0-d1}\nadd sp, #16", "mov r9, sp\nsub.w sp, sp, #256\nstm sp, {r0, r1}\nmov sp, r9", "str r2, [sp, #-8]!\nldr r2, [sp], #8")
+    return m.one(
+        "push {r0-r2}\npop {r0, r6, r8}",
+        "push {r3}\npop.w {r9}",
+        "push.w {r0, r8, r12}\nldr r0, [sp, #8]\nadd sp, #12",
+        "sub sp, #16\nstr r0, [sp, #4]\nldrh r1, [sp, #6]\nstrd r1, r2, [sp, #8]\nadd sp, #16",
+        "vpush {s0-s2}\nvpop {s4-s6}",
+        "vpush {d0-d1}\nadd sp, #16",
+        "mov r9, sp\nsub.w sp, sp, #256\nstm sp, {r0, r1}\nmov sp, r9",
+        "str r2, [sp, #-8]!\nldr r2, [sp], #8",
+    )
 
 
 def floats(m: Maker) -> str:
     """Arithmetic, moves and compares."""
-    return m.one("vadd.f32 s0, s1, s2", "vmla.f32 s3, s0, s4", "vmul.f32 s1, s1, s5", "vmov r0, r1, s0, s1", "vmov s6, r3", "vcmp.f32 s0, s1\nvmrs apsr_nzcv, fpscr",
-                 "vmov d4, r0, r1", "vcvt.s32.f32 s7, s0", "vdiv.f32 s2, s3, s4", "vmov.f32 s1, #2.0", "vfma.f32 s0, s0, s0")
+    return m.one(
+        "vadd.f32 s0, s1, s2",
+        "vmla.f32 s3, s0, s4",
+        "vmul.f32 s1, s1, s5",
+        "vmov r0, r1, s0, s1",
+        "vmov s6, r3",
+        "vcmp.f32 s0, s1\nvmrs apsr_nzcv, fpscr",
+        "vmov d4, r0, r1",
+        "vcvt.s32.f32 s7, s0",
+        "vdiv.f32 s2, s3, s4",
+        "vmov.f32 s1, #2.0",
+        "vfma.f32 s0, s0, s0",
+    )
 
 
 def divides(m: Maker) -> str:
@@ -214,8 +324,26 @@ def exclusives(m: Maker) -> str:
     return f"ldrex{width} r0, [r4]\n{m.one('', 'clrex')}\nstrex{width} r6, r1, [r4]"
 
 
-BLOCKS: dict[str, Callable[[Maker], str]] = {f.__name__: f for f in (
-    alu, access, indexed, write_back, it_block, loop, branches, table_branch, literals, calls, jumps, stack, floats, divides, exclusives)}
+BLOCKS: dict[str, Callable[[Maker], str]] = {
+    f.__name__: f
+    for f in (
+        alu,
+        access,
+        indexed,
+        write_back,
+        it_block,
+        loop,
+        branches,
+        table_branch,
+        literals,
+        calls,
+        jumps,
+        stack,
+        floats,
+        divides,
+        exclusives,
+    )
+}
 WITHOUT_IT = ("alu", "access", "indexed", "write_back", "table_branch", "literals", "stack", "floats", "divides", "jumps")
 
 

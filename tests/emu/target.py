@@ -12,8 +12,19 @@ from emu.build.toolchain import find
 from emu.machine import Machine
 
 SCRIPT = REPOSITORY / "armsrc" / "firmware" / "library.ld"
-_FLAGS = ("-mthumb", "-mfloat-abi=softfp", "-mfpu=fpv4-sp-d16", "-nostdlib", "-static", "-g", "-Wl,--nmagic", "-Wl,--build-id=none", "-Wl,-e,0",
-          "-Wl,--no-warn-rwx-segments", "-Wa,--no-warn")
+_FLAGS = (
+    "-mthumb",
+    "-mfloat-abi=softfp",
+    "-mfpu=fpv4-sp-d16",
+    "-nostdlib",
+    "-static",
+    "-g",
+    "-Wl,--nmagic",
+    "-Wl,--build-id=none",
+    "-Wl,-e,0",
+    "-Wl,--no-warn-rwx-segments",
+    "-Wa,--no-warn",
+)
 HEAD = """    .syntax unified
     .thumb
     .text
@@ -34,7 +45,17 @@ class Assembler:
         elf = stem.with_suffix(".elf")
         if not elf.exists():
             stem.with_suffix(".S").write_text(source)
-            command = [str(self.driver.path), *self.driver.flags, f"-mcpu={cpu}", *_FLAGS, "-T", str(script), stem.name + ".S", "-o", elf.name]
+            command = [
+                str(self.driver.path),
+                *self.driver.flags,
+                f"-mcpu={cpu}",
+                *_FLAGS,
+                "-T",
+                str(script),
+                stem.name + ".S",
+                "-o",
+                elf.name,
+            ]
             done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
             assert not done.returncode, f"{done.stderr}\n{source}"
         return Image.load(elf)
@@ -47,13 +68,17 @@ class Assembler:
 def function(name: str, body: str) -> str:
     """A global Thumb function, word-aligned."""
     lines = "\n".join(f"    {line.strip()}" for line in body.strip().splitlines())
-    return (f"    .balign 4\n    .global {name}\n    .type {name}, %function\n    .thumb_func\n{name}:\n{lines}\n    .ltorg\n"
-            f"    .size {name}, . - {name}\n")
+    return (
+        f"    .balign 4\n    .global {name}\n    .type {name}, %function\n    .thumb_func\n{name}:\n{lines}\n    .ltorg\n"
+        f"    .size {name}, . - {name}\n"
+    )
 
 
 def array(name: str, size: int, section: str = ".bss") -> str:
     """A global object of `size` bytes, 8-aligned, in .bss, .data or .rodata."""
     kind = "%nobits" if section == ".bss" else "%progbits"
     flags = "a" if section == ".rodata" else "aw"
-    return (f'    .section {section}.{name}, "{flags}", {kind}\n    .balign 8\n    .global {name}\n    .type {name}, %object\n{name}:\n'
-            f"    .space {size}\n    .size {name}, {size}\n    .text\n")
+    return (
+        f'    .section {section}.{name}, "{flags}", {kind}\n    .balign 8\n    .global {name}\n    .type {name}, %object\n{name}:\n'
+        f"    .space {size}\n    .size {name}, {size}\n    .text\n"
+    )

@@ -54,12 +54,23 @@ MODEL_REGISTERS = [getattr(arm, f"UC_ARM_REG_R{n}") for n in range(13)] + [arm.U
 SINGLES = [getattr(arm, f"UC_ARM_REG_S{n}") for n in range(32)]
 # templates of wide encodings: fixed bits, and the bits that may be anything
 TEMPLATES = {
-    "data processing, register": (0xEA000000, 0x01FF7FFF), "data processing, immediate": (0xF0000000, 0x05FF7FFF),
-    "plain immediate": (0xF2000000, 0x05FF7FFF), "shifts, SIMD": (0xFA00F000, 0x00FF0FFF), "multiply": (0xFB000000, 0x007FFFFF),
-    "long multiply": (0xFB800000, 0x007FFFFF), "load and store, 12 bits": (0xF8800000, 0x017FFFFF), "load and store, 8 bits": (0xF8000800, 0x017FF7FF),
-    "register offset": (0xF8000000, 0x017FF03F), "LDM and STM": (0xE8800000, 0x013FDFFF), "LDMDB and STMDB": (0xE9000000, 0x013F5FFF),
-    "LDRD and STRD": (0xE8400000, 0x01BFFFFF), "FPU": (0xEE000A00, 0x00FFF0EF), "FPU loads": (0xED000A00, 0x00BFF0FF), "FPU multiples": (0xEC800A00, 0x003FF007),
-    "moves to FPU": (0xEE000A10, 0x001FF080), "exclusives": (0xE8400F00, 0x001FF0FF),
+    "data processing, register": (0xEA000000, 0x01FF7FFF),
+    "data processing, immediate": (0xF0000000, 0x05FF7FFF),
+    "plain immediate": (0xF2000000, 0x05FF7FFF),
+    "shifts, SIMD": (0xFA00F000, 0x00FF0FFF),
+    "multiply": (0xFB000000, 0x007FFFFF),
+    "long multiply": (0xFB800000, 0x007FFFFF),
+    "load and store, 12 bits": (0xF8800000, 0x017FFFFF),
+    "load and store, 8 bits": (0xF8000800, 0x017FF7FF),
+    "register offset": (0xF8000000, 0x017FF03F),
+    "LDM and STM": (0xE8800000, 0x013FDFFF),
+    "LDMDB and STMDB": (0xE9000000, 0x013F5FFF),
+    "LDRD and STRD": (0xE8400000, 0x01BFFFFF),
+    "FPU": (0xEE000A00, 0x00FFF0EF),
+    "FPU loads": (0xED000A00, 0x00BFF0FF),
+    "FPU multiples": (0xEC800A00, 0x003FF007),
+    "moves to FPU": (0xEE000A10, 0x001FF080),
+    "exclusives": (0xE8400F00, 0x001FF0FF),
 }
 
 
@@ -108,7 +119,11 @@ class Bench:
 
 
 def names(mask: int) -> str:
-    return " ".join([f"r{n}" for n in range(16) if mask >> n & 1] + ["flags"] * (mask >> FLAGS_BIT & 1) + [f"s{n}" for n in range(32) if mask >> S_BIT + n & 1])
+    return " ".join(
+        [f"r{n}" for n in range(16) if mask >> n & 1]
+        + ["flags"] * (mask >> FLAGS_BIT & 1)
+        + [f"s{n}" for n in range(32) if mask >> S_BIT + n & 1]
+    )
 
 
 def check(cases: list[bytes], seed: int) -> int:
@@ -144,8 +159,15 @@ def test_words_of_the_kinds():
     assert max(Flag).bit_length() <= 29  # bits 29 and 30 are the probe's
 
 
-@pytest.mark.parametrize(("code", "members"), [(b"\x08\xbf\x01\x20\x02\x20", 1), (b"\x0c\xbf\x01\x20\x02\x20\x03\x20", 2), (b"\x01\xbf" + b"\x01\x20" * 6, 4),
-                                               (b"\x00\xbf" + b"\x01\x20" * 3, 0)])
+@pytest.mark.parametrize(
+    ("code", "members"),
+    [
+        (b"\x08\xbf\x01\x20\x02\x20", 1),
+        (b"\x0c\xbf\x01\x20\x02\x20\x03\x20", 2),
+        (b"\x01\xbf" + b"\x01\x20" * 6, 4),
+        (b"\x00\xbf" + b"\x01\x20" * 3, 0),
+    ],
+)
 def test_members_of_it_blocks(code, members):
     assert [bool(i.flags & Flag.IN_IT) for i in instructions(code)] == [False] + [n < members for n in range(len(code) // 2 - 1)]
 
@@ -154,5 +176,5 @@ def test_an_it_block_ends_where_decoding_breaks_off():
     """What is no instruction closes the block; the code behind it is decoded afresh."""
     for junk in (b"\xff\xff\xff\xff", b"\xff\xb6"):
         found = instructions(b"\x01\xbf\x01\x20" + junk + b"\x01\x20\x02\x20")
-        assert [i.kind for i in found][0] == "it" and not any(i.flags & Flag.IN_IT for i in found[3:])
+        assert found[0].kind == "it" and not any(i.flags & Flag.IN_IT for i in found[3:])
         assert found[-1].condition == 14 and "eq" not in found[-1].text

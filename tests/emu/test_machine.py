@@ -61,10 +61,25 @@ def test_another_process_counts_the_same(spotter, tmp_path):
 
     image, program_, _, x = spotter("c")
     np.save(tmp_path / "x.npy", x)
-    answers = [subprocess.run([sys.executable, "-c", SCRIPT, str(image.path), str(image.symbols[program_.input.symbol].address),
-                               ",".join(sorted({layer.kernel for layer in program_.layers})), str(tmp_path / "x.npy")], cwd=REPOSITORY,
-                              env={"PYTHONHASHSEED": seed, "PATH": "/usr/bin:/bin", "THUMBCYCLE_CACHE": str(tmp_path)}, capture_output=True, text=True,
-                              check=True).stdout.strip() for seed in ("1", "2")]
+    answers = [
+        subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                SCRIPT,
+                str(image.path),
+                str(image.symbols[program_.input.symbol].address),
+                ",".join(sorted({layer.kernel for layer in program_.layers})),
+                str(tmp_path / "x.npy"),
+            ],
+            cwd=REPOSITORY,
+            env={"PYTHONHASHSEED": seed, "PATH": "/usr/bin:/bin", "THUMBCYCLE_CACHE": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for seed in ("1", "2")
+    ]
     assert answers == [hashlib.sha256(repr(facts(counted(spotter))).encode()).hexdigest()] * 2
 
 
@@ -89,7 +104,10 @@ def test_threads_count_as_alone(spotter):
     assert together == alone
 
 
-LAYERS = f"""{function("snippet", '''push {r4, r5, lr}
+LAYERS = f"""{
+    function(
+        "snippet",
+        '''push {r4, r5, lr}
 sub sp, #40
 movs r4, #3
 1: bl first
@@ -98,21 +116,38 @@ bl second
 subs r4, #1
 bne 1b
 add sp, #40
-pop {r4, r5, pc}''')}{function("first", '''push {r4-r7, lr}
+pop {r4, r5, pc}''',
+    )
+}{
+    function(
+        "first",
+        '''push {r4-r7, lr}
 sub sp, #100
 bl helper
 bl second
 ldr r0, =buffer
 str r0, [r0]
 add sp, #100
-pop {r4-r7, pc}''')}{function("second", '''push {lr}
+pop {r4-r7, pc}''',
+    )
+}{
+    function(
+        "second",
+        '''push {lr}
 cmp r4, #2
 it eq
 popeq {pc}
 pop {lr}
-b helper''')}{function("helper", '''ldr r0, =buffer
+b helper''',
+    )
+}{
+    function(
+        "helper",
+        '''ldr r0, =buffer
 ldr r0, [r0]
-bx lr''')}{array("buffer", 8)}"""
+bx lr''',
+    )
+}{array("buffer", 8)}"""
 
 
 def test_layers_nest_repeat_and_tail_call(assembler):
@@ -131,6 +166,22 @@ def test_layers_nest_repeat_and_tail_call(assembler):
     assert counts.stack == [52, 20 + 100 + 4, 4] and counts.peak == 52 + 124
     where = counts.objects.index("buffer")
     assert counts.traffic[:, where].tolist() == [[[0, 0, 3], [0, 0, 0]], [[0, 0, 5], [0, 0, 3]], [[0, 0, 2], [0, 0, 0]]]
+
+
+def test_a_layer_ends_where_its_own_call_returns(assembler):
+    """A kernel that calls its caller comes back to the same address, deeper in the stack: that is no return from the layer."""
+    source = function("snippet", "push {r4, lr}\nbl kernel\nnop\npop {r4, pc}") + function(
+        "kernel",
+        """push {r4, lr}
+    subs r0, #1
+    it ne
+    blne snippet
+    pop {r4, pc}""",
+    )
+    machine = Machine(assembler.image(source), kernels=["kernel"], layers=1)
+    machine.call("snippet", 3)
+    counts = machine.counts()
+    assert counts.calls == [0, 1] and counts.instructions().tolist() == [4, 3 * 5 + 2 * 4] and counts.stack == [8, 8 * 5]
 
 
 def test_layers_against_the_tracer(assembler):
@@ -156,7 +207,10 @@ def test_a_kernel_that_faults_leaves_no_layer_open(assembler):
 
 def test_sites(assembler):
     """Misaligned accesses by the extra bus accesses, divides by the bits of the quotient."""
-    body = "ldr r4, =buffer\n" + "\n".join(f"ldr r0, [r4, #{n}]\nstrh r1, [r4, #{n}]\nldrb r0, [r4, #{n}]" for n in range(5)) + """
+    body = (
+        "ldr r4, =buffer\n"
+        + "\n".join(f"ldr r0, [r4, #{n}]\nstrh r1, [r4, #{n}]\nldrb r0, [r4, #{n}]" for n in range(5))
+        + """
     mov r0, #100
     mov r1, #7
     udiv r2, r0, r1
@@ -168,6 +222,7 @@ def test_sites(assembler):
     cmp r0, r0
     it ne
     udivne r2, r0, r1"""
+    )
     machine = assembler.machine(body + "\nbx lr", data=array("buffer", 16))
     machine.call("snippet")
     sites = machine.counts().sites
@@ -207,8 +262,11 @@ def test_streams_that_differ_in_one_thing(assembler):
         machine.call("snippet", image.symbols[name].address)
     loops = [s for s in machine.counts().streams if s.start == image.symbols["snippet"].address + 8 and s.end - s.start == 12]
     flash, ram, skipped, executed = 0, 1, 0x80, 0x81
-    assert {(s.events, s.count) for s in loops} == {(bytes([skipped, executed, ram]), 2), (bytes([executed, flash, skipped]), 1),
-                                                    (bytes([executed, ram, skipped]), 1)}
+    assert {(s.events, s.count) for s in loops} == {
+        (bytes([skipped, executed, ram]), 2),
+        (bytes([executed, flash, skipped]), 1),
+        (bytes([executed, ram, skipped]), 1),
+    }
 
 
 def test_a_long_straight_line(assembler):
@@ -221,8 +279,15 @@ def test_a_long_straight_line(assembler):
 
 
 def test_objects_are_told_apart_by_byte(assembler):
-    source = function("snippet", "ldr r4, =one\nldrb r0, [r4]\nldrb r0, [r4, #7]\nldrb r0, [r4, #8]\nldrb r0, [r4, #15]\nldrh r0, [r4, #7]\nldr r1, =two\n"
-                      "ldrb r0, [r1, #16]\nbx lr") + array("one", 8) + array("two", 16)
+    source = (
+        function(
+            "snippet",
+            "ldr r4, =one\nldrb r0, [r4]\nldrb r0, [r4, #7]\nldrb r0, [r4, #8]\nldrb r0, [r4, #15]\nldrh r0, [r4, #7]\nldr r1, =two\n"
+            "ldrb r0, [r1, #16]\nbx lr",
+        )
+        + array("one", 8)
+        + array("two", 16)
+    )
     machine = Machine(assembler.image(source))
     machine.call("snippet")
     counts = machine.counts()
@@ -249,7 +314,13 @@ def test_names_of_cores(assembler):
 
 def test_the_fpu_state_and_flags_of_one_call_do_not_leak_counts(assembler):
     """The same program twice in one machine: streams double, whatever flags the first run left."""
-    source = function("snippet", f"{PROLOGUE}\nitete vs\nmovvs r0, #1\nmovvc r0, #2\nldrvs r1, [r4]\nstrvc r1, [r4]\ncmp r0, #2\nmvns r2, r2\n{EPILOGUE}") + DATA
+    source = (
+        function(
+            "snippet",
+            f"{PROLOGUE}\nitete vs\nmovvs r0, #1\nmovvc r0, #2\nldrvs r1, [r4]\nstrvc r1, [r4]\ncmp r0, #2\nmvns r2, r2\n{EPILOGUE}",
+        )
+        + DATA
+    )
     machine = Machine(assembler.image(source))
     machine.call("snippet", 1)
     first = tallies(machine)[0]

@@ -33,13 +33,21 @@ class Row(NamedTuple):
     flash: tuple[int, ...] = ()  # numbers of instructions that access flash instead of RAM
 
 
-TRM, PAIRING, JNK0LE, I0, FPU, REPLAY = ("TRM DDI 0439, 3.3", "TI SWCU192, load/store timings", "jnk0le/random, cortex_m3m4.md",
-                                         "compendium.i-0.nl, instruction alignment", "TRM DDI 0439, 7.2.3", "replay of pqm4 and Embench")
+TRM, PAIRING, JNK0LE, I0, FPU, REPLAY = (
+    "TRM DDI 0439, 3.3",
+    "TI SWCU192, load/store timings",
+    "jnk0le/random, cortex_m3m4.md",
+    "compendium.i-0.nl, instruction alignment",
+    "TRM DDI 0439, 7.2.3",
+    "replay of pqm4 and Embench",
+)
 P, S, D = "load_pipelining", "store_behind_load", "address_dependency"
 ROWS = {
     "one load": Row("ldr r0, [r4]", 2, TRM),
     "loads": Row("ldr r0, [r4]\nldr r1, [r4, #4]", 3, PAIRING, (P,)),
-    "chain of loads": Row("ldr r0, [r4]\nldr r1, [r4, #4]\nldr r2, [r4, #8]\nldrb r3, [r4, #3]\nldrsh.w r6, [r4, #2]", 6, PAIRING + ": n + 1", (P,)),
+    "chain of loads": Row(
+        "ldr r0, [r4]\nldr r1, [r4, #4]\nldr r2, [r4, #8]\nldrb r3, [r4, #3]\nldrsh.w r6, [r4, #2]", 6, PAIRING + ": n + 1", (P,)
+    ),
     "dependent loads": Row("ldr r0, [r4]\nldr r0, [r0]\nldr r0, [r0]", 6, PAIRING),
     "index depends": Row("ldr r0, [r4]\nldr r1, [r4, r0]", 4, PAIRING),
     "write-back depends": Row("ldr r0, [r4], #4\nldr r1, [r4], #4", 4, JNK0LE + ": one base register"),
@@ -79,6 +87,7 @@ ROWS = {
     "index just written": Row("adds r5, #4\nldrb r0, [r4, r5]", 4, JNK0LE, (D,)),
     "store's address just written": Row("adds r4, #4\nstr r0, [r4]", 3, JNK0LE, (D,)),
     "data just written": Row("adds r0, #4\nstr r0, [r4]", 2, JNK0LE),
+    "address from LDM": Row("ldm r4!, {r0, r1}\nldr r2, [r0]", 5, JNK0LE + ": not behind a load"),
     "address written before": Row("adds r4, #4\nadds r0, #1\nldr r0, [r4]", 4, JNK0LE),
     "write-back, then a store": Row("str r0, [r4], #4\nstr r1, [r4], #4", 3, JNK0LE, (D,)),
     "IT behind 16 bits": Row("adds r0, #1\nit eq\nmoveq r0, #1", 2, TRM + ".3", ("it_folding",)),
@@ -115,7 +124,9 @@ ABLATIONS = {rule: (lambda table, rule=rule: table["rules"].pop(rule)) for rule 
 def steps(assembler):
     """name -> the row's steps, assembled in one image."""
     text = array("buffer", 64) + "".join(
-        function(f"row{number}", ("nop\n" if row.odd else "") + row.code).replace("snippet", f"row{number}") for number, row in enumerate(ROWS.values()))
+        function(f"row{number}", ("nop\n" if row.odd else "") + row.code).replace("snippet", f"row{number}")
+        for number, row in enumerate(ROWS.values())
+    )
     machine = Machine(assembler.image(text))
     made = {}
     for number, (name, row) in enumerate(ROWS.items()):
@@ -144,7 +155,9 @@ def test_a_rule_explains_its_sequences_and_no_other(steps, rule):
     table = copy.deepcopy(TABLE)
     ABLATIONS[rule](table)
     without = cores.from_table(table)
-    assert {name for name in ROWS if cost(steps, name, without) != ROWS[name].cycles} == {name for name, row in ROWS.items() if rule in row.because}
+    assert {name for name in ROWS if cost(steps, name, without) != ROWS[name].cycles} == {
+        name for name, row in ROWS.items() if rule in row.because
+    }
 
 
 @pytest.mark.parametrize("before", ["adds r0, #1", "ldr r0, [r4]", "ldm r4!, {r0, r1}"])
@@ -152,7 +165,10 @@ def test_a_rule_explains_its_sequences_and_no_other(steps, rule):
 def test_a_group_of_wide_instructions_at_2_mod_4_costs_one_more_at_most(assembler, before, wide):
     """Once a group, not once an instruction: a prefetch buffer of three words (Arm KA 103488664)."""
     machine = assembler.machine(f"{before}\n" + "add.w r1, r1, #1\n" * wide)
-    found = [pipeline.Step(machine.instructions[a], False, 1 if machine.instructions[a].accesses else -1) for a in list(machine.instructions)[:1 + wide]]
+    found = [
+        pipeline.Step(machine.instructions[a], False, 1 if machine.instructions[a].accesses else -1)
+        for a in list(machine.instructions)[: 1 + wide]
+    ]
     alone = M4.cycles[found[0].instruction.kind] + M4.per_access[found[0].instruction.kind] * max(found[0].instruction.accesses - 1, 0)
     assert pipeline.cycles(found, False, M4) - alone - wide in ((1,) if before != "adds r0, #1" else (0, 1))
 
@@ -175,7 +191,7 @@ def test_divides_take_2_to_12_by_the_quotient(assembler, name):
     def price(dividend: int, divisor: int) -> int:
         return measured(assembler, f"{name} r0, r0, r1", dividend, divisor) - measured(assembler, "add.w r0, r0, r1") + 1
 
-    prices = [price((1 << bits) - 1, 1) for bits in range(0, 32)]
+    prices = [price((1 << bits) - 1, 1) for bits in range(32)]
     assert prices[0] == price(1234, 0) == price(5, 6) == 2
     assert prices == sorted(prices) and max(prices) <= 12 and max(prices) > 8
     assert price(0xFFFFFFFF, 1) == M4.divide.cycles(32 if name == "udiv" else 1)  # signed, it is -1 / 1
@@ -187,9 +203,11 @@ def test_divide_is_an_interval():
 
 
 def test_a_table_is_checked():
-    for change, message in ((lambda t: t["rules"].update(teleport={"saves": 9, "source": "-"}), "unknown rules teleport"),
-                            (lambda t: t["cycles"].pop("load"), "no cycles for load"),
-                            (lambda t: [t["cycles"].pop("it"), t["cycles"].pop("divide")], "no cycles for divide, it")):
+    for change, message in (
+        (lambda t: t["rules"].update(teleport={"saves": 9, "source": "-"}), "unknown rules teleport"),
+        (lambda t: t["cycles"].pop("load"), "no cycles for load"),
+        (lambda t: [t["cycles"].pop("it"), t["cycles"].pop("divide")], "no cycles for divide, it"),
+    ):
         table = copy.deepcopy(TABLE)
         change(table)
         with pytest.raises(ValueError, match=message):
@@ -197,7 +215,14 @@ def test_a_table_is_checked():
 
 
 def test_every_figure_names_its_source():
-    sections = [*TABLE["cycles"].values(), *TABLE["rules"].values(), *TABLE["branch"].values(), TABLE["divide"], TABLE["misaligned"], TABLE["skipped"]]
+    sections = [
+        *TABLE["cycles"].values(),
+        *TABLE["rules"].values(),
+        *TABLE["branch"].values(),
+        TABLE["divide"],
+        TABLE["misaligned"],
+        TABLE["skipped"],
+    ]
     assert all(row["source"] for row in sections)
 
 

@@ -26,8 +26,19 @@ def test_rows_add_up(spotter, kernels):
     inference, _ = infer(spotter, kernels)
     profile = inference.profile
     rows, totals = [*profile.layers, profile.outside], profile.totals
-    for key in ("instructions", "skipped", "cycles", "macs", "loads", "stores", "bytes_read", "bytes_written", "fetch_bytes", "weight_bytes",
-                "activation_bytes"):
+    for key in (
+        "instructions",
+        "skipped",
+        "cycles",
+        "macs",
+        "loads",
+        "stores",
+        "bytes_read",
+        "bytes_written",
+        "fetch_bytes",
+        "weight_bytes",
+        "activation_bytes",
+    ):
         assert getattr(totals, key) == sum(getattr(row, key) for row in rows), key
     assert totals.macs == 33288
     for row in [*rows, totals]:
@@ -90,10 +101,17 @@ def test_the_first_element_of_the_first_layer_is_named(spotter):
     outputs[1][0, 1, 5] ^= 1
     outputs[0 + 3][0, 0, 0] ^= 1
     profile, difference = equivalence.check(inference.profile, outputs, expected)
-    assert (difference.layer, difference.at, difference.elements, difference.size) == (profile.layers[1].name, (0, 1, 2), 3, outputs[1].size)
+    assert (difference.layer, difference.at, difference.elements, difference.size) == (
+        profile.layers[1].name,
+        (0, 1, 2),
+        3,
+        outputs[1].size,
+    )
     assert difference.got == outputs[1][0, 1, 2] and difference.expected == inference.outputs[1][0, 1, 2]
-    assert str(difference) == (f"layer qmaxpool2d_2x2 is not bit-exact: element (0, 1, 2) is {difference.got}, the reference says {difference.expected} "
-                               f"(3 of {outputs[1].size} elements differ)")
+    assert str(difference) == (
+        f"layer qmaxpool2d_2x2 is not bit-exact: element (0, 1, 2) is {difference.got}, the reference says {difference.expected} "
+        f"(3 of {outputs[1].size} elements differ)"
+    )
     assert [row.bit_exact for row in profile.layers] == [True, False, True, False, True, True] and profile.totals.bit_exact is False
 
 

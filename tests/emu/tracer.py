@@ -18,8 +18,9 @@ import unicorn
 from elftools.elf.elffile import ELFFile
 from unicorn import arm_const as arm
 
-REGISTERS = {name: getattr(arm, f"UC_ARM_REG_{name.upper()}") for name in (
-    *(f"r{n}" for n in range(13)), "sb", "sl", "fp", "ip", "sp", "lr", "pc")}
+REGISTERS = {
+    name: getattr(arm, f"UC_ARM_REG_{name.upper()}") for name in (*(f"r{n}" for n in range(13)), "sb", "sl", "fp", "ip", "sp", "lr", "pc")
+}
 MODELS = {"cortex-m0": arm.UC_CPU_ARM_CORTEX_M0, "cortex-m3": arm.UC_CPU_ARM_CORTEX_M3, "cortex-m4": arm.UC_CPU_ARM_CORTEX_M4}
 _CC = "eq|ne|hs|cs|lo|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le"
 _SINGLE = re.compile(rf"(ldr|str)(ex)?(sb|sh|b|h|d)?(t)?({_CC})?$")
@@ -63,7 +64,9 @@ class Decoded:
 class Tracer:
     """One image in plain Unicorn. Layer 0 is the code between layers."""
 
-    def __init__(self, elf: Path, core: str = "cortex-m4", *, kernels: tuple[str, ...] = (), layers: int = 0, memory_hooks: bool = False) -> None:
+    def __init__(
+        self, elf: Path, core: str = "cortex-m4", *, kernels: tuple[str, ...] = (), layers: int = 0, memory_hooks: bool = False
+    ) -> None:
         self.engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
         self.engine.ctl_set_cpu_model(MODELS[core])
         self._load(elf)
@@ -85,8 +88,11 @@ class Tracer:
             elf = ELFFile(file)
             table = elf.get_section_by_name(".symtab")
             self.symbols = {s.name: s["st_value"] for s in table.iter_symbols()}
-            self.objects = sorted((s["st_value"], s["st_value"] + s["st_size"], s.name) for s in table.iter_symbols()
-                                  if s["st_info"]["type"] == "STT_OBJECT" and s["st_size"])
+            self.objects = sorted(
+                (s["st_value"], s["st_value"] + s["st_size"], s.name)
+                for s in table.iter_symbols()
+                if s["st_info"]["type"] == "STT_OBJECT" and s["st_size"]
+            )
             for start, size, fill in (("__flash_start", "__flash_size", b"\xff"), ("__ram_start", "__ram_size", b"\xa5")):
                 self.engine.mem_map(self.symbols[start], self.symbols[size])
                 self.engine.mem_write(self.symbols[start], fill * self.symbols[size])
@@ -144,7 +150,7 @@ class Tracer:
     def _on_code(self, uc: unicorn.Uc, address: int, *_) -> None:
         try:
             self._count(address)
-        except Exception as problem:  # ctypes would print it and go on
+        except Exception as problem:  # noqa: BLE001 - ctypes would print it and go on
             self.failure = self.failure or problem
             uc.emu_stop()
 
@@ -215,8 +221,24 @@ class Tracer:
             return True
         flags = self.engine.reg_read(arm.UC_ARM_REG_CPSR)
         n, z, c, v = (bool(flags >> bit & 1) for bit in (31, 30, 29, 28))
-        return {"eq": z, "ne": not z, "hs": c, "cs": c, "lo": not c, "cc": not c, "mi": n, "pl": not n, "vs": v, "vc": not v,
-                "hi": c and not z, "ls": not c or z, "ge": n == v, "lt": n != v, "gt": not z and n == v, "le": z or n != v}[condition]
+        return {
+            "eq": z,
+            "ne": not z,
+            "hs": c,
+            "cs": c,
+            "lo": not c,
+            "cc": not c,
+            "mi": n,
+            "pl": not n,
+            "vs": v,
+            "vc": not v,
+            "hi": c and not z,
+            "ls": not c or z,
+            "ge": n == v,
+            "lt": n != v,
+            "gt": not z and n == v,
+            "le": z or n != v,
+        }[condition]
 
     # --- decoding ---
 
@@ -227,8 +249,14 @@ class Tracer:
         name, operands = found.mnemonic.split(".")[0], found.op_str
         result = Decoded(found.size, f"{found.mnemonic} {operands}")
         result.moves_sp = "sp" in operands or name.startswith(("push", "pop", "vpush", "vpop"))
-        for pattern, fill in ((_SINGLE, self._single), (_FLOAT, self._float), (_MULTIPLE, self._multiple), (_STACK, self._push_pop),
-                              (_TABLE, self._table), (_BRANCH, self._branch)):
+        for pattern, fill in (
+            (_SINGLE, self._single),
+            (_FLOAT, self._float),
+            (_MULTIPLE, self._multiple),
+            (_STACK, self._push_pop),
+            (_TABLE, self._table),
+            (_BRANCH, self._branch),
+        ):
             if match := pattern.match(name):
                 fill(result, match, operands, address)
                 break
@@ -237,8 +265,11 @@ class Tracer:
         elif re.match(rf"(mov|add)({_CC})?$", name) and operands.startswith("pc,"):
             result.jumps = True
         elif re.match(r"it[te]*$", name):
-            opposite = {a: b for pair in ("eq ne", "hs lo", "cs cc", "mi pl", "vs vc", "hi ls", "ge lt", "gt le") for a, b in (
-                pair.split(), pair.split()[::-1])}
+            opposite = {
+                a: b
+                for pair in ("eq ne", "hs lo", "cs cc", "mi pl", "vs vc", "hi ls", "ge lt", "gt le")
+                for a, b in (pair.split(), pair.split()[::-1])
+            }
             result.members = tuple(operands if letter == "t" else opposite[operands] for letter in name[1:])
         self.known[address] = result
         return result
