@@ -117,6 +117,9 @@ def _fields(kernel: str) -> tuple[str, ...]:
 
 
 def _check_shape(kernel: str, p: Params) -> None:
+    for field, value in p.items():
+        if field not in ("weights", "bias", "requant", "act_min", "act_max"):
+            _require(isinstance(value, int | np.integer), kernel, field, repr(value), "a whole number")
     for field in ("in_h", "in_w", "in_c", "out_h", "out_w", "out_c", "kernel_h", "kernel_w", "stride_h", "stride_w"):
         if field in p:
             _require(1 <= p[field] <= MAX_ELEMENTS, kernel, field, p[field], "at least 1")
@@ -137,6 +140,7 @@ def _check_shape(kernel: str, p: Params) -> None:
 def _check_arithmetic(kernel: str, p: Params, weights: np.ndarray, bias: np.ndarray) -> None:
     _require(-128 <= p["input_zero_point"] <= 127, kernel, "input_zero_point", p["input_zero_point"], "in [-128, 127]")
     requant = np.asarray(p["requant"])
+    _require(requant.dtype == np.int32, kernel, "requant", requant.dtype, "int32")
     rows = p["out_c"] if p["per_channel"] else 1
     _require(requant.shape == (rows, 5), kernel, "requant", requant.shape, f"({rows}, 5)")
     multiplier, shift, zero_point, qmin, qmax = requant.astype(np.int64).T

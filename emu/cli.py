@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from emu.errors import ThumbcycleError, UsageError
+from emu.errors import InputError, ThumbcycleError, UsageError
 
 EXIT_STATUS = """\b
 Exit status
@@ -38,8 +38,11 @@ def run_command(command: click.Command) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return 130
-    except BrokenPipeError:  # the reader has gone; nothing more to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # only writing to standard output is left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more when it ends
+        if not isinstance(error, BrokenPipeError):  # there the reader has gone, and nobody is left to tell
+            click.echo(f"error: cannot write to standard output: {error.strerror}", err=True)
+            return InputError.status
     return 0
 
 

@@ -30,17 +30,18 @@ Ratios are medians over rounds in which all three run in turn. Timings are this 
 def main(sets: tuple[str, ...], rounds: int, seconds: float, as_json: bool) -> None:
     """What accounting costs, over bare Unicorn and against Python hooks."""
     from emu.bench.accounting import cost
-    from emu.run.kws import Job, load, prepared
+    from emu.kws import Job, load, prepared
 
-    costs = {}
+    job, costs = Job(), {}
+    loaded = load(job)
     for kernels in sets:
-        ready = prepared(Job(kernels=kernels), load(Job(kernels=kernels)), kernels)
+        ready = prepared(job, loaded, kernels)
         with status(f"{kernels}: warming up") as say:
             costs[kernels] = cost(ready.image, ready.program, ready.x, ready.core, rounds=rounds, seconds=seconds,
                                   progress=lambda message, kernels=kernels, say=say: say(f"{kernels}: {message}"))
     if as_json:
         facts = {f"{kernels}_{key}": value for kernels, measured in costs.items() for key, value in dataclasses.asdict(measured).items()}
-        click.echo(json.dumps({"schema": 1, "core": "cortex-m4", **facts}, indent=2))
+        click.echo(json.dumps({"schema": 1, "core": loaded.core.name, **facts}, indent=2))
         return
     for kernels, measured in costs.items():
         click.echo(f"{kernels}: {measured.instructions:,} instructions an inference; bare {measured.bare * 1e3:.2f} ms, "

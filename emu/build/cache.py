@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
+from emu import files
 from emu.errors import BuildError
+from emu.files import draft_beside
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 VARIABLE = "THUMBCYCLE_CACHE"
@@ -36,16 +37,13 @@ def temporary(path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BuildError(f"cannot write the build cache {path.parent}: {error.strerror} (set {VARIABLE} to another folder)") from None
-    return path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}{path.suffix}")
+    return draft_beside(path)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write the whole file or nothing; the last of several writers wins. Raises BuildError when the cache is not writable."""
-    draft = temporary(path)
+    temporary(path)  # makes the folder
     try:
-        draft.write_bytes(data)
-        os.replace(draft, path)
+        files.write_atomically(path, data)
     except OSError as error:
         raise BuildError(f"cannot write the build cache {path}: {error.strerror} (set {VARIABLE} to another folder)") from None
-    finally:
-        draft.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from emu.build.cache import REPOSITORY, cache_dir, key, temporary
 from emu.build.toolchain import Toolchain
 from emu.errors import BuildError, UsageError
 
-SCHEMA = "1"  # of the cache's keys
+SCHEMA = "2"  # of the cache's keys
 OPTIMIZATIONS = ("O0", "O1", "O2", "O3", "Os", "Ofast", "Og")
 FPUS = {"cortex-m4": "fpv4-sp-d16", "cortex-m7": "fpv5-sp-d16", "cortex-m33": "fpv5-sp-d16"}  # single precision each
 KINDS = ("conv2d", "depthwise_conv2d", "pointwise_conv2d", "dense", "max_pool2d", "global_avg_pool2d")
@@ -26,7 +27,8 @@ SPECIAL_FLAGS = {
 }
 FIRMWARE_SOURCES = {"firmware": ("startup.S", "main.c", "runtime.c", "done.S"), "library": ("library.c", "runtime.c", "done.S")}
 SOURCES = (".c", ".S", ".s")
-NOT_HEADERS = (".py", ".pyc", ".md", ".ld", ".o")
+# What a preprocessor or the assembler reads besides: #include, .include, .incbin, with quotes or brackets.
+INCLUDE = re.compile(rb'^[ \t]*(?:#[ \t]*include|\.include|\.incbin)[ \t]*["<]([^">\n]+)[">]', re.MULTILINE)
 COMPILE_TIMEOUT = 120.0  # seconds a process
 COMPILER_ERROR = re.compile(r"^\S+:\d+:(\d+:)? (fatal )?[Ee]rror: ")
 LINKER_ERROR = re.compile(r"undefined reference|multiple definition|not defined|will not fit|overflowed|cannot find|[Ee]rror:")
@@ -112,34 +114,49 @@ def _machine_flags(cpu: str, float_abi: bool) -> tuple[str, ...]:
 def _collect(job: _Job, script: str) -> list[_Source]:
     """Every source of the image with the key of its object, in the order in which they are linked."""
     abi, own, firmware = "armsrc/include", f"armsrc/kernels/{job.kernels}", "armsrc/firmware"
-    generated = {f"{GENERATED}/{name}": text.encode() for name, text in sorted(job.generated.items())}
-    abi_headers, own_headers, firmware_headers = (_headers(job.root, folder) for folder in (abi, own, firmware))
-    generated_headers = {n: c for n, c in generated.items() if not n.endswith(SOURCES)}
-
-    sources = []
-    for name in FIRMWARE_SOURCES[script]:
-        path = f"{firmware}/{name}"
-        headers = {**abi_headers, **firmware_headers, **generated_headers}
-        sources.append(_source(job, path, (job.root / path).read_bytes(), (abi, firmware, GENERATED), headers))
-    for entry in sorted((job.root / own).iterdir()):
-        if entry.suffix in SOURCES:
-            sources.append(_source(job, f"{own}/{entry.name}", entry.read_bytes(), (abi, own), {**abi_headers, **own_headers}))
-    everything = {**abi_headers, **own_headers, **firmware_headers, **generated_headers}
-    for name, content in generated.items():
-        if name.endswith(SOURCES):
-            sources.append(_source(job, name, content, (abi, own, firmware, GENERATED), everything))
+    files = _Files(job)
+    sources = [_source(job, files, f"{firmware}/{name}", (abi, firmware, GENERATED)) for name in FIRMWARE_SOURCES[script]]
+    sources += [_source(job, files, f"{own}/{entry.name}", (abi, own))
+                for entry in sorted((job.root / own).iterdir()) if entry.suffix in SOURCES]
+    sources += [_source(job, files, f"{GENERATED}/{name}", (abi, own, firmware, GENERATED))
+                for name in sorted(job.generated) if name.endswith(SOURCES)]
     return sources
 
 
-def _headers(root: Path, folder: str) -> dict[str, bytes]:
-    files = sorted(p for p in (root / folder).iterdir() if p.is_file() and p.suffix not in (*SOURCES, *NOT_HEADERS))
-    return {f"{folder}/{p.name}": p.read_bytes() for p in files}
+class _Files:
+    """Sources and headers by name, each read once."""
+
+    def __init__(self, job: _Job) -> None:
+        self._root = job.root
+        self._read: dict[str, bytes | None] = {f"{GENERATED}/{name}": text.encode() for name, text in job.generated.items()}
+
+    def get(self, name: str) -> bytes | None:
+        """The content of the file of that name, or None when there is none."""
+        if name not in self._read:
+            path = self._root / name
+            self._read[name] = path.read_bytes() if path.is_file() else None
+        return self._read[name]
+
+    def included(self, name: str, folders: Sequence[str]) -> dict[str, bytes]:
+        """Everything that the source `name` may include, however deep, by its name: conditions are not looked at."""
+        found: dict[str, bytes] = {}
+        waiting = [name]
+        while waiting:
+            includer = waiting.pop()
+            for asked in INCLUDE.findall(self.get(includer) or b""):
+                places = (posixpath.normpath(f"{folder}/{asked.decode()}") for folder in (posixpath.dirname(includer), *folders))
+                place = next((place for place in places if place == name or place in found or self.get(place) is not None), None)
+                if place is not None and place != name and place not in found:
+                    found[place] = self.get(place) or b""
+                    waiting.append(place)
+        return dict(sorted(found.items()))
 
 
-def _source(job: _Job, name: str, content: bytes, include: tuple[str, ...], headers: Mapping[str, bytes]) -> _Source:
+def _source(job: _Job, files: _Files, name: str, include: tuple[str, ...]) -> _Source:
     flags = (*job.flags, *SPECIAL_FLAGS.get(name, ()))
+    content = files.get(name) or b""
     parts: list[str | bytes] = [SCHEMA, job.toolchain.identity, *job.toolchain.flags, *flags, *include, name, content]
-    for header, text in headers.items():
+    for header, text in files.included(name, include).items():
         parts += [header, text]
     return _Source(name, content, include, flags, key(parts))
 

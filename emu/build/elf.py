@@ -18,7 +18,7 @@ from typing import Any
 from emu.build.cache import cache_dir, write_atomically
 from emu.errors import BuildError, InputError
 
-SCHEMA = 1  # of what is kept
+SCHEMA = 2  # of what is kept
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Image:
     """A linked Arm executable. All addresses are the target's, all sizes bytes.
 
     functions: one symbol an address, sorted, each ending where it says or, unsized, where the next begins.
+    objects: data with a size, one symbol an address, sorted; names that several share carry their address.
     code_ranges: (start, end) of what the mapping symbols call Thumb code, sorted; between them lie literals and tables.
     ram_bytes: what data, zeroed and uninitialized variables and the stack take; stack_reserve: the stack's part of it.
     """
@@ -70,6 +71,7 @@ class Image:
     segments: tuple[Segment, ...]
     symbols: dict[str, Symbol]
     functions: tuple[Symbol, ...]
+    objects: tuple[Symbol, ...]
     code_ranges: tuple[tuple[int, int], ...]
     flash_bytes: int
     ram_bytes: int
@@ -154,5 +156,6 @@ def _image(path: Path, digest: str, data: bytes, kept: dict[str, Any]) -> Image:
                      for address, offset, filesz, memsz, flags in kept["segments"])
     symbols = {row[0]: Symbol(*row) for row in kept["symbols"]}
     stack = symbols["__stack_top"].address - symbols["__stack_limit"].address if {"__stack_top", "__stack_limit"} <= symbols.keys() else 0
-    return Image(path, digest, kept["entry"], segments, symbols, tuple(Symbol(*row) for row in kept["functions"]),
+    functions, objects = (tuple(Symbol(*row) for row in kept[what]) for what in ("functions", "objects"))
+    return Image(path, digest, kept["entry"], segments, symbols, functions, objects,
                  tuple((start, end) for start, end in kept["code_ranges"]), sum(len(s.data) for s in segments), kept["ram_bytes"], stack)

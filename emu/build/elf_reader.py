@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def read_image(path: Path, data: bytes) -> dict[str, Any]:
         "segments": [row for row, _ in segments],
         "symbols": [row for _, row in sorted(_best(symbols, lambda row: row[0]).items())],
         "functions": _functions(symbols, executable),
+        "objects": _objects(symbols),
         "code_ranges": _code_ranges(mapping, executable),
         "ram_bytes": sum(memsz for (_, _, _, memsz, flags), _ in segments if flags & WRITABLE),
     }
@@ -94,6 +96,13 @@ def _best(symbols: list[tuple[int, list[Any]]], key: Any) -> dict[Any, list[Any]
     for _, row in sorted(symbols, key=lambda s: (s[0], not s[1][2], s[1][0])):
         best.setdefault(key(row), row)
     return best
+
+
+def _objects(symbols: list[tuple[int, list[Any]]]) -> list[list[Any]]:
+    """Data objects, one an address, sorted; static ones of one name in several files are told apart by their address."""
+    rows = _best([s for s in symbols if s[1][3] == "object" and s[1][2]], lambda row: row[1])
+    names = Counter(row[0] for row in rows.values())
+    return [[row[0] if names[row[0]] == 1 else f"{row[0]}@0x{address:08x}", *row[1:]] for address, row in sorted(rows.items())]
 
 
 def _functions(symbols: list[tuple[int, list[Any]]], executable: list[tuple[int, int, int]]) -> list[list[Any]]:

@@ -41,10 +41,10 @@ _PATTERNS = [(re.compile(pattern), kind) for pattern, kind in (
     (r"(ldrex|lda)", "load_exclusive"), (r"(strex|stl)", "store_exclusive"),
     (r"ldr", "load"), (r"str", "store"),
     (r"[su]div", "divide"),
-    (r"(smull|umull|smlal|umlal|umaal|smlsld|smlaldx?|smlal[bt][bt])", "long_multiply"),
+    (r"(smull|umull|smlal|umlal|umaal|smlsld)", "long_multiply"),
     (r"(mul|mla|mls|smul|smla|smls|smuad|smusd|smmul|smmla|smmls)", "multiply"),
 )]
-_SIZES = (("b", 1), ("h", 2), ("sb", 1), ("sh", 2))
+_SIZES = {"b": 1, "h": 2, "sb": 1, "sh": 2}
 _CONDITIONS = ("eq", "ne", "hs", "lo", "mi", "pl", "vs", "vc", "hi", "ls", "ge", "lt", "gt", "le")  # by encoding
 # Armv7-M ARM, A4.4: the DSP extension. Unicorn lets a Cortex-M3 execute many of these.
 _DSP = re.compile(r"(pkh(bt|tb)|qd?(add|sub)|([suq]|[su]h|uq)((add|sub)(8|16)|asx|sax)|sel|smla([bt][bt]|w[bt]|dx?)|smlal([bt][bt]|dx?)|"
@@ -168,6 +168,8 @@ def _floating_point(i: capstone.CsInsn, kind: str, row: dict) -> None:
         row["kind"] = KIND["fp_move_pair"]
     if kind == "fp_multiply_accumulate":
         row["addend"] = 1 << S_BIT + _SINGLE.get(i.operands[0].reg, 0)
+        factors = sum(1 << S_BIT + number for number in {_SINGLE.get(o.reg, 0) for o in i.operands[1:]})
+        row["reads"] = row["reads"] & ~row["addend"] | factors
     if i.mnemonic.startswith("vmrs"):
         row["writes"] |= 1 << FLAGS_BIT
 
@@ -224,8 +226,6 @@ def _memory_operand(i: capstone.CsInsn, row: dict) -> None:
         row["writes"] |= 1 << row["base"]
     if row["base"] == PC:
         row["flags"] |= Flag.LITERAL
-        if row["index"] < 0:
-            row["target"] = (i.address + 4 & ~3) + row["offset"] & 0xFFFFFFFF
     row["reads"] |= 1 << row["base"]
 
 
@@ -241,10 +241,9 @@ def _access(i: capstone.CsInsn, stem: str, kind: str, row: dict) -> None:
         row["accesses"] = 2 if i.operands[0].reg in _DOUBLE else 1
     else:
         suffix = re.sub(r"^(ldrex|strex|ldr|str)", "", stem).removesuffix("t")
-        row["access_size"] = dict(_SIZES).get(suffix, 4)
+        row["access_size"] = _SIZES.get(suffix, 4)
         if "exclusive" in kind:
             row["align"] = row["access_size"]
-            row["flags"] |= Flag.EXCLUSIVE
     if kind in ("store", "store_exclusive", "fp_store"):
         row["flags"] |= Flag.STORE
         if kind == "store" and not i.writeback:
@@ -259,16 +258,8 @@ def _branch(i: capstone.CsInsn, kind: str, row: dict) -> None:
     if not (direct or kind in ("branch_register", "table_branch") or row["writes"] >> PC & 1):
         return
     row["flags"] |= Flag.BRANCH
-    if direct:
-        row["target"] = i.operands[-1].imm & 0xFFFFFFFF
-    else:
-        row["flags"] |= Flag.INDIRECT
-    if kind == "branch_link" or i.mnemonic.startswith("blx"):
-        row["flags"] |= Flag.LINK
-    if kind == "compare_branch":
-        row["flags"] |= Flag.CB
     conditional = kind == "compare_branch" or (kind == "branch" and _conditional(i))
     if not conditional:
         row["flags"] |= Flag.ALWAYS
-    elif kind == "branch" and row["target"] == i.address + i.size:
+    elif kind == "branch" and i.operands[-1].imm & 0xFFFFFFFF == i.address + i.size:
         row["flags"] |= Flag.TO_NEXT

@@ -26,8 +26,6 @@ class Flag(IntFlag):
 
     BRANCH = 1 << 0  # can leave the straight line
     ALWAYS = 1 << 1  # leaves it whenever it executes
-    INDIRECT = 1 << 2  # to an address that is not in the instruction
-    LINK = 1 << 3
     LOADS_PC = 1 << 4
     TO_NEXT = 1 << 5  # conditional, and its target is the instruction behind it
     IN_IT = 1 << 6  # an IT block can skip it
@@ -39,8 +37,6 @@ class Flag(IntFlag):
     FP = 1 << 12  # faults while CPACR has the FPU off
     DIVIDE = 1 << 13
     SIGNED = 1 << 14  # SDIV
-    CB = 1 << 15  # CBZ, CBNZ: its condition is a register
-    EXCLUSIVE = 1 << 16
     V7M = 1 << 17  # Armv6-M does not have it
     DSP = 1 << 18  # in Armv7E-M, not in Armv7-M
 
@@ -51,10 +47,10 @@ S_BIT = 32
 
 RECORD = np.dtype([
     ("address", "u4"), ("size", "u1"), ("kind", "u1"), ("flags", "u4"), ("reads", "u8"), ("writes", "u8"),
-    ("addend", "u8"),  # s registers that a multiply-accumulate adds to
+    ("addend", "u8"),  # the s register that a multiply-accumulate adds to; in `reads` only where it is a factor, too
     ("base", "i1"), ("index", "i1"), ("scale", "u1"),  # address = base + (index << scale) + offset
     ("offset", "i4"), ("access_size", "u1"), ("accesses", "u1"), ("align", "u1"),  # align: demanded by every core, or 1
-    ("condition", "u1"), ("target", "u4"), ("text", "S48"),
+    ("condition", "u1"), ("text", "S48"),
 ])
 
 
@@ -76,7 +72,6 @@ class Instruction(NamedTuple):
     accesses: int
     align: int
     condition: int
-    target: int
     text: str
 
     @classmethod
@@ -88,7 +83,3 @@ class Instruction(NamedTuple):
     def wide(self) -> bool:
         """True for a 32-bit encoding."""
         return self.size == 4
-
-    @property
-    def is_load(self) -> bool:
-        return self.accesses > 0 and not self.flags & Flag.STORE

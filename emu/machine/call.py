@@ -62,8 +62,7 @@ def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *,
         raise InputError(f"{image.path}: no kernel {kernel} in this image")
     offsets = offsets or {}
     flash, ram = _Place(_end_of(image, "__flash_start")), _Place(_end_of(image, "__ram_start"))
-    arrays = {field: np.ascontiguousarray(params[field], None if field == "weights" else np.int32 if field == "requant" else None)
-              for field in _POINTED if field in params}
+    arrays = {field: np.ascontiguousarray(params[field]) for field in _POINTED if field in params}
     places = {field: flash(field, array.nbytes, offsets.get(field, 0)) for field, array in arrays.items()}
     packed = pack(image, abi.KERNELS[kernel][0], {**params, **places})
     struct_at = flash("parameters", len(packed))

@@ -5,23 +5,28 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from emu.build import cache
 from emu.build.elf import Image
+from emu.errors import InputError
 from emu.isa.instruction import KIND, RECORD, Instruction
 from emu.machine.cpu import Cpu
 from emu.probe import Code, layout
 
 _ISA = Path(__file__).parents[1] / "isa"
+_FAR = 1 << 16  # bytes without code that are not worth table entries
 _NO_ENTRY = (0, 0, 0, -1, -1, 0, 0, 0, 1, 0)
 
 
 @functools.cache
 def _decoder_version() -> str:
-    return cache.key(path.read_bytes() for path in sorted(_ISA.glob("*.py")))[:16]
+    capstone = Path(find_spec("capstone").origin)  # found, not imported: a warm start does without it
+    installed = f"{capstone} {capstone.stat().st_mtime_ns}"
+    return cache.key([installed, *(path.read_bytes() for path in sorted(_ISA.glob("*.py")))])[:16]
 
 
 def decoded(image: Image) -> np.ndarray:
@@ -47,7 +52,7 @@ def _bytes_at(image: Image, start: int, end: int) -> bytes:
     for segment in image.segments:
         if segment.address <= start and end <= segment.address + len(segment.data):
             return segment.data[start - segment.address:end - segment.address]
-    return b""
+    raise InputError(f"{image.path}: the code at 0x{start:08x} is not loaded where it runs; code that is copied to RAM is not supported")
 
 
 class Instructions(Mapping[int, Instruction]):
@@ -75,9 +80,13 @@ class Instructions(Mapping[int, Instruction]):
 
 
 def table(records: np.ndarray, kernels: Iterable[int], cpu: Cpu) -> list[Code]:
-    """The probe's view of the code on that core; `kernels` are the addresses where a layer begins."""
-    if not len(records):
-        return []
+    """The probe's view of the code on that core, a region for every stretch of it; `kernels` are the addresses where a layer begins."""
+    ends = records["address"].astype(np.int64) + records["size"]
+    far = np.flatnonzero(records["address"][1:].astype(np.int64) - ends[:-1] > _FAR) + 1
+    return [_region(part, kernels, cpu) for part in np.split(records, far) if len(part)]
+
+
+def _region(records: np.ndarray, kernels: Iterable[int], cpu: Cpu) -> Code:
     start = int(records["address"][0]) & ~3
     end = int(records["address"][-1]) + int(records["size"][-1])
     entries = np.full((end - start + 1) // 2, np.array(_NO_ENTRY, layout.ENTRY))
@@ -89,5 +98,6 @@ def table(records: np.ndarray, kernels: Iterable[int], cpu: Cpu) -> list[Code]:
     if not cpu.unaligned:
         entries["align"] = np.maximum(entries["align"], entries["access_size"])
     for address in kernels:
-        entries["flags"][(address - start) // 2] |= layout.ENTRY_FLAG
-    return [Code(start, entries)]
+        if start <= address < end:
+            entries["flags"][(address - start) // 2] |= layout.ENTRY_FLAG
+    return Code(start, entries)

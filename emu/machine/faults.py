@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from emu.build.elf import Image
     from emu.machine.machine import Machine
 
-_PREFETCH_ABORT = 3  # Unicorn's number of the exception
 _PERIPHERALS = ((0x40000000, 0x60000000), (0xE0000000, 0xE0100000))  # Armv7-M ARM, B3.1: the address map
 
 # {what}: "read of 4 bytes" or "write of 1 byte"; {at}: the address
@@ -29,7 +28,7 @@ _MESSAGES = {
     "limit": "no end in sight after {limit:,} instructions",
     "not_code": "executed what is no instruction of the image, at {at}",
     "jump": "jumped to {at}, where no Thumb code is",
-    "sleep": "the core sleeps (WFI, WFE, YIELD), and nothing is there to wake it",
+    "sleep": "the core sleeps (WFI, WFE), and nothing is there to wake it",
     "lost": "left the straight line to {at} without a branch (an exception?)",
     "breakpoint": "BKPT, and no debugger is there",
     "supervisor_call": "SVC, and the image has no handler that the machine would call",
@@ -42,7 +41,7 @@ def describe(machine: Machine) -> TargetFault:
     fault = machine.probe.fault
     kind = FAULTS[fault.kind]
     pc, address = fault.pc, fault.address
-    if kind == "none" or fault.size == _PREFETCH_ABORT and kind == "undefined":
+    if kind == "none":
         address = machine.engine.reg_read(arm_const.UC_ARM_REG_PC)
         kind = _without_record(machine, pc)
     if kind == "unmapped" and any(start <= address < end for start, end in _PERIPHERALS):

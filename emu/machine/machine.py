@@ -15,7 +15,7 @@ import unicorn
 from unicorn import arm_const
 
 from emu.build.elf import Image
-from emu.errors import InputError
+from emu.errors import InputError, TargetFault
 from emu.machine import code, cpu, faults, scb
 from emu.probe import STACK, UNIMPLEMENTED, Counts, Data, Probe
 
@@ -53,8 +53,7 @@ class Machine:
         self.limit = limit
         self.records = code.decoded(image)
         self.instructions = code.Instructions(self.records)
-        self.data = sorted([Object(s.name, s.address, s.size) for s in image.symbols.values() if s.kind == "object" and s.size]
-                           + list(objects), key=lambda o: o.address)
+        self.data = sorted([*(Object(s.name, s.address, s.size) for s in image.objects), *objects], key=lambda o: o.address)
         self.objects = ("other", "literals", "stack", *(o.name for o in self.data))
         self._map(*(sizes or (self._address("__flash_size"), self._address("__ram_size"))))
         self.probe = self._hook(kernels, layers) if counting else None
@@ -97,7 +96,8 @@ class Machine:
             system[address - scb.START:address - scb.START + 4] = 0
         entries = [self.image.symbols[name].address for name in kernels if name in self.image.symbols]
         probe = Probe(
-            unicorn.unicorn_py3.unicorn.uclib, code.table(self.records, entries, self.cpu),
+            unicorn.unicorn_py3.unicorn.uclib,  # private names: Unicorn has no public way to hand its library and engine to C
+            code.table(self.records, entries, self.cpu),
             [Data(self.ram[0], ram, 1, False), Data(self.flash[0], flash, 0, True), Data(scb.START, system, 2, False)],
             self.objects, cpacr=self._system.ctypes.data + scb.CPACR - scb.START, layers=layers, stack=self.stack, limit=self.limit)
         probe.attach(self.engine._uch)
@@ -107,34 +107,37 @@ class Machine:
 
     def write(self, address: int, data: bytes | np.ndarray) -> None:
         """Put bytes into flash or RAM."""
-        memory, offset = self._memory(address)
         raw = np.frombuffer(bytes(data), np.uint8)
-        if offset + len(raw) > len(memory):
-            raise InputError(f"{self.image.path}: {len(raw)} bytes at 0x{address:08x} reach behind the end of that memory")
+        memory, offset = self._memory(address, len(raw))
         memory[offset:offset + len(raw)] = raw
 
     def read(self, address: int, size: int) -> bytes:
         """Bytes from flash or RAM."""
-        memory, offset = self._memory(address)
+        memory, offset = self._memory(address, size)
         return memory[offset:offset + size].tobytes()
 
-    def _memory(self, address: int) -> tuple[np.ndarray, int]:
+    def _memory(self, address: int, size: int) -> tuple[np.ndarray, int]:
         for (start, _), memory in ((self.ram, self._ram_memory), (self.flash, self._flash_memory)):
-            if 0 <= address - start < len(memory):
+            if 0 <= address - start and address - start + size <= len(memory):
                 return memory, address - start
-        raise InputError(f"{self.image.path}: 0x{address:08x} lies in no memory of the machine")
+        raise InputError(f"{self.image.path}: {size} bytes at 0x{address:08x} do not lie in one memory of the machine")
 
     # --- running ---
 
     def reset_and_run(self) -> None:
         """From the vector table until `firmware_done`. RAM keeps what the host wrote."""
         vectors = np.frombuffer(self.read(self.flash[0], 8), np.uint32)
+        if not vectors[1] & 1:
+            raise TargetFault(f"the reset vector, 0x{vectors[1]:08x}, has no Thumb bit: the core would fault before its first instruction")
         self.engine.reg_write(arm_const.UC_ARM_REG_SP, int(vectors[0]))
         self._system[(scb.CPACR - scb.START) // 4] = 0
         self._run(int(vectors[1]) & ~1, self._address("firmware_done"))
 
     def call(self, function: str, *arguments: int) -> int:
-        """Call an AAPCS function with up to four word arguments, the FPU on; returns r0. It returns to the last word of flash."""
+        """Call an AAPCS function with up to four word arguments, the FPU on; returns r0.
+
+        It returns to the last word of flash. Memory, and registers that no argument sets, are as the call before left them.
+        """
         home = self.flash[0] + self.flash[1] - 4
         self.engine.reg_write(arm_const.UC_ARM_REG_SP, self.stack[1])
         self.engine.reg_write(arm_const.UC_ARM_REG_LR, home | 1)
@@ -148,19 +151,29 @@ class Machine:
         if self.probe:
             self.probe.start()
         self.engine.reg_write(arm_const.UC_ARM_REG_XPSR, _RESET_XPSR)  # a fault may have left an IT block open
-        error = None
-        try:
-            self.engine.emu_start(start | 1, until)
-        except unicorn.UcError as problem:
-            error = problem
+        error = self._emulate(start, until)
         if self.probe is None:
             if error:
                 raise error
             return
-        asleep = self.engine.reg_read(arm_const.UC_ARM_REG_PC) != until  # WFI ends Unicorn's run without an error
-        if error or self.probe.fault.kind or asleep:
-            raise faults.describe(self)
+        if error or self.probe.fault.kind or self.engine.reg_read(arm_const.UC_ARM_REG_PC) != until:
+            raise faults.describe(self)  # WFI ends Unicorn's run without an error
         self.probe.finish(until)
+
+    def _emulate(self, pc: int, until: int) -> unicorn.UcError | None:
+        """Run to `until`, or to what stops Unicorn; YIELD does, too, but is a NOP on one core."""
+        while True:
+            error = None
+            try:
+                self.engine.emu_start(pc | 1, until)
+            except unicorn.UcError as problem:
+                error = problem
+            if not self.probe or self.probe.fault.kind:
+                return error
+            last = self.instructions.get(self.probe.fault.pc)
+            pc = self.engine.reg_read(arm_const.UC_ARM_REG_PC)
+            if pc == until or last is None or last.text != "yield" or pc != last.address + last.size:
+                return error
 
     def counts(self) -> Counts:
         """All that the probe has counted in this machine."""

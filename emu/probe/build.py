@@ -1,4 +1,4 @@
-"""Compiles the native probe (`python -m emu.probe.build`) into the cache, keyed by its source and Unicorn's headers."""
+"""Compiles the native probe (`python -m emu.probe.build`) into the cache, keyed by its source, the flags and Unicorn's version."""
 
 from __future__ import annotations
 
@@ -10,19 +10,26 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import unicorn  # its wheel carries the headers
+
 from emu.build import cache
 from emu.errors import BuildError, ThumbcycleError
+from emu.isa.instruction import Flag
+from emu.probe.layout import ENTRY_FLAG, REFUSED_FLAG
 
 HERE = Path(__file__).parent
 SOURCES = (HERE / "probe.c", HERE / "tables.c")
 HEADERS = (HERE / "probe.h", HERE / "tables.h")
-FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra", "-shared", "-fPIC")
+# Bits of an entry's flags: isa numbers them, the probe is told.
+BITS = {flag.name: flag.value for flag in (Flag.BRANCH, Flag.ALWAYS, Flag.TO_NEXT, Flag.IN_IT, Flag.STORE, Flag.LITERAL, Flag.WRITES_SP,
+                                           Flag.FP, Flag.DIVIDE, Flag.SIGNED)} | {"REFUSED": REFUSED_FLAG, "ENTRY": ENTRY_FLAG}
+FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra", "-shared", "-fPIC", *(f"-D{name}={value}u" for name, value in BITS.items()))
 
 
 @functools.cache
 def library() -> Path:
     """Path of the compiled probe; compiles it when it is not in the cache. Raises BuildError without a host compiler."""
-    key = cache.key((*FLAGS, sysconfig.get_platform(), *(source.read_bytes() for source in (*SOURCES, *HEADERS))))
+    key = cache.key((*FLAGS, sysconfig.get_platform(), unicorn.__version__, *(source.read_bytes() for source in (*SOURCES, *HEADERS))))
     path = cache.cache_dir() / "probe" / f"probe-{key[:16]}.so"
     if not path.exists():
         _compile(path)
@@ -33,8 +40,6 @@ def _compile(path: Path) -> None:
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if not compiler:
         raise BuildError("no host C compiler for the native probe: install gcc and libc6-dev, or run `make setup`")
-    import unicorn  # its wheel carries the headers; only needed to compile
-
     headers = Path(unicorn.__file__).with_name("include")
     draft = cache.temporary(path)
     try:

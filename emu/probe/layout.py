@@ -16,7 +16,7 @@ OTHER, LITERALS, STACK, UNIMPLEMENTED = 0, 1, 2, 0xFFFF  # objects; STACK is the
 SKIPPED, EXECUTED = 0x80, 0x81
 MISALIGNED, QUOTIENT = 1, 2
 FAULTS = ("none", "unmapped", "read_only", "unaligned", "peripheral", "fpu_off", "stack_overflow", "limit", "not_code", "lost",
-          "breakpoint", "supervisor_call", "undefined")
+          "breakpoint", "supervisor_call", "undefined", "jump")
 
 
 class CodeRegion(c.Structure):

@@ -16,9 +16,8 @@ typedef uc_err (*reg_read_fn)(uc_engine *, int, void *);
 typedef uc_err (*emu_stop_fn)(uc_engine *);
 typedef uc_err (*hook_add_fn)(uc_engine *, uc_hook *, int, void *, void *, uint64_t, uint64_t, ...);
 
-/* Bits of entry.flags, as emu.isa.instruction.Flag numbers them; ENTRY: a kernel's first; REFUSED: not on this core. */
-enum { BRANCH = 1 << 0, ALWAYS = 1 << 1, TO_NEXT = 1 << 5, IN_IT = 1 << 6, STORE = 1 << 7, LITERAL = 1 << 8,
-       WRITES_SP = 1 << 11, FP = 1 << 12, DIVIDE = 1 << 13, SIGNED_DIVIDE = 1 << 14, REFUSED = 1 << 29, ENTRY = 1 << 30 };
+/* BRANCH, ALWAYS, TO_NEXT, IN_IT, STORE, LITERAL, WRITES_SP, FP, DIVIDE, SIGNED: bits of entry.flags, as emu.isa numbers them;
+ * ENTRY: a kernel's first instruction; REFUSED: not on this core. build.py defines them. */
 #define NOWHERE 0xFFFFFFFFu
 
 struct probe {
@@ -240,12 +239,15 @@ static void on_code(uc_engine *uc, uint64_t address, uint32_t size, void *user) 
         count_access(uc, p, e);
     if (flags & DIVIDE)
         count_here(p, QUOTIENT, quotient_bits(core_register(p, uc, e->base), core_register(p, uc, e->index),
-                                              (flags & SIGNED_DIVIDE) != 0));
+                                              (flags & SIGNED) != 0));
 }
 
 /* An exception that the program raised; nothing handles it, so the run ends here. */
 static void on_interrupt(uc_engine *uc, uint32_t number, void *user) {
-    stop(uc, user, number == 7 ? BREAKPOINT : number == 2 ? SUPERVISOR_CALL : UNDEFINED, ((probe *)user)->pc, number);
+    enum { SVC = 2, PREFETCH_ABORT = 3, BKPT = 7 }; /* Unicorn's numbers */
+    probe *p = user;
+    uint32_t kind = number == BKPT ? BREAKPOINT : number == SVC ? SUPERVISOR_CALL : number == PREFETCH_ABORT ? JUMP : UNDEFINED;
+    stop(uc, p, kind, kind == JUMP ? core_register(p, uc, PC) : p->pc, 0);
 }
 
 /* --- for the host ---------------------------------------------------------------------------------------------------- */

@@ -53,7 +53,7 @@ typedef struct {
 } site;
 
 enum { NO_FAULT, UNMAPPED, READ_ONLY, UNALIGNED, PERIPHERAL, FPU_OFF, STACK_OVERFLOW, LIMIT, NOT_CODE, LOST, BREAKPOINT,
-       SUPERVISOR_CALL, UNDEFINED };
+       SUPERVISOR_CALL, UNDEFINED, JUMP };
 typedef struct {
     uint32_t kind, pc, address, size, layer, store;
 } fault;

@@ -58,8 +58,8 @@ class Probe:
 
     def __init__(self, unicorn_library: c.CDLL, code: Sequence[Code], data: Sequence[Data], objects: Sequence[str], *, cpacr: int,
                  layers: int, stack: tuple[int, int], limit: int) -> None:
-        self._library = _native()
         self._handle = None
+        self._library = _native()
         self._objects, self._layers = tuple(objects), layers
         self._keep = (tuple(code), tuple(data))  # the probe reads these arrays while it runs
         self._traffic = np.zeros((layers + 1, len(objects), 6), np.uint64)

@@ -14,22 +14,19 @@ from emu.report.result import Answer, Beside, Result
 _FETCH = "instruction fetch"
 
 
-def show(result: Result, console: Console, traffic: bool = False) -> None:
-    """The layers' table, and under it what was heard, the image, other kernel sets and the compiler; `traffic` adds bytes by tensor."""
-    _print(console, _layers(result))
-    if traffic:
-        _print(console, _traffic(result))
-    about = result.profile.about
-    console.print(_heard(result.answer), highlight=False, soft_wrap=True)
-    image = about.get("image", {})
-    if image:
-        console.print(f"image    {image['flash_bytes']:,} bytes of flash, {image['ram_bytes']:,} of RAM ({image['stack_reserve']:,} of them stack); "
-                      f"SHA-256 {image['sha256'][:16]}", highlight=False, soft_wrap=True)
-    for line in _beside(result):
-        console.print(line, highlight=False, soft_wrap=True)
-    toolchain = about.get("toolchain", {})
-    if toolchain:
-        console.print(f"compiler {toolchain['version']}, from {toolchain['origin']}, -{about['opt']}", highlight=False, soft_wrap=True)
+def render(result: Result, traffic: bool = False) -> str:
+    """The layers' table, and under it what was heard, the image, other kernel sets and the compiler; `traffic` adds bytes by tensor.
+
+    With colours where standard output is a terminal.
+    """
+    console = Console()
+    with console.capture() as captured:
+        _print(console, _layers(result))
+        if traffic:
+            _print(console, _traffic(result))
+        for line in (_heard(result.answer), *_about(result)):
+            console.print(line, highlight=False, soft_wrap=True)
+    return captured.get()
 
 
 def _print(console: Console, table: Table) -> None:
@@ -37,6 +34,17 @@ def _print(console: Console, table: Table) -> None:
     wide = console.options.update(width=1000, max_width=1000)
     console.width = max(console.width, console.measure(table, options=wide).maximum)
     console.print(table, crop=False)
+
+
+def _about(result: Result) -> list[str]:
+    about = result.profile.about
+    image, toolchain = about["image"], about["toolchain"]
+    size = f"{image['flash_bytes']:,} bytes of flash, {image['ram_bytes']:,} of RAM ({image['stack_reserve']:,} of them stack)"
+    return [
+        f"image    {size}; SHA-256 {image['sha256'][:16]}",
+        *_beside(result),
+        f"compiler {toolchain['version']}, from {toolchain['origin']}, -{about['opt']}",
+    ]
 
 
 def _layers(result: Result) -> Table:

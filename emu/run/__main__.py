@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import click
 
 from emu.cli import EXIT_STATUS, run_command, status
 from emu.errors import NotBitExact, UsageError
+from emu.report import csv_form, files, json_form, plot
+from emu.report.result import Result
 
 TARGETS = {"kws": "the keyword spotter: one second of speech, six layers, ten words"}
 
@@ -22,6 +25,12 @@ Examples
 """ + EXIT_STATUS
 
 
+def _clock(_context: click.Context, _option: click.Parameter, mhz: float | None) -> float | None:
+    if mhz is not None and not 0 < mhz < math.inf:
+        raise click.BadParameter(f"{mhz} is no clock: a number of MHz above 0 is wanted")
+    return mhz
+
+
 @click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.argument("target", required=False, metavar="[kws]")
 @click.option("--kernels", default="thumb2", show_default=True, metavar="SET",
@@ -32,7 +41,7 @@ Examples
 @click.option("--core", default="cortex-m4", show_default=True, metavar="NAME", help="Core to model: a table of emu/timing/cores.")
 @click.option("--opt", default="O3", show_default=True, metavar="LEVEL", help="Optimization of C: O0 O1 O2 O3 Os Ofast Og.")
 @click.option("--cc", metavar="PATH", help="Cross compiler. Default: arm-none-eabi-gcc from PATH, else the one from PyPI.")
-@click.option("--mhz", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Clock, for milliseconds beside cycles.")
+@click.option("--mhz", type=float, callback=_clock, metavar="N", help="Clock, for milliseconds beside cycles.")
 @click.option("--limit", type=click.IntRange(min=1), default=100_000_000, show_default=True, metavar="N",
               help="Instructions after which a run counts as endless.")
 @click.option("--json", "json_file", metavar="FILE", help="Write all that was measured as JSON (schema in docs/reports.md); - prints it.")
@@ -54,11 +63,11 @@ def main(target: str | None, json_file: str | None, csv_file: str | None, plot_f
         return
     if target not in TARGETS:
         raise UsageError(f"nothing to run is called {target!r}; there is {', '.join(TARGETS)}")
-    from emu.report import plot
-
+    if [json_file, csv_file].count("-") == 2:
+        raise UsageError("--json - and --csv -: only one of them can be printed")
     if plot_file:
         plot.check_suffix(plot_file)
-    from emu.run.kws import Job, run  # not before the options are known to be right
+    from emu.kws import Job, run  # not before the options are known to be right
 
     with status(f"building and running {target}"):
         outcome = run(Job(input=input_, **options))
@@ -69,21 +78,23 @@ def main(target: str | None, json_file: str | None, csv_file: str | None, plot_f
         raise NotBitExact(str(outcome.difference))
 
 
-def _write(result, json_file: str | None, csv_file: str | None, plot_file: str | None, traffic: bool) -> None:
-    from emu.report import csv_form, files, json_form, plot
-
+def _write(result: Result, json_file: str | None, csv_file: str | None, plot_file: str | None, traffic: bool) -> None:
+    """Every form is drawn before the first is written, so that nothing is written when one cannot be."""
+    forms: list[tuple[str, str | bytes]] = []
     if json_file:
-        files.write(json_file, json_form.render(result))
+        forms.append((json_file, json_form.render(result)))
     if csv_file:
-        files.write(csv_file, csv_form.render(result))
+        forms.append((csv_file, csv_form.render(result)))
     if plot_file:
-        files.write(plot_file, plot.render(result, plot_file))
+        forms.append((plot_file, plot.render(result, plot_file)))
     if "-" not in (json_file, csv_file):
-        from rich.console import Console
-
         from emu.report import table
 
-        table.show(result, Console(), traffic)
+        forms.append(("-", table.render(result, traffic)))
+    for name, _ in forms:
+        files.check(name)
+    for name, form in forms:
+        files.write(name, form)
 
 
 if __name__ == "__main__":

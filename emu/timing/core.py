@@ -5,17 +5,28 @@ from __future__ import annotations
 import difflib
 import functools
 import tomllib
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
-from emu.errors import UsageError
+from emu.errors import InputError, UsageError
 from emu.isa.instruction import KINDS
 
 CORES = Path(__file__).with_name("cores")
 
-# rule -> the key that says what it is worth
+# section -> row -> keys that it may have beside `source`; every row of a section must be there, but rules may be left out
 RULES = {"load_pipelining": "saves", "store_behind_load": "saves", "indexed_store": "extra", "load_behind_store": "extra",
          "address_dependency": "extra", "it_folding": "saves", "nop_behind_load": "saves", "fp_result": "extra"}
+_CYCLES, _VALUE = frozenset({"cycles"}), frozenset({"value"})
+SECTIONS: dict[str, dict[str, frozenset[str]]] = {
+    "cycles": dict.fromkeys(KINDS, _CYCLES | {"per_access"}),
+    "fetch": dict.fromkeys(("words", "latency", "restart"), _VALUE),
+    "branch": dict.fromkeys(("refill", "refill_loaded"), _CYCLES),
+    "divide": dict.fromkeys(("base", "bits_per_cycle", "least", "most"), _VALUE),
+    "issue": dict.fromkeys(("misaligned", "skipped"), _CYCLES),
+    "rules": {rule: frozenset({key}) for rule, key in RULES.items()},
+}
+OPTIONAL = {"per_access"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,6 @@ class Core:
     """One core's table. Cycles are at zero wait states."""
 
     name: str
-    title: str
     cycles: dict[str, int]  # kind -> cycles
     per_access: dict[str, int]  # kind -> cycles for every access behind the first
     rules: dict[str, int]  # rule -> cycles it saves or adds; 0 where the core does not have it
@@ -64,23 +74,41 @@ def load(name: str) -> Core:
     if name not in names():
         near = difflib.get_close_matches(name, names(), 1)
         raise UsageError(f"no core {name!r}{f' (did you mean {near[0]}?)' if near else ''}: there are tables for {', '.join(names())}")
-    table = tomllib.loads((CORES / f"{name}.toml").read_text())
-    return from_table(table)
+    path = CORES / f"{name}.toml"
+    try:
+        return from_table(tomllib.loads(path.read_text()))
+    except ValueError as error:
+        raise InputError(f"timing table {path.name}: {error}") from None
 
 
 def from_table(table: dict) -> Core:
-    """A Core from a parsed table; ValueError names what a table lacks or has too much (used by tests and ablations)."""
-    if missing := set(KINDS) - set(table["cycles"]):
-        raise ValueError(f"timing table {table['name']}: no cycles for {', '.join(sorted(missing))}")
-    if unknown := set(table["rules"]) - set(RULES):
-        raise ValueError(f"timing table {table['name']}: unknown rules {', '.join(sorted(unknown))}")
-    divide = table["divide"]
+    """A Core from a parsed table. ValueError for a section, a row or a key that is missing or unknown, or a row without its source."""
+    _check(table)
+    values = {section: {row: next(iter({k: v for k, v in keys.items() if k not in ("source", *OPTIONAL)}.values()))
+                        for row, keys in table[section].items()} for section in SECTIONS}
+    fetch, branch, issue = values["fetch"], values["branch"], values["issue"]
     return Core(
-        name=table["name"], title=table["title"],
-        cycles={kind: row["cycles"] for kind, row in table["cycles"].items()},
-        per_access={kind: row.get("per_access", 0) for kind, row in table["cycles"].items()},
-        rules={rule: table["rules"].get(rule, {}).get(key, 0) for rule, key in RULES.items()},
-        fetch_words=table["fetch"]["words"], fetch_latency=table["fetch"]["latency"], fetch_restart=table["fetch"]["restart"],
-        refill=table["branch"]["refill"]["cycles"], refill_loaded=table["branch"]["refill_loaded"]["cycles"],
-        divide=Divide(divide["base"], divide["bits_per_cycle"], divide["least"], divide["most"]),
-        misaligned=table["misaligned"]["cycles"], skipped=table["skipped"]["cycles"])
+        name=table["name"], cycles=values["cycles"], per_access={kind: row.get("per_access", 0) for kind, row in table["cycles"].items()},
+        rules=dict.fromkeys(RULES, 0) | values["rules"],
+        fetch_words=fetch["words"], fetch_latency=fetch["latency"], fetch_restart=fetch["restart"],
+        refill=branch["refill"], refill_loaded=branch["refill_loaded"], divide=Divide(**values["divide"]),
+        misaligned=issue["misaligned"], skipped=issue["skipped"])
+
+
+def _check(table: dict) -> None:
+    _same("section", table, {"name", *SECTIONS}, set())
+    for section, rows in SECTIONS.items():
+        _same(f"row in [{section}]", table[section], set(rows), set(rows) if section == "rules" else set())
+        for row, keys in table[section].items():
+            _same(f"key of {section}.{row}", keys, rows[row] | {"source"}, OPTIONAL)
+            if bad := [key for key, value in keys.items() if key != "source" and (type(value) is not int or value < 0)]:
+                raise ValueError(f"{section}.{row}.{bad[0]} must be a whole number, not {keys[bad[0]]!r}")
+
+
+def _same(what: str, found: object, wanted: AbstractSet[str], optional: AbstractSet[str]) -> None:
+    if not isinstance(found, dict):
+        raise ValueError(f"{what}: a table was expected, not {found!r}")  # noqa: TRY004
+    if unknown := found.keys() - wanted:
+        raise ValueError(f"unknown {what}: {', '.join(sorted(unknown))}")
+    if missing := wanted - optional - found.keys():
+        raise ValueError(f"missing {what}: {', '.join(sorted(missing))}")

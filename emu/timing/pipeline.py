@@ -11,16 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from emu.isa.instruction import Flag, Instruction
+from emu.isa.instruction import S_BIT, Flag, Instruction
 from emu.timing.core import Core
 
-_SINGLE_LOADS = frozenset({"load"})
-_SINGLE_STORES = frozenset({"store"})
+# Kinds that read memory, kinds that access it, kinds whose result floating point waits for.
 _LOADS = frozenset({"load", "load_multiple", "load_exclusive", "fp_load", "fp_load_multiple", "table_branch"})
 _MEMORY = _LOADS | {"store", "store_multiple", "store_exclusive", "fp_store", "fp_store_multiple"}
 _FP_RESULTS = frozenset({"fp_arithmetic", "fp_multiply", "fp_multiply_accumulate", "fp_divide"})
-_S_REGISTERS = 0xFFFFFFFF << 32
-_NO_OPERATION = frozenset({"nop"})
+_S_REGISTERS = 0xFFFFFFFF << S_BIT
 
 
 class Step(NamedTuple):
@@ -86,38 +84,33 @@ def _cost(step: Step, before: Step | None, core: Core) -> int:
     if instruction.accesses > 1:
         cost += core.per_access[kind] * (instruction.accesses - 1)
     rules = core.rules
-    if kind in _SINGLE_STORES and instruction.flags & Flag.INDEXED:
+    if kind == "store" and instruction.flags & Flag.INDEXED:
         cost += rules["indexed_store"]
     if before is None or before.skipped:
         return cost
-    if kind == "it":
-        return cost - (0 if before.instruction.wide else rules["it_folding"])
-    if kind in _NO_OPERATION:
-        return cost - (rules["nop_behind_load"] if before.instruction.kind in _SINGLE_LOADS else 0)
-    if kind in _MEMORY:
-        return cost + _behind(step, before, kind, rules)
-    if kind in _FP_RESULTS and before.instruction.kind in _FP_RESULTS:
-        consumed = instruction.reads & ~instruction.addend & _S_REGISTERS
-        # a register that is addend and factor at once is consumed as a factor; VMLA s0, s0, s1 is too rare to tell apart
-        return cost + (rules["fp_result"] if before.instruction.writes & consumed else 0)
-    return cost
+    previous = before.instruction
+    if previous.kind in _FP_RESULTS and previous.writes & instruction.reads & _S_REGISTERS:
+        cost += rules["fp_result"]
+    if kind == "it" and not previous.wide:
+        return cost - rules["it_folding"]
+    if kind == "nop" and previous.kind == "load":
+        return cost - rules["nop_behind_load"]
+    return cost + _behind(step, before, rules) if kind in _MEMORY else cost
 
 
-def _behind(step: Step, before: Step, kind: str, rules: dict[str, int]) -> int:
+def _behind(step: Step, before: Step, rules: dict[str, int]) -> int:
     """What the instruction before a load or store adds or saves."""
     instruction, previous = step.instruction, before.instruction
+    kind = instruction.kind
     address = (1 << instruction.base if instruction.base >= 0 else 0) | (1 << instruction.index if instruction.index >= 0 else 0)
     depends = bool(previous.writes & address)
-    same_memory = step.memory == before.memory
-    if previous.kind in _SINGLE_LOADS:
-        if depends or not same_memory:
+    if previous.kind == "load":
+        if depends or step.memory != before.memory:
             return 0
-        if kind in _SINGLE_LOADS:
-            return -rules["load_pipelining"]
-        return -rules["store_behind_load"] if kind in _SINGLE_STORES else 0
+        return -{"load": rules["load_pipelining"], "store": rules["store_behind_load"]}.get(kind, 0)
     change = 0
     if depends and previous.kind not in _LOADS:
         change += rules["address_dependency"]
-    if kind in _LOADS and previous.kind in _SINGLE_STORES:
+    if kind in _LOADS and previous.kind == "store":
         change += rules["load_behind_store"]
     return change

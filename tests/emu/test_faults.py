@@ -102,7 +102,7 @@ FAULTS = {
     "a vendor's": ("ldr r1, =0x40020018\nstr r0, [r1]", r"write of 4 bytes at 0x40020018: no peripheral is there; 'str"),
     "BKPT": ("bkpt #0xab", r"BKPT, and no debugger is there; 'bkpt #0xab'"),
     "SVC": ("svc #3", r"SVC, and the image has no handler that the machine would call; 'svc #3'"),
-    "WFI": ("wfi", r"the core sleeps \(WFI, WFE, YIELD\), and nothing is there to wake it; 'wfi'"),
+    "WFI": ("wfi", r"the core sleeps \(WFI, WFE\), and nothing is there to wake it; 'wfi'"),
 }
 
 

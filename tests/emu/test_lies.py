@@ -295,7 +295,7 @@ def test_exceptions_end_the_run(assembler, body, number, message):
     refuses(assembler, body, f"^{message}.*; '{body.split()[0]}")
 
 
-@pytest.mark.parametrize("body", ["wfi", "wfe", "yield"])
+@pytest.mark.parametrize("body", ["wfi", "wfe"])
 def test_sleep_is_not_the_end(assembler, body):
     """WFI ends Unicorn's run in the middle, without an error."""
     if body == "wfi":
@@ -303,6 +303,13 @@ def test_sleep_is_not_the_end(assembler, body):
         naive.engine.emu_start(naive.start | 1, 0x0800FFF0)
         assert naive.engine.reg_read(arm.UC_ARM_REG_R0) == 1
     refuses(assembler, f"movs r0, #1\n{body}\nmovs r0, #2", f"^the core sleeps .*; '{body}' at 0x08000002")
+
+
+def test_yield_is_a_nop(assembler):
+    """Unicorn ends its run there; on a core alone YIELD does nothing."""
+    machine = assembler.machine("movs r0, #1\nyield\nadds r0, #2\nyield\nadds r0, #4\nbx lr")
+    assert machine.call("snippet") == 7
+    assert machine.counts().instructions().sum() == 6
 
 
 def test_a_fault_leaves_no_predication_behind(assembler):

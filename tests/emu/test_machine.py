@@ -228,8 +228,8 @@ def test_sites(assembler):
     sites = machine.counts().sites
     assert sorted(s.bucket for s in sites if s.kind == MISALIGNED) == [1, 1, 1, 2, 2]
     assert all(s.count == 1 for s in sites)
-    buckets = [s.bucket for s in sites if s.kind == QUOTIENT]
-    assert len(buckets) == 4 and buckets[2] == 0 and buckets[0] == buckets[1] in (4, 5) and buckets[3] in (26, 27)
+    # clz(divisor) - clz(dividend) + 1: of 100 / 7, 100 / -7, anything / 0 (no bits), 0xfffffff9 / 100; the skipped divide is no site
+    assert [s.bucket for s in sites if s.kind == QUOTIENT] == [5, 5, 0, 26]
 
 
 def test_many_streams_and_sites(assembler):
@@ -301,9 +301,9 @@ def test_registers_and_memory_of_the_host(assembler):
     machine.write(0x20000000, b"abc")
     assert machine.read(0x20000000, 4) == b"abc\xa5"
     for address in (0x1FFFFFFF, 0x30000000, 0):
-        with pytest.raises(InputError, match=f"0x{address:08x} lies in no memory"):
+        with pytest.raises(InputError, match=f"1 bytes at 0x{address:08x} do not lie in one memory"):
             machine.read(address, 1)
-    with pytest.raises(InputError, match="reach behind the end"):
+    with pytest.raises(InputError, match="2 bytes at 0x207fffff do not lie"):
         machine.write(0x207FFFFF, b"12")
 
 

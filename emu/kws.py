@@ -1,4 +1,4 @@
-"""The main job: a spoken word through the keyword spotter. Ties the network's rooms to the laboratory's."""
+"""The keyword spotter in the laboratory: the one place where kwsq and emu meet, for the command lines."""
 
 from __future__ import annotations
 
