@@ -44,7 +44,7 @@ def read_lines(path: Path, code_ranges: Sequence[tuple[int, int]]) -> tuple[list
                 if not any(start <= sequence[0].address < end for start, end in code_ranges):
                     continue
                 for state in sequence:
-                    if not state.end_sequence:
+                    if state.address < sequence[-1].address:  # GCC marks lines without code at the end, too
                         rows[state.address] = f"{_file_name(unit, program, state.file)}:{state.line}"
                 rows.setdefault(sequence[-1].address, None)
     addresses = sorted(rows)

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 from emu.errors import UsageError
+from emu.profile import Profile
 from emu.report.result import Result
 
 SUFFIXES = (".png", ".svg")
@@ -24,12 +25,16 @@ def render(result: Result, target: str) -> bytes:
     import matplotlib
 
     matplotlib.use("agg")
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "thumbcycle"}):  # text stays text, and the same run gives the same file
+        return _draw(result.profile, Path(target).suffix.lower()[1:])
+
+
+def _draw(profile: Profile, form: str) -> bytes:
     from matplotlib import pyplot
 
-    profile = result.profile
     names = [row.name for row in profile.layers]
     figure, (compute, memory) = pyplot.subplots(1, 2, figsize=(14, 5.4), layout="constrained")
-    figure.suptitle(f"Keyword spotter per layer: {profile.about.get('kernels', '')} kernels, modelled {profile.core}", fontweight="bold")
+    figure.suptitle(f"{profile.about.get('network', '')} per layer: {profile.about.get('kernels', '')} kernels, modelled {profile.core}", fontweight="bold")
 
     cycles = [row.cycles for row in profile.layers]
     bars = compute.bar(names, cycles, color=_COLORS[:len(names)])
@@ -51,6 +56,6 @@ def render(result: Result, target: str) -> bytes:
         axes.grid(axis="y", alpha=0.3)
         axes.margins(y=0.12)
     drawn = io.BytesIO()
-    figure.savefig(drawn, format=Path(target).suffix.lower()[1:], dpi=110, metadata={"Date": None} if target.lower().endswith("svg") else None)
+    figure.savefig(drawn, format=form, dpi=110, metadata={"Date": None} if form == "svg" else None)
     pyplot.close(figure)
     return drawn.getvalue()
