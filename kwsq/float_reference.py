@@ -7,13 +7,11 @@ Wrong shapes and dtypes are ValueErrors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 import numpy as np
 
-from kwsq import geometry, layers
+from kwsq import geometry
 from kwsq.geometry import Padding
+from kwsq.inference import Inference
 from kwsq.layers import NO_LIMIT
 
 
@@ -75,35 +73,15 @@ def global_avg_pool2d(x: np.ndarray) -> np.ndarray:
     return out[0] if single else out
 
 
-_RUN: dict[str, Callable[[Any, np.ndarray], np.ndarray]] = {
+_INFERENCE = Inference({
     "conv2d_f32": lambda at, x: conv2d(x, at.weights, at.bias, at.stride, at.padding, at.act_min, at.act_max),
     "depthwise_conv2d_f32": lambda at, x: depthwise_conv2d(x, at.weights, at.bias, at.stride, at.padding, at.act_min, at.act_max),
     "pointwise_conv2d_f32": lambda at, x: pointwise_conv2d(x, at.weights, at.bias, at.act_min, at.act_max),
     "dense_f32": lambda at, x: dense(x, at.weights, at.bias, at.act_min, at.act_max),
     "max_pool2d_f32": lambda at, x: max_pool2d(x, at.pool, at.stride, at.padding),
     "global_avg_pool2d_f32": lambda at, x: global_avg_pool2d(x),
-}
-
-
-def run_layer(layer: layers.Layer, x: np.ndarray) -> np.ndarray:
-    """Output of one float layer: x of `layer.input_shape` or a batch of those, the output of `layer.output_shape` likewise."""
-    if layer.kernel not in _RUN:
-        raise ValueError(f"layer {layer.name!r} is {layer.dtype}: kwsq.reference runs int8, kwsq.float_reference float32")
-    return _RUN[layer.kernel](layer, layers.fit_input(layer, x))
-
-
-def run(network: layers.Network, x: np.ndarray) -> list[np.ndarray]:
-    """The output of every layer of a float network, in order; x (H, W, C) or (N, H, W, C) float32."""
-    outputs = []
-    for layer in network:
-        x = run_layer(layer, x)
-        outputs.append(x)
-    return outputs
-
-
-def run_kernel(kernel: str, params: Mapping[str, Any], x: np.ndarray) -> np.ndarray:
-    """What the float ABI function `kernel` should write for the parameter struct `params` (as armsrc.abi describes it)."""
-    return run_layer(layers.from_params(kernel, params), x)
+})
+run_layer, run, run_kernel = _INFERENCE.run_layer, _INFERENCE.run, _INFERENCE.run_kernel
 
 
 def _finish(acc: np.ndarray, act_min: float, act_max: float, single: bool) -> np.ndarray:

@@ -7,8 +7,10 @@ is the parameter struct of the kernel ABI, in the ABI's layouts, and every layer
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,9 +25,19 @@ NO_LIMIT = float(np.finfo(np.float32).max)  # act_min, act_max of a float layer 
 _frozen = dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 
 
+def _constant(value: Any) -> Any:
+    """The value, or the array, which nobody can write to any more."""
+    if isinstance(value, np.ndarray):
+        value.flags.writeable = False
+    return value
+
+
 @_frozen
-class Layer:
-    """`name`, and `input_shape` (H, W, C), or (C,) for dense. ValueError (abi.AbiError) for what no kernel handles."""
+class Layer(ABC):
+    """`name`, and `input_shape` (H, W, C), or (C,) for dense. ValueError (abi.AbiError) for what no kernel handles.
+
+    A layer never changes, arrays included, so it stays as legal as it was made.
+    """
 
     name: str
     input_shape: tuple[int, ...]
@@ -35,11 +47,11 @@ class Layer:
         ranks = (1, 3) if self.kernel.startswith("dense") else (3,)
         if len(self.input_shape) not in ranks:
             raise ValueError(f"layer {self.name!r}: input_shape {self.input_shape} must be (H, W, C){' or (C,)' * (1 in ranks)}")
-        abi.check(self.kernel, self.params())
+        abi.check(self.kernel, self._params)
 
+    @abstractmethod
     def _shape(self) -> dict[str, int]:
         """The struct's fields that say sizes."""
-        raise NotImplementedError
 
     def _arithmetic(self) -> dict[str, Any]:
         """The struct's other fields."""
@@ -47,7 +59,11 @@ class Layer:
 
     def params(self) -> dict[str, Any]:
         """The kernel's parameter struct as armsrc.abi describes it, in the order of the struct's fields."""
-        return {**self._shape(), **self._arithmetic()}
+        return dict(self._params)
+
+    @cached_property
+    def _params(self) -> dict[str, Any]:
+        return {field: _constant(value) for field, value in (self._shape() | self._arithmetic()).items()}
 
     @property
     def dtype(self) -> str:
@@ -57,7 +73,7 @@ class Layer:
     @property
     def output_shape(self) -> tuple[int, ...]:
         """(H, W, C), or (C,) after a global pool or a dense layer."""
-        shape = abi.output_shape(self.kernel, self.params())
+        shape = abi.output_shape(self.kernel, self._params)
         return shape[-1:] if self.kernel.startswith(("global", "dense")) else shape
 
     @property
@@ -68,7 +84,7 @@ class Layer:
     @property
     def weight_bytes(self) -> int:
         """Weights as stored, bias, and requantization table (20 bytes a row)."""
-        return sum(value.nbytes for value in self.params().values() if isinstance(value, np.ndarray))
+        return sum(value.nbytes for value in self._params.values() if isinstance(value, np.ndarray))
 
     @property
     def activation_bytes(self) -> int:
@@ -84,8 +100,9 @@ class _Windowed(Layer):
     padding: Padding = "VALID"
 
     @property
+    @abstractmethod
     def window(self) -> tuple[int, int]:
-        raise NotImplementedError
+        """(h, w)"""
 
     def _out_c(self) -> dict[str, int]:
         return {}
@@ -104,6 +121,8 @@ class _Weighted(Layer):
     bias: np.ndarray
 
     def __post_init__(self) -> None:
+        for field in ("weights", "bias"):
+            object.__setattr__(self, field, _constant(np.array(getattr(self, field))))
         layout = abi.KERNELS[self.kernel][1]
         if self.weights.ndim != len(layout):
             raise ValueError(f"layer {self.name!r}: weights have the shape {self.weights.shape}, expected {len(layout)} axes")
@@ -116,7 +135,7 @@ class _Weighted(Layer):
 
     @property
     def macs(self) -> int:
-        h, w, _ = abi.output_shape(self.kernel, self.params())
+        h, w, _ = abi.output_shape(self.kernel, self._params)
         return h * w * self.weights.size
 
 

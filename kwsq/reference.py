@@ -12,13 +12,11 @@ input_zero_point in convolutions and as nothing in pools. Wrong shapes, dtypes a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 import numpy as np
 
-from kwsq import geometry, layers
+from kwsq import geometry
 from kwsq.geometry import Padding
+from kwsq.inference import Inference
 from kwsq.quantize import INT32, Requantizer
 
 _BATCH_BYTES = 1 << 24  # windows are gathered for as many images at a time as fit a cache
@@ -101,7 +99,7 @@ def global_avg_pool2d(x: np.ndarray, qmin: int = -128, qmax: int = 127) -> np.nd
     return out[0] if single else out
 
 
-_RUN: dict[str, Callable[[Any, np.ndarray], np.ndarray]] = {
+_INFERENCE = Inference({
     "conv2d_s8": lambda at, x: conv2d(x, at.weights, at.bias, at.input_zero_point, at.requantizer, at.stride, at.padding),
     "depthwise_conv2d_s8":
         lambda at, x: depthwise_conv2d(x, at.weights, at.bias, at.input_zero_point, at.requantizer, at.stride, at.padding),
@@ -109,28 +107,8 @@ _RUN: dict[str, Callable[[Any, np.ndarray], np.ndarray]] = {
     "dense_s8": lambda at, x: dense(x, at.weights, at.bias, at.input_zero_point, at.requantizer),
     "max_pool2d_s8": lambda at, x: max_pool2d(x, at.pool, at.stride, at.padding),
     "global_avg_pool2d_s8": lambda at, x: global_avg_pool2d(x, at.qmin, at.qmax),
-}
-
-
-def run_layer(layer: layers.Layer, x: np.ndarray) -> np.ndarray:
-    """Output of one int8 layer: x of `layer.input_shape` or a batch of those, the output of `layer.output_shape` likewise."""
-    if layer.kernel not in _RUN:
-        raise ValueError(f"layer {layer.name!r} is {layer.dtype}: kwsq.reference runs int8, kwsq.float_reference float32")
-    return _RUN[layer.kernel](layer, layers.fit_input(layer, x))
-
-
-def run(network: layers.Network, x: np.ndarray) -> list[np.ndarray]:
-    """The output of every layer of an int8 network, in order; x (H, W, C) or (N, H, W, C) int8."""
-    outputs = []
-    for layer in network:
-        x = run_layer(layer, x)
-        outputs.append(x)
-    return outputs
-
-
-def run_kernel(kernel: str, params: Mapping[str, Any], x: np.ndarray) -> np.ndarray:
-    """What the int8 ABI function `kernel` must write for the parameter struct `params` (as armsrc.abi describes it)."""
-    return run_layer(layers.from_params(kernel, params), x)
+})
+run_layer, run, run_kernel = _INFERENCE.run_layer, _INFERENCE.run, _INFERENCE.run_kernel
 
 
 def _images(x: np.ndarray) -> tuple[np.ndarray, bool]:

@@ -58,7 +58,7 @@ def test_editing_one_kernel_compiles_one_file(cache, sources, toolchain):
     assert len(set(files(cache, "objects/*")) - before) == 1
 
 
-@pytest.mark.parametrize("changed", ["armsrc/include/kernels.h", "armsrc/kernels/c/requantize.h", "armsrc/firmware/firmware.ld",
+@pytest.mark.parametrize("changed", ["armsrc/include/kernels.h", "armsrc/include/window.h", "armsrc/kernels/c/requantize.h", "armsrc/firmware/firmware.ld",
                                      "armsrc/firmware/network.h"])
 def test_every_input_is_in_the_key(cache, sources, network, toolchain, changed):
     arguments = {"generated": network, "float_abi": False, "toolchain": toolchain, "source_root": sources}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import image
 
 from emu.build.cache import REPOSITORY
 from kwsq import features
@@ -40,7 +41,8 @@ def test_json_has_all_that_was_measured(measured: dict) -> None:
         assert row["stores"] == sum(part["writes"] for part in row["traffic"].values())
         assert row["bytes_read"] + row["bytes_written"] == sum(part["bytes"] for part in row["traffic"].values())
         assert row["milliseconds"] == pytest.approx(row["cycles"] / 80_000)
-        assert 0 <= row["skipped"] < row["instructions"] <= row["cycles"] * 1.2
+        # one instruction a cycle at best; only an IT may fold to none, which saves less than a row's loads and taken branches cost
+        assert 0 <= row["skipped"] < row["instructions"] < row["cycles"]
     assert len(measured["image"]["sha256"]) == 64
     assert "gcc" in measured["toolchain"]["version"]
     assert measured["answer"]["winner"] in measured["answer"]["labels"]
@@ -95,13 +97,20 @@ def test_csv_reads_as_tinyminds(run, tmp_path: Path) -> None:
     assert (tmp_path / "kws.csv").read_text() == done.stdout
 
 
-def test_plots(run, tmp_path: Path) -> None:
-    for name in ("kws.png", "kws.svg"):
-        assert run("emu.run", "kws", "--plot", str(tmp_path / name)).returncode == 0
-    assert (tmp_path / "kws.png").read_bytes().startswith(b"\x89PNG")
-    texts = "".join(xml.etree.ElementTree.parse(tmp_path / "kws.svg").getroot().itertext())
-    assert "svg" in (tmp_path / "kws.svg").read_text()[:400]
-    assert texts is not None
+@pytest.mark.parametrize(("kernels", "network"), [("thumb2", "kws int8"), ("float", "kws float32")])
+def test_plots(run, tmp_path: Path, kernels: str, network: str) -> None:
+    for name in ("kws.png", "kws.svg", "again.svg"):
+        done = run("emu.run", "kws", "--kernels", kernels, "--plot", str(tmp_path / name), "--json", str(tmp_path / "kws.json"))
+        assert done.returncode == 0
+    assert (tmp_path / "kws.svg").read_bytes() == (tmp_path / "again.svg").read_bytes()
+    pixels = image.imread(tmp_path / "kws.png")
+    assert pixels.shape == (594, 1540, 4) and pixels[..., :3].std() > 0.1
+    totals = json.loads((tmp_path / "kws.json").read_text())["totals"]
+    root = xml.etree.ElementTree.parse(tmp_path / "kws.svg").getroot()
+    texts = {"".join(element.itertext()).strip() for element in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {f"{network} per layer: {kernels} kernels, modelled cortex-m4", f"compute: {totals['cycles']:,} cycles", "memory footprint"} <= texts
+    layers = LAYERS if kernels != "float" else [name.removeprefix("q") for name in LAYERS]
+    assert set(layers) <= texts
 
 
 def test_traffic_table(run) -> None:

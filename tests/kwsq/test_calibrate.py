@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from kwsq import calibrate, float_reference, layers, model, reference
 from kwsq import kws as network_of_words
-from kwsq.quantize import AffineParams, PercentileObserver, Requantizer
+from kwsq.quantize import AffineParams, PercentileObserver
 from tests.kwsq.conftest import contents
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,9 +54,16 @@ def test_limits_of_activations():
 
 
 def test_a_channel_that_vanishes_gets_multiplier_zero():
-    rq = calibrate._representable(Requantizer([2**30, 2**30], [40, 5], 3, -128, 127))
-    assert rq.table()[:, :2].tolist() == [[0, 0], [2**30, 5]]
-    assert rq.apply(np.array([2**31 - 1, 64], np.int32))[0] == 3
+    """Weights so small that the output's scale takes every accumulator to 0: shift would have to be above 31."""
+    weights = np.stack([np.ones((3, 3)), np.full((3, 3), 1e-12)]).astype(np.float32)
+    depthwise = layers.DepthwiseConv2D(name="d", input_shape=(3, 3, 2), weights=weights, bias=np.zeros(2, np.float32))
+    network = layers.Network(name="n", layers=(depthwise,), input_scale=0.02)
+    x = np.random.default_rng(0).integers(-128, 128, (20, 3, 3, 2)).astype(np.int8)
+    layer = calibrate.quantize_network(network, x)[0]
+    multiplier, shift, zero_point, *_ = layer.requantizer.table().T
+    assert multiplier[0] >= 2**30 and 0 < shift[0] <= 31
+    assert (multiplier[1], shift[1]) == (0, 0)
+    assert set(reference.run_layer(layer, x)[..., 1].ravel().tolist()) == {zero_point[1]}
 
 
 def test_same_padding_and_strides_survive():

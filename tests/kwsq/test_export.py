@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import numpy as np
@@ -122,23 +123,56 @@ def check_tensors(network, symbols, sections):
         layer.kernel.rpartition("_")[0].upper() for layer in network]
 
 
-def test_floats_are_written_exactly():
-    values = np.array([0.1, -1e-40, 3.4028235e38, -0.0, 1.0], np.float32)
-    literals = [export._literal(value) for value in values]
-    assert [np.float32(float.fromhex(text.rstrip("f"))).tobytes() for text in literals] == [value.tobytes() for value in values]
+def numbers(source, symbol):
+    """The elements of a float table in the exported text."""
+    table = source.split(f"const float {symbol}[")[1].split("{\n")[1].split("\n}")[0]
+    literals = [text.strip() for text in table.split(",") if text.strip()]
     assert all("p" in text and text.endswith("f") for text in literals)
+    return np.array([float.fromhex(text.rstrip("f")) for text in literals], np.float32)
+
+
+def float_dense(weights, **more):
+    layer = layers.Dense(name="d", input_shape=(len(weights),), weights=np.array([weights], np.float32), bias=np.zeros(1, np.float32), **more)
+    return layers.Network(name="n", layers=(layer,))
+
+
+def test_floats_are_written_exactly():
+    network = float_dense([0.1, -1e-40, 3.4028235e38, -0.0, 1.0])
+    assert numbers(export.source(network), "d_weights").tobytes() == network[0].weights.tobytes()
+
+
+@pytest.mark.parametrize("network", [lambda: float_dense([1.0, np.inf]), lambda: float_dense([np.nan]), lambda: float_dense([1.0], act_max=np.inf)])
+def test_only_finite_floats_are_exported(network):
     with pytest.raises(ValueError, match="must be finite"):
-        export._literal(np.float32(np.inf))
+        export.source(network())
 
 
-def test_what_cannot_be_exported(kws):
-    good = kws["int8"][1]
+def test_names_that_c_does_not_have():
     for name in ("2pool", "a-b", "", "network_x", "ä"):
-        renamed = layers.QMaxPool2D(name=name, input_shape=good.input_shape, pool=(2, 2), stride=(2, 2))
-        with pytest.raises(ValueError, match="C identifier"):
-            export.source(layers.Network(name="n", layers=(renamed,)))
-    illegal = layers.QMaxPool2D(name="p", input_shape=(4, 4, 1), pool=(2, 2), stride=(2, 2))
-    object.__setattr__(illegal, "input_shape", (4, 4, 1 << 23))
-    for function in (export.source, export.manifest):
-        with pytest.raises(abi.AbiError, match="2\\^24"):
-            function(layers.Network(name="n", layers=(illegal,)))
+        renamed = layers.QMaxPool2D(name=name, input_shape=(4, 4, 1), pool=(2, 2), stride=(2, 2))
+        for function in (export.source, export.manifest):
+            with pytest.raises(ValueError, match="C identifier"):
+                function(layers.Network(name="n", layers=(renamed,)))
+
+
+def test_nothing_illegal_is_exported(network):
+    """Export takes layers, which can be neither made illegal (test_layers) nor changed, nor can the tables that it writes."""
+    for layer in network:
+        with pytest.raises(FrozenInstanceError):
+            layer.input_shape = (1, 1, 1 << 25)
+        arrays = {name: value for name, value in vars(layer).items() if isinstance(value, np.ndarray)}
+        for array in (*arrays.values(), *(value for value in layer.params().values() if isinstance(value, np.ndarray))):
+            with pytest.raises(ValueError, match="read-only"):
+                array.flat[0] = 1
+        before = export.source(network)
+        layer.params()["in_h"] = 1 << 25
+        assert export.source(network) == before
+        abi.check(layer.kernel, layer.params())
+
+
+def test_a_layer_does_not_change_with_the_array_that_it_was_made_from():
+    bias = np.zeros(1, np.int32)
+    layer = layers.QDense(name="d", input_shape=(2,), weights=np.ones((1, 2), np.int8), bias=bias, input_zero_point=0,
+                          requantizer=Requantizer(2**30, 1, 0, -128, 127))
+    bias[0] = 2**31 - 1  # no legal layer has this
+    assert layer.bias[0] == 0 and "2147483647" not in export.source(layers.Network(name="n", layers=(layer,)))

@@ -92,3 +92,8 @@ def pointwise(**changes):
 def test_illegal_layers_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_only_kinds_of_layers_can_be_made():
+    with pytest.raises(TypeError, match="abstract"):
+        layers.Layer(name="l", input_shape=(1, 1, 1))

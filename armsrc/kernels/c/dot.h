@@ -2,7 +2,7 @@
 #ifndef THUMBCYCLE_C_DOT_H
 #define THUMBCYCLE_C_DOT_H
 
-#include "requantize.h"
+#include "kernels.h"
 
 /* column[i] = x[i] - zero_point, n of them. */
 static inline void load_column(int32_t *restrict column, const int8_t *restrict x, int32_t n, int32_t zero_point)
@@ -11,32 +11,34 @@ static inline void load_column(int32_t *restrict column, const int8_t *restrict 
         column[i] = x[i] - zero_point;
 }
 
-/* y[o] = requantize(bias[o] + column . weights[o]); weights are out_c rows of n. Two rows at a time share the loads of the
- * column. No partial sum overflows, in whatever order: the ABI bounds |bias| + sum |weight| * 255, and |column[i]| <= 255.
- * rq_step is 1 for a requantizer per channel, else 0. */
+/* acc[o] = bias[o] + column . weights[o]; weights are out_c rows of n. Four rows at a time share the loads of the column. No
+ * partial sum overflows, in whatever order: the ABI bounds |bias| + sum |weight| * 255, and |column[i]| <= 255. */
 static inline void dot_all_channels(const int32_t *restrict column, int32_t n, const int8_t *restrict weights,
-                                    const int32_t *restrict bias, const requantizer *restrict rq, int32_t rq_step,
-                                    int8_t *restrict y, int32_t out_c)
+                                    const int32_t *restrict bias, int32_t *restrict acc, int32_t out_c)
 {
     int32_t o = 0;
-    for (; o < out_c - 1; o += 2) {
-        const int8_t *second = weights + n;
-        int32_t acc0 = bias[o], acc1 = bias[o + 1];
+    for (; o < out_c - 3; o += 4) {
+        const int8_t *w0 = weights, *w1 = w0 + n, *w2 = w1 + n, *w3 = w2 + n;
+        int32_t acc0 = bias[o], acc1 = bias[o + 1], acc2 = bias[o + 2], acc3 = bias[o + 3];
         for (int32_t i = 0; i < n; i++) {
             int32_t value = column[i];
-            acc0 += value * weights[i];
-            acc1 += value * second[i];
+            acc0 += value * *w0++;
+            acc1 += value * *w1++;
+            acc2 += value * *w2++;
+            acc3 += value * *w3++;
         }
-        y[o] = requantize(acc0, rq);
-        y[o + 1] = requantize(acc1, rq + rq_step);
-        weights = second + n;
-        rq += 2 * rq_step;
+        acc[o] = acc0;
+        acc[o + 1] = acc1;
+        acc[o + 2] = acc2;
+        acc[o + 3] = acc3;
+        weights = w3;
     }
-    if (o < out_c) {
-        int32_t acc = bias[o];
+    for (; o < out_c; o++) {
+        int32_t sum = bias[o];
         for (int32_t i = 0; i < n; i++)
-            acc += column[i] * weights[i];
-        y[o] = requantize(acc, rq);
+            sum += column[i] * weights[i];
+        acc[o] = sum;
+        weights += n;
     }
 }
 

@@ -1,4 +1,4 @@
-/* From an int32 accumulator to an int8 output: gemmlowp's two roundings, then the clamp. */
+/* From int32 accumulators to int8 outputs: gemmlowp's two roundings, then the clamp. */
 #ifndef THUMBCYCLE_C_REQUANTIZE_H
 #define THUMBCYCLE_C_REQUANTIZE_H
 
@@ -21,19 +21,33 @@ static inline int32_t rounding_shift(int32_t value, int32_t shift)
 }
 
 /* The int8 output of a legal accumulator. */
-static inline int8_t requantize(int32_t acc, const requantizer *rq)
+static inline int8_t requantize(int32_t acc, requantizer rq)
 {
     int32_t value;
-    if (rq->shift > 0)
-        value = rounding_shift(high_mul(acc, rq->multiplier), rq->shift);
+    if (rq.shift > 0)
+        value = rounding_shift(high_mul(acc, rq.multiplier), rq.shift);
     else
-        value = high_mul(acc * (1 << -rq->shift), rq->multiplier); /* the ABI promises that the product fits int32 */
+        value = high_mul(acc * (1 << -rq.shift), rq.multiplier); /* the ABI promises that the product fits int32 */
     /* Clamped before the zero point is added: value may stand near an end of int32. */
-    int32_t low = rq->qmin - rq->zero_point;
-    int32_t high = rq->qmax - rq->zero_point;
+    int32_t low = rq.qmin - rq.zero_point;
+    int32_t high = rq.qmax - rq.zero_point;
     value = value < low ? low : value;
     value = value > high ? high : value;
-    return (int8_t)(value + rq->zero_point);
+    return (int8_t)(value + rq.zero_point);
+}
+
+/* The n channels of a pixel. What follows from a requantizer that serves them all is computed once. */
+static inline void requantize_pixel(const int32_t *restrict acc, const requantizer *restrict rq, int32_t per_channel,
+                                    int8_t *restrict y, int32_t n)
+{
+    if (per_channel) {
+        for (int32_t c = 0; c < n; c++)
+            y[c] = requantize(acc[c], rq[c]);
+    } else {
+        requantizer shared = *rq;
+        for (int32_t c = 0; c < n; c++)
+            y[c] = requantize(acc[c], shared);
+    }
 }
 
 #endif
