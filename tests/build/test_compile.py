@@ -68,6 +68,22 @@ def test_every_input_is_in_the_key(cache, sources, network, toolchain, changed):
     assert build("c", **arguments) != first
 
 
+@pytest.mark.parametrize("asked", ["common.c", "deep/er/values.h"])
+def test_whatever_a_source_includes_is_in_the_key(cache, sources, toolchain, asked):
+    """A .c that another one includes, a header in a folder below, and one that only that header names."""
+    arguments = {"generated": {}, "float_abi": False, "toolchain": toolchain, "script": "library", "source_root": sources}
+    folder = sources / "armsrc/kernels/c"
+    for name in (asked, "last.inc"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / asked).write_text('#include "last.inc"\n' if "/" not in asked else '#include "../../last.inc"\n')
+    (folder / "last.inc").write_text("enum { VALUE = 1 };\n")
+    kernel = folder / "max_pool2d.c"
+    kernel.write_text(kernel.read_text() + f'\n#include "{asked}"\nint value(void);\nint value(void) {{ return VALUE; }}\n')
+    first = build("c", **arguments)
+    (folder / "last.inc").write_text("enum { VALUE = 77 };\n")
+    assert build("c", **arguments).read_bytes() != first.read_bytes()
+
+
 def test_image_is_the_same_wherever_the_sources_stand(cache, sources, network, toolchain, monkeypatch, tmp_path):
     arguments = {"generated": network, "float_abi": False, "toolchain": toolchain}
     here = build("c", **arguments).read_bytes()

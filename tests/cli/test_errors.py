@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from emu.build.cache import REPOSITORY
 from tests.cli.conftest import run_in
 
 KWS = ("emu.run", "kws")
@@ -19,6 +22,8 @@ KWS = ("emu.run", "kws")
     (("--opt", "O9"), "no optimization 'O9'"),
     (("--input", "yess"), "no word 'yess': did you mean yes?"),
     (("--mhz", "0"), "--mhz"),
+    (("--mhz", "nan"), "nan is no clock"),
+    (("--json", "-", "--csv", "-"), "only one of them can be printed"),
     (("--plot", "picture.gif"), "--plot picture.gif: the suffix must be .png or .svg"),
     (("--trafic",), "--traffic"),
 ])
@@ -49,6 +54,31 @@ def test_output_that_cannot_be_written(one_line_error, tmp_path: Path) -> None:
         target = tmp_path / "no" / "such" / name
         assert str(target) in one_line_error(3, *KWS, option, str(target))
     assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_written_when_one_report_cannot_be(one_line_error, tmp_path: Path) -> None:
+    (tmp_path / "kept.json").write_text("kept")
+    for bad, message in ((tmp_path, "is a folder"), (tmp_path / "no" / "x.png", "no folder")):
+        assert message in one_line_error(3, *KWS, "--json", str(tmp_path / "kept.json"), "--csv" if bad == tmp_path else "--plot", str(bad))
+    assert (tmp_path / "kept.json").read_text() == "kept"
+
+
+def test_reports_follow_links_and_write_to_devices(tmp_path: Path, run) -> None:
+    (tmp_path / "real.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    assert run(*KWS, "--csv", str(tmp_path / "link.csv"), "--json", "/dev/null").returncode == 0
+    assert (tmp_path / "link.csv").is_symlink() and (tmp_path / "real.csv").read_text().startswith("name,")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_no_host_compiler(one_line_error, tmp_path: Path) -> None:
+    line = one_line_error(4, *KWS, THUMBCYCLE_CACHE=str(tmp_path / "cache"), CC=str(tmp_path / "cc"))
+    assert "the native probe" in line and "cc" in line
+
+
+def test_a_cache_that_cannot_be_written(one_line_error, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "THUMBCYCLE_CACHE" in one_line_error(4, *KWS, THUMBCYCLE_CACHE=str(tmp_path / "file" / "cache"))
 
 
 def test_no_compiler(one_line_error, tmp_path: Path) -> None:
@@ -113,9 +143,10 @@ def test_the_other_sets_may_fail(copy: Path) -> None:
     assert re.fullmatch(r"beside   c       not measured: armsrc/kernels/c/dense\.c:6:15: error: .+", beside[0])
 
 
-def test_a_reader_that_goes_away(copy: Path) -> None:
-    import subprocess
-    import sys
-
-    done = subprocess.run(f"{sys.executable} -m emu.run kws --json - | head -1", shell=True, cwd=copy, capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout.strip() == "{" and "Traceback" not in done.stderr
+@pytest.mark.parametrize(("command", "status", "said"), [
+    ("emu.run kws --json - | head -1", 0, ""), ("emu.run kws | head -1", 0, ""), ("emu.run kws >/dev/full", 3, "No space left"),
+])
+def test_standard_output_that_ends(command: str, status: int, said: str) -> None:
+    script = f"set -o pipefail; exec 2>&1; {sys.executable} -m {command}"
+    done = subprocess.run(["bash", "-c", script], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == status and said in done.stdout and "Traceback" not in done.stdout
