@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 
 import click
 
-from emu.errors import InputError, ThumbcycleError, UsageError
+from emu.errors import ThumbcycleError, UsageError
+
+BUG = 70  # EX_SOFTWARE of sysexits.h
 
 EXIT_STATUS = """\b
 Exit status
@@ -19,6 +22,7 @@ Exit status
   3  an input file that cannot be used, or an output file that cannot be written
   4  no compiler, or kernels that do not compile or link
   5  the program faulted (memory, alignment, stack, instruction, FPU) or did not end
+  70  a bug in thumbcycle
   130  interrupted
 """
 
@@ -26,6 +30,8 @@ Exit status
 def run_command(command: click.Command) -> int:
     """Run a command line; its exit status. Every failure that is foreseen is one line on standard error."""
     try:
+        if sys.stdout is None:  # closed by the caller
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         command.main(standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
@@ -33,17 +39,25 @@ def run_command(command: click.Command) -> int:
         click.echo(f"error: {error.format_message()}{hint}", err=True)
         return UsageError.status
     except ThumbcycleError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {error}".encode(errors="backslashreplace"), err=True)
+        if isinstance(error.__cause__, OSError):
+            _discard_output()
         return error.status
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return 130
-    except OSError as error:  # only writing to standard output is left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more when it ends
-        if not isinstance(error, BrokenPipeError):  # there the reader has gone, and nobody is left to tell
-            click.echo(f"error: cannot write to standard output: {error.strerror}", err=True)
-            return InputError.status
+    except BrokenPipeError:  # the reader has gone, and nobody is left to tell
+        _discard_output()
+    except Exception:  # noqa: BLE001
+        traceback.print_exc()
+        click.echo("error: this is a bug in thumbcycle; please report it with the lines above", err=True)
+        return BUG
     return 0
+
+
+def _discard_output() -> None:
+    """The interpreter flushes standard output once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 @contextlib.contextmanager
@@ -56,3 +70,18 @@ def status(message: str) -> Iterator[Callable[[str], None]]:
 
     with Console(stderr=True).status(message) as spinner:
         yield spinner.update
+
+
+@contextlib.contextmanager
+def progress(message: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error while a person waits, and a function that moves it on, from any thread; nothing where nobody looks."""
+    if not sys.stderr.isatty():
+        yield lambda number: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(message), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(message, total=total)
+        yield lambda number: bar.advance(task, number)

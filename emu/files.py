@@ -14,10 +14,10 @@ def draft_beside(path: Path) -> Path:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """The whole file or nothing; the last of several writers wins. A link is followed; a device or pipe is written to. Raises OSError."""
-    path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
+    if path.exists() and not path.is_file():  # asked before links are followed: a pipe under /dev/fd leads to no path
         path.write_bytes(data)
         return
+    path = Path(os.path.realpath(path))
     draft = draft_beside(path)
     try:
         draft.write_bytes(data)

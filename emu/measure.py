@@ -34,7 +34,8 @@ def infer(image: Image, program: Program, x: np.ndarray, core: Core, about: Mapp
     write_input(machine, program, x)
     machine.reset_and_run()
     counts = machine.counts()
-    _check_layers(image, program, counts)
+    check_layers(image, program, counts)
+    check_writes(program, counts)
     return Inference(read_outputs(machine, program), profile(counts, program, machine.instructions, core, about or {}))
 
 
@@ -68,12 +69,23 @@ def _address(image: Image, tensor: Tensor) -> int:
     return image.symbols[tensor.symbol].address
 
 
-def _check_layers(image: Image, program: Program, counts: Counts) -> None:
-    """Rows are only true when the layers ran in the program's order."""
+def check_writes(program: Program, counts: Counts) -> None:
+    """A layer may write its output, scratch, stack and variables of its own. Raises TargetFault for another tensor, and for no object at all."""
+    tensors = {program.input.symbol, *(layer.output.symbol for layer in program.layers)}
+    for number, layer in enumerate(program.layers, 1):
+        for name, accesses in zip(counts.objects, counts.traffic[number], strict=True):
+            writes = int(accesses[1].sum())
+            if writes and (name == "other" or (name in tensors and name != layer.output.symbol)):
+                where = "outside every object" if name == "other" else f"into {name}, which is not its output"
+                raise TargetFault(f"layer {layer.name} ({layer.kernel}) wrote {where}: {writes} time{'s' * (writes > 1)}")
+
+
+def check_layers(image: Image, program: Program, counts: Counts, runs: int = 1) -> None:
+    """Rows are only true when the layers ran in the program's order, once in each of `runs` inferences. Raises TargetFault."""
     for layer, entry, calls in zip(program.layers, counts.entries[1:], counts.calls[1:], strict=True):
         expected = image.symbols[layer.kernel].address
         if entry != expected:
             ran = image.function_at(entry) if entry else None
             raise TargetFault(f"layer {layer.name} should be {layer.kernel}, but {ran.name if ran else 'nothing'} ran in its place")
-        if calls != 1:
-            raise TargetFault(f"layer {layer.name} ran {calls} times: the image calls more kernels than the network has layers")
+        if calls != runs:
+            raise TargetFault(f"layer {layer.name} ran {calls} times in {runs} inference{'s' * (runs > 1)}: the image calls more kernels than the network has layers")

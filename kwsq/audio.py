@@ -1,4 +1,4 @@
-"""Sound files as one second of 16 kHz mono, with a line for every conversion that this took."""
+"""Sound files as 16 kHz mono, one second or whole, with a line for every conversion that this took."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".aiff", ".aif", ".au")
 
 _LOWEST_RATE, _HIGHEST_RATE = 4000, 384000  # Hz
 _LONGEST = 600  # seconds
+_LOUDEST = 1e6  # times full scale: a float file may exceed 1, but this is no sound
 
 
 def read_audio(path: str | os.PathLike[str]) -> tuple[np.ndarray, list[str]]:
@@ -26,6 +27,13 @@ def read_audio(path: str | os.PathLike[str]) -> tuple[np.ndarray, list[str]]:
     to its loudest second. InputError, naming the file, for one that is missing, empty, truncated, no sound, holds NaN or
     infinity, has more than two channels, a rate outside 4 to 384 kHz or more than ten minutes.
     """
+    mono, remarks = read_recording(path)
+    second, remark = _one_second(mono)
+    return second, remarks + ([f"{Path(path).name}: {remark}"] if remark else [])
+
+
+def read_recording(path: str | os.PathLike[str]) -> tuple[np.ndarray, list[str]]:
+    """(float64 (samples,) in [-1, 1] at 16 kHz, what was converted) of a sound file, as long as it is; else as `read_audio`."""
     path = Path(path)
     sound, rate = _decode(path)
     remarks = []
@@ -37,8 +45,7 @@ def read_audio(path: str | os.PathLike[str]) -> tuple[np.ndarray, list[str]]:
 
         mono = soxr.resample(mono, rate, RATE, quality="HQ")
         remarks.append(f"{path.name}: {rate} Hz resampled to {RATE} Hz")
-    second, remark = _one_second(mono)
-    return second, remarks + ([f"{path.name}: {remark}"] if remark else [])
+    return mono, remarks
 
 
 def _decode(path: Path) -> tuple[np.ndarray, int]:
@@ -56,7 +63,7 @@ def _decode(path: Path) -> tuple[np.ndarray, int]:
             rate, frames = file.samplerate, file.frames
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
-    except soundfile.SoundFileError:
+    except (soundfile.SoundFileError, ValueError):  # ValueError: a codec that cannot say its length, GSM 6.10
         raise InputError(f"{path}: not a sound file that libsndfile can read") from None
     if len(sound) == 0:
         raise InputError(f"{path}: holds no samples")
@@ -64,6 +71,8 @@ def _decode(path: Path) -> tuple[np.ndarray, int]:
         raise InputError(f"{path}: truncated after {len(sound)} of {frames} samples")
     if not np.isfinite(sound).all():
         raise InputError(f"{path}: holds NaN or infinite samples")
+    if np.abs(sound).max() > _LOUDEST:
+        raise InputError(f"{path}: its samples reach {np.abs(sound).max():.3g}, expected at most 1 (full scale)")
     return sound, rate
 
 

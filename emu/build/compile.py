@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emu.build.cache import REPOSITORY, cache_dir, key, temporary
+from emu.build.elf import Image
 from emu.build.toolchain import Toolchain
-from emu.errors import BuildError, UsageError
+from emu.errors import BuildError, InputError, UsageError
 
 SCHEMA = "2"  # of the cache's keys
 OPTIMIZATIONS = ("O0", "O1", "O2", "O3", "Os", "Ofast", "Og")
@@ -166,13 +167,20 @@ def _compile_all(job: _Job, sources: Sequence[_Source]) -> list[Path]:
     import shutil
     from concurrent.futures import ThreadPoolExecutor
 
+    from emu.build import process
+
     work = temporary(cache_dir() / "work")
     try:
         work.mkdir()
         for name, text in job.generated.items():
             (work / name).write_text(text)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return [f.result() for f in [pool.submit(_compile, job, source, work) for source in sources]]
+            try:
+                return [f.result() for f in [pool.submit(_compile, job, source, work) for source in sources]]
+            except BaseException:  # the first failure, or an interrupt: what has not begun need not, what runs is ended
+                pool.shutdown(wait=False, cancel_futures=True)
+                process.end_all()
+                raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -193,7 +201,7 @@ def _compile(job: _Job, source: _Source, work: Path) -> Path:
     draft = temporary(target)
     try:
         _run(job, [*source.flags, *renamed, *include, "-c", place(source.name), "-o", str(draft)], source.name, {str(work): GENERATED})
-        os.replace(draft, target)
+        _keep(job, draft, target, source.name)
     finally:
         draft.unlink(missing_ok=True)
     return target
@@ -214,9 +222,19 @@ def _link(job: _Job, flags: Sequence[str], objects: Sequence[Path], image: Path)
     try:
         _run(job, [*job.machine, *flags, *map(str, objects), "-o", str(draft)], f"kernel set {job.kernels!r} does not link",
              {f"{draft} ": ""})
-        os.replace(draft, image)
+        try:
+            Image.load(draft)  # reads it once for the next start, too
+        except InputError as error:
+            raise BuildError(f"{job.toolchain.path} links no usable image: {str(error).removeprefix(f'{draft}: ')}") from None
+        _keep(job, draft, image, "the image")
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _keep(job: _Job, draft: Path, target: Path, what: str) -> None:
+    if not draft.exists():
+        raise BuildError(f"{what}: {job.toolchain.path} says that all went well, but writes no output")
+    os.replace(draft, target)
 
 
 def _run(job: _Job, arguments: Sequence[str], what: str, renamed: Mapping[str, str]) -> None:

@@ -36,11 +36,43 @@ def check(profile: Profile, outputs: Sequence[np.ndarray], expected: Sequence[np
     for row, got, want in zip(profile.layers, outputs, expected, strict=True):
         want = np.asarray(want).reshape(got.shape)
         if got.dtype.kind == "f":
-            changes.append({"max_abs_error": float(np.abs(got.astype(np.float64) - want).max())})
+            changes.append({"max_abs_error": _error(got, want)})
             continue
-        wrong = np.argwhere(got != want)
-        changes.append({"bit_exact": not len(wrong)})
-        if len(wrong) and first is None:
-            at = tuple(int(i) for i in wrong[0])
-            first = Difference(row.name, at, int(got[at]), int(want[at]), len(wrong), got.size)
+        difference = _difference(row.name, got, want)
+        changes.append({"bit_exact": difference is None})
+        first = first or difference
     return profile.with_rows(changes), first
+
+
+@dataclass(frozen=True)
+class BatchVerdict:
+    """Of every input of a batch its first difference, None where all layers are bit-exact; of float layers the largest error instead."""
+
+    differences: tuple[Difference | None, ...]
+    max_abs_error: float | None
+
+
+def check_batch(layers: Sequence[str], outputs: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> BatchVerdict:
+    """`check` for many inputs at once: layers are names; outputs and expected one array (inputs, ...) a layer, as for `check`."""
+    first: list[Difference | None] = [None] * len(outputs[0])
+    errors = []
+    for name, got, want in zip(layers, outputs, expected, strict=True):
+        want = np.asarray(want).reshape(got.shape)
+        if got.dtype.kind == "f":
+            errors.append(_error(got, want))
+            continue
+        for at in np.flatnonzero((got != want).reshape(len(got), -1).any(axis=1)):
+            first[at] = first[at] or _difference(name, got[at], want[at])
+    return BatchVerdict(tuple(first), float(np.max(errors)) if errors else None)
+
+
+def _difference(layer: str, got: np.ndarray, want: np.ndarray) -> Difference | None:
+    wrong = np.argwhere(got != want)
+    if not len(wrong):
+        return None
+    at = tuple(int(i) for i in wrong[0])
+    return Difference(layer, at, int(got[at]), int(want[at]), len(wrong), got.size)
+
+
+def _error(got: np.ndarray, want: np.ndarray) -> float:
+    return float(np.abs(got.astype(np.float64) - want).max())

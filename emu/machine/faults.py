@@ -82,6 +82,8 @@ def _layer(machine: Machine, layer: int) -> str:
 
 def _near(machine: Machine, address: int) -> str:
     """The data object that the address lies in, or the nearest one, with the distance in bytes."""
+    if machine.stack[0] <= address < machine.stack[1]:
+        return ", in the stack"
     if not machine.data:
         return ""
     nearest = min(machine.data, key=lambda o: max(o.address - address, address - o.address - o.size + 1, 0))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from emu import files
-from emu.errors import InputError
+from emu.errors import InputError, UsageError
 
 
 def check(target: str) -> None:
     """InputError when `target` is a folder, or lies in one that does not exist or may not be written."""
+    if not target:
+        raise UsageError("an output file needs a name, or - for standard output")
     path = Path(target)
     if target == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
         return
@@ -21,12 +24,28 @@ def check(target: str) -> None:
         raise InputError(f"cannot write {target}: {problem}")
 
 
+def write_all(forms: Sequence[tuple[str, str | bytes]]) -> None:
+    """(target, data) each; when it can be seen that one cannot be written, none is."""
+    targets = [target for target, _ in forms]
+    if twice := next((target for target in targets if targets.count(target) > 1), None):
+        raise UsageError(f"two reports cannot both be written to {'standard output' if twice == '-' else twice}")
+    for target in targets:
+        check(target)
+    for target, data in forms:
+        write(target, data)
+
+
 def write(target: str, data: str | bytes) -> None:
     """To the file `target`, or to standard output for "-". InputError when it cannot be written."""
-    raw = data.encode() if isinstance(data, str) else data
+    raw = data.encode(errors="backslashreplace") if isinstance(data, str) else data
     if target == "-":
-        sys.stdout.buffer.write(raw)
-        sys.stdout.flush()
+        try:
+            sys.stdout.buffer.write(raw)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise InputError(f"cannot write to standard output: {error.strerror}") from error
         return
     try:
         files.write_atomically(Path(target), raw)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +90,32 @@ def test_no_compiler(one_line_error, tmp_path: Path) -> None:
     assert "cc" in host and "Arm" in host
 
 
+@pytest.mark.parametrize(("writes", "message"), [
+    ("exit 0", "says that all went well, but writes no output"),
+    ('while [ "$1" != -o ]; do shift; done; echo junk > "$2"', "links no usable image: not an ELF file"),
+])
+def test_a_compiler_that_lies(one_line_error, tmp_path: Path, writes: str, message: str) -> None:
+    compiler = tmp_path / "my cc"
+    compiler.write_text(f'#!/bin/sh\ncase "$*" in *version*|*-dump*) exec arm-none-eabi-gcc "$@";; esac\n{writes}\n')
+    compiler.chmod(0o755)
+    if shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip("the cross compiler is not on PATH")
+    assert message in one_line_error(4, *KWS, "--cc", str(compiler), THUMBCYCLE_CACHE=str(tmp_path / "cache"))
+
+
+def test_an_interrupt_ends_the_compiler_too(tmp_path: Path) -> None:
+    if shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip("the cross compiler is not on PATH")
+    compiler = tmp_path / "cc"
+    compiler.write_text(f'#!/bin/sh\ncase "$*" in *version*|*-dump*) exec arm-none-eabi-gcc "$@";; esac\ntouch {tmp_path}/begun; exec sleep 100\n')
+    compiler.chmod(0o755)
+    done = subprocess.Popen([sys.executable, "-m", *KWS, "--cc", str(compiler)], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "begun").exists() and done.poll() is None:
+        time.sleep(0.05)
+    done.send_signal(signal.SIGINT)
+    assert done.communicate(timeout=20)[1].strip() == "interrupted" and done.returncode == 130
+
+
 def edit(folder: Path, file: str, old: str, new: str) -> None:
     path = folder / file
     text = path.read_text()
@@ -123,6 +152,17 @@ def test_a_kernel_that_goes_wrong(copy: Path, one_line_error, body, head, status
     for message in messages:
         assert message in line
     assert not (copy / "out.json").exists()
+
+
+@pytest.mark.parametrize(("body", "message"), [
+    ("y[p->out_c] = 77;", "wrote outside every object: 1 time"),
+    ("((int8_t *)x)[3] = 1;", "wrote into qglobal_avgpool2d_output, which is not its output: 1 time"),
+])
+def test_a_layer_that_writes_anothers_tensor(copy: Path, one_line_error, body: str, message: str) -> None:
+    edit(copy, "armsrc/kernels/c/pointwise.c", "void dense_s8(const pointwise_s8_params *restrict p, const int8_t *restrict x, int8_t *restrict y, void *restrict scratch)\n{\n",
+         "void dense_s8(const pointwise_s8_params *restrict p, const int8_t *restrict x, int8_t *restrict y, void *restrict scratch)\n{\n    " + body + "\n")
+    line = one_line_error(5, *KWS, "--kernels", "c", folder=copy)
+    assert "layer qdense_16x10 (dense_s8)" in line and message in line
 
 
 def test_one_wrong_byte_is_named(copy: Path) -> None:
