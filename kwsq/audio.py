@@ -63,6 +63,8 @@ def _decode(path: Path) -> tuple[np.ndarray, int]:
             rate, frames = file.samplerate, file.frames
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
+    except InputError:
+        raise
     except (soundfile.SoundFileError, ValueError):  # ValueError: a codec that cannot say its length, GSM 6.10
         raise InputError(f"{path}: not a sound file that libsndfile can read") from None
     if len(sound) == 0:

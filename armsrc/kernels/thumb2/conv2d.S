@@ -10,9 +10,9 @@
 @
 @ Registers: in the four .inc files. Here r11 -> p, r4-r7 weights, bias, requant, out_c while the path is chosen.
 @
-@ Cycles: 3x3 on one channel: 15.6 an output with one ReLU requantizer, 16.6 with one other, 18.1 with one a channel (out_c a
-@ multiple of 8). Every other: 1.44 a MAC and about 21 an output, 12 for four taps of a pixel (in_c % 4 = 0) or 9 a tap, 12 a
-@ kernel row and 60 a pixel; where a requantizer is rare about 25 an output more.
+@ Cycles: 3x3 on one channel: 14.8 an output with one ReLU requantizer, 15.8 with one other, 17.4 with one a channel (out_c a
+@ multiple of 8). Every other: 1.5 a MAC and 20.25 an output, 12 for four taps of a pixel (in_c % 4 = 0) or 9 a tap, 14 a kernel
+@ row and 74.5 a pixel; where a requantizer is rare 26.5 an output more.
 @
 @ Bit-exact: gather.inc subtracts the input zero point, so padding is 0 as the ABI wants; matmul.inc, conv2d_3x3.inc,
 @ requantize.inc for the rest.
@@ -43,15 +43,7 @@
     ldr     r7, [r11, #CV_OUT_C]
     ldr     r8, [r11, #CV_PER_CHANNEL]
     stm     sp, {r4-r7}
-    mov     r0, r6
-    mov     r1, #1
-    cmp     r8, #0
-    itt     ne
-    movne   r1, r7
-    movne   r8, #RQ_SIZE
-    str     r8, [sp, #MM_REQUANT_STEP]
-    bl      requant_flags
-    str     r0, [sp, #MM_FLAGS]
+    look_at_requantizers MM_REQUANT_STEP, MM_FLAGS
     tst     r0, #FLAG_ANY | FLAG_FAR
     bne     .Lgeneral
     ldr     r0, [r11, #CV_IN_C]         @ 3x3 on one channel, stride 1, all windows inside, at least two columns?
@@ -83,15 +75,7 @@
     bgt     .Lgeneral
     cmp     r3, #2
     blt     .Lgeneral
-    ldr     r2, =C3_BIAS_LIMIT
-    rsb     r3, r2, #0
-1:  ldr     r0, [r5], #4
-    cmp     r0, r2
-    it      lt
-    cmplt   r3, r0
-    bge     .Lgeneral
-    subs    r7, r7, #1
-    bne     1b
+    require_biases r5, r7, C3_BIAS_LIMIT, r0, r2, r3, .Lgeneral
     mov     r0, r11
     ldr     r1, [sp, #GA_X]
     ldr     r2, [sp, #FRAME_Y]
@@ -136,16 +120,7 @@
     ldr     r1, [sp, #FRAME_GATHER]
     adds    r0, r0, #8
     blx     r1
-    ldr     r2, [sp, #MM_Y0]
-    ldr     r7, [sp, #MM_OUT_C]
-    add     r2, r2, r7
-    str     r2, [sp, #MM_Y1]
-    bl      matmul_two
-    ldr     r2, [sp, #MM_Y1]
-    ldr     r6, [sp, #FRAME_LEFT]
-    str     r2, [sp, #MM_Y0]
-    cmp     r6, #0
-    bne     .Lpixels
+    matmul_pair FRAME_LEFT, .Lpixels
     b       .Lclamp
 2:  bl      matmul_one
 

@@ -10,8 +10,8 @@
 @ Registers, inner loop:  r0 x  r1 in_c  r2, r3 lanes (c0, c2), (c1, c3)  r4 pairs left  r5, r6 pixel words  r12 2 * in_c
 @ Registers, outside:     r7 pixels  r8-r11 sums  lr pixels left         stack: see FRAME
 @
-@ Cycles: 11 for two pixels of four channels (2 loads 3, 4 SXTAB16, 1 add, loop 3), 1.4 an input byte; about 20 a channel
-@ for the division (UDIV 2..12 by its operands).
+@ Cycles: 11 for two pixels of four channels (2 loads 3, 4 SXTAB16, 1 add, loop 3), 1.4 an input byte; 18 a run and 79 a block
+@ with its four divisions (more by up to 8 each: UDIV by its operands).
 @
 @ Bit-exact: a lane adds at most 256 values in [-128, 127], so it stays in [-32768, 32512]; sums are |s| <= 2^24 * 128 =
 @ 2^31, exact in int32 (s = +2^31 cannot occur). Rounded quotient = sign(s) * floor((|s| + floor(n / 2)) / n), unsigned:

@@ -2,19 +2,22 @@
 @
 @ Loop structure
 @   2x2 windows that all lie inside the input, in_c >= 4 (.Lpair_*): for every output pixel, for words of four channels,
-@     four loads, three SIMD maxima, one store
+@     four loads, three SIMD maxima, one store; in_c % 8 = 0 (.Leight_*): two words a turn
 @   every other (.Lgeneral): for every output pixel the window is clipped to the input; for blocks of four channels (below
 @     four channels: of one) for its rows and columns one load and one maximum
 @   A last block that is not full is moved back so that it ends at in_c: some channels are computed twice, none is read
 @   or written outside the tensors.
 @
-@ Registers, 2x2:     r0 upper row  r1 lower row  r2 y  r3 in_c  r4-r7 the four words  r8 words left  r9 outputs left in the
-@                     row  r10 in_c & 3  r11 from behind the full words to the next window  r12 free  lr bytes of a row
+@ Registers, 2x2:     r0 upper row  r1 lower row  r2 y  r3 in_c  r4-r7 the four words  r8 words left (.Leight_*: pairs of words)
+@                     r9 outputs left in the row  r10 in_c & 3 (.Leight_*: a word)  r11 from behind the full words to the next
+@                     window  r12 free  lr bytes of a row
 @ Registers, general: r0 x of the block  r1 x of the tap  r2 y  r3 in_c  r4 maximum  r5 tap  r6 columns left  r7 rows left
 @                     r8 columns  r9 rows  r10 bytes of a row  r11 p  r12 channels left  lr free
 @
-@ Cycles: 2x2: 15 for four channels (4 loads 5, 6 for the maxima, store 1, loop 3), 3.75 an output, and 8 a pixel.
-@ General: 8 a word and tap (load 2, maximum 2, step and loop 4), 6 a row of the window, and about 45 a pixel.
+@ Cycles: 2x2: in_c % 8 = 0: 26 for eight channels (8 loads 10, 12 for the maxima, store 1, loop 3), 3.25 an output, and 5 a pixel;
+@ else 15 for four channels and, where in_c % 4 = 0, 7 a pixel.
+@ General: 8 a word and tap (load 2, maximum 2, step and loop 4), 5 a word and row of the window, 11 a word (98 for 3x3), and 45 a
+@ pixel.
 @
 @ Bit-exact: SSUB8 sets each lane's GE flag from the exact 9-bit difference a - b, and SEL takes a where a - b >= 0.
 @ A clipped window always holds a pixel: 0 <= pad < kernel, and the last window starts inside the input.
@@ -83,6 +86,8 @@
 .Lpair_row:
     add     r1, r0, lr
     ldr     r9, [sp, #FRAME_COLS_LEFT]
+    tst     r3, #7
+    beq     .Leight_pixel
 .Lpair_pixel:
     lsrs    r8, r3, #2
     .balign 4
@@ -104,6 +109,7 @@
     add     r1, r1, r11
     subs    r9, r9, #1
     bne     .Lpair_pixel
+.Lpair_row_done:
     ldr     r0, [sp, #FRAME_X]
     ldr     r4, [sp, #FRAME_ROWS_LEFT]
     ldr     r5, [sp, #FRAME_OY]
@@ -114,6 +120,34 @@
     bne     .Lpair_row
     add     sp, sp, #FRAME_SIZE
     pop     {r4-r11, pc}
+
+    .balign 4
+.Leight_pixel:                          @ the first word is stored behind the second one's loads, where it is free
+    lsr.w   r8, r3, #3
+.Leight_channels:
+    ldr     r5, [r0, r3]
+    ldr     r7, [r1, r3]
+    ldr.w   r4, [r0], #4
+    ldr.w   r6, [r1], #4
+    maximum r4, r5, r12
+    maximum r6, r7, r12
+    maximum r4, r6, r12
+    ldr.w   r5, [r0, r3]
+    ldr.w   r7, [r1, r3]
+    ldr.w   r10, [r0], #4
+    ldr.w   r6, [r1], #4
+    str.w   r4, [r2], #4
+    maximum r10, r5, r12
+    maximum r6, r7, r12
+    maximum r10, r6, r12
+    subs.w  r8, r8, #1
+    str.w   r10, [r2], #4
+    bne     .Leight_channels
+    add     r0, r0, r11
+    add     r1, r1, r11
+    subs    r9, r9, #1
+    bne     .Leight_pixel
+    b       .Lpair_row_done
 
 .Lpair_rest:                            @ in_c & 3 channels: step back to the last whole word that ends at in_c
     rsb     r12, r10, #4

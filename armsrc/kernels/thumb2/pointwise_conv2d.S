@@ -8,8 +8,8 @@
 @
 @ Registers: in matmul.inc and pointwise_8.inc.
 @
-@ Cycles: in_c = 8: 15.6 an output with a ReLU, else 16.6. Every other: 1.44 a MAC and about 21 an output, 12 for four inputs of a
-@ pixel (an odd last pixel 2.1 and 28); where a requantizer is rare about 25 an output more.
+@ Cycles: in_c = 8: 14.8 an output with a ReLU, else 15.8 (out_c a multiple of 8). Every other: 1.5 a MAC and 20.25 an output, 12
+@ for four inputs of a pixel (an odd last pixel: 2.1 a MAC and 33.5 an output); where a requantizer is rare 26.5 an output more.
 @
 @ Bit-exact: matmul.inc, pointwise_8.inc, requantize.inc.
 
@@ -45,30 +45,14 @@
     mul     r10, r0, r1
     str     r9, [sp, #MM_K]
     str     r10, [sp, #FRAME_PIXELS]
-    mov     r0, r6
-    mov     r1, #1
-    cmp     r8, #0
-    itt     ne
-    movne   r1, r7
-    movne   r8, #RQ_SIZE
-    str     r8, [sp, #MM_REQUANT_STEP]
-    bl      requant_flags
-    str     r0, [sp, #MM_FLAGS]
+    look_at_requantizers MM_REQUANT_STEP, MM_FLAGS
     cmp     r9, #8
     bne     .Lgeneral
     cmp     r10, #2
     blt     .Lgeneral
     tst     r0, #FLAG_ANY | FLAG_FAR
     bne     .Lgeneral
-    ldr     r2, =P8_BIAS_LIMIT
-    rsb     r3, r2, #0
-1:  ldr     r1, [r5], #4
-    cmp     r1, r2
-    it      lt
-    cmplt   r3, r1
-    bge     .Lgeneral
-    subs    r7, r7, #1
-    bne     1b
+    require_biases r5, r7, P8_BIAS_LIMIT, r1, r2, r3, .Lgeneral
     mov     r12, r0
     mov     r0, r11
     ldr     r1, [sp, #FRAME_X]
@@ -81,7 +65,8 @@
     ldr     r2, [sp, #FRAME_Y]
     str     r2, [sp, #MM_Y0]
     str     r10, [sp, #FRAME_LEFT]
-1:  ldr     r4, [sp, #FRAME_P]          @ a pair of pixels, or the odd one
+.Lpixels:                               @ a pair of pixels, or the odd one
+    ldr     r4, [sp, #FRAME_P]
     ldr     r1, [sp, #FRAME_X]
     ldr     r3, [r4, #PW_INPUT_ZP]
     ldr     r0, [sp, #MM_COLUMN]
@@ -96,17 +81,8 @@
     ldr     r2, [sp, #MM_K]
     adds    r0, r0, #8
     bl      fill_column
-    ldr     r2, [sp, #MM_Y0]
-    ldr     r7, [sp, #MM_OUT_C]
     str     r1, [sp, #FRAME_X]
-    add     r2, r2, r7
-    str     r2, [sp, #MM_Y1]
-    bl      matmul_two
-    ldr     r2, [sp, #MM_Y1]
-    ldr     r6, [sp, #FRAME_LEFT]
-    str     r2, [sp, #MM_Y0]
-    cmp     r6, #0
-    bne     1b
+    matmul_pair FRAME_LEFT, .Lpixels
     b       .Lclamp
 2:  bl      matmul_one
 

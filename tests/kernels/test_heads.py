@@ -1,0 +1,235 @@
+"""The cycles that the heads of the thumb2 kernels claim, against what the model prices for calls that differ in a size or two."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from armsrc import abi
+from emu.build.cache import REPOSITORY
+from emu.machine.call import call
+from emu.timing import core, pricing
+from tests.kernels.test_kernels import library
+
+HEADS = Path(REPOSITORY) / "armsrc" / "kernels" / "thumb2"
+FULL, RELU, RARE = (1 << 30, 8, 3, -128, 127), (1 << 30, 8, -128, -128, 127), (1 << 30, 0, 3, -128, 127)  # requantizers
+NARROW, NARROWER = (1 << 30, 8, 3, -100, 100), (1 << 30, 8, 3, -100, 99)
+
+
+class Call(NamedTuple):
+    """A kernel's struct, but for what does not change its cycles; `varied` is the first channel's own requantizer."""
+
+    kernel: str
+    sizes: tuple[tuple[str, int], ...]
+    requantizer: tuple[int, ...] = FULL
+    per_channel: bool = False
+    varied: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The cycles of some calls less those of others."""
+
+    more: list[Call]
+    less: list[Call]
+
+    def __add__(self, other: Calls) -> Calls:
+        return Calls(self.more + other.more, self.less + other.less)
+
+    def __sub__(self, other: Calls) -> Calls:
+        return Calls(self.more + other.less, self.less + other.more)
+
+
+class Claim(NamedTuple):
+    """The figure for `{}` of the phrase (else a regular expression) at the head of that file: the cycles of the calls / units."""
+
+    file: str
+    phrase: str
+    calls: Calls
+    units: int
+
+
+def window(kernel: str, h: int, w: int, c: int, out_c: int | None = None, *, k: tuple[int, int] = (3, 3), stride: int = 1, pad_top: int = 0,
+           **more: Any) -> Call:
+    """A kernel with windows: h x w are sizes of the output; no window reaches over another edge than the upper one."""
+    sizes = {"in_h": (h - 1) * stride + k[0] - pad_top, "in_w": (w - 1) * stride + k[1], "in_c": c, "out_h": h, "out_w": w,
+             "kernel_h": k[0], "kernel_w": k[1], "stride_h": stride, "stride_w": stride, "pad_top": pad_top, "pad_left": 0}
+    return Call(kernel, tuple((sizes | ({} if out_c is None else {"out_c": out_c})).items()), **more)
+
+
+def conv(h: int, w: int, c: int, out_c: int, **more: Any) -> Call:
+    return window("conv2d_s8", h, w, c, out_c, **more)
+
+
+def depthwise(h: int, w: int, c: int = 4, **more: Any) -> Call:
+    return window("depthwise_conv2d_s8", h, w, c, c, **more)
+
+
+def pool(h: int, w: int, c: int, size: tuple[int, int], stride: int = 1) -> Call:
+    return window("max_pool2d_s8", h, w, c, k=size, stride=stride)
+
+
+def pointwise(pixels: int, c: int, out_c: int, **more: Any) -> Call:
+    return Call("pointwise_conv2d_s8", (("in_h", pixels), ("in_w", 1), ("in_c", c), ("out_c", out_c)), **more)
+
+
+def dense(c: int, out_c: int, **more: Any) -> Call:
+    return Call("dense_s8", (("in_h", 1), ("in_w", 1), ("in_c", c), ("out_c", out_c)), **more)
+
+
+def average(pixels: int) -> Call:
+    return Call("global_avg_pool2d_s8", (("in_h", 1), ("in_w", pixels), ("in_c", 4), ("qmin", -128), ("qmax", 127)))
+
+
+def slope(make: Callable[[Any], Call], a: Any, b: Any) -> Calls:
+    """What b costs more than a."""
+    return Calls([make(b)], [make(a)])
+
+
+def slopes(make: Callable[[Any, Any], Call], x: tuple[Any, Any], y: tuple[Any, Any]) -> Calls:
+    """By how much the slope in x grows with y."""
+    return slope(lambda v: make(v, y[1]), *x) - slope(lambda v: make(v, y[0]), *x)
+
+
+def fixed(make: Callable[[Any, Any], Call], x: tuple[Any, Any], y: tuple[Any, Any]) -> Calls:
+    """The part of the slope in x that does not grow with y, which is twice as large at y[1]: 2 (f + g) - (f + 2 g) = f."""
+    at = slope(lambda v: make(v, y[0]), *x)
+    return at + at - slope(lambda v: make(v, y[1]), *x)
+
+
+def claims() -> list[Claim]:
+    relu = {"requantizer": RELU}
+    found = []
+    for label, other, last, more in (("RELU", "one ReLU requantizer", "costs {} n", relu), ("SIGNED", "one other", "SIGNED {} n", {}),
+                                     ("PER_CHANNEL", "one a channel", "PER_CHANNEL {} n", {"per_channel": True})):
+        outputs = slope(lambda w, more=more: conv(4, w, 1, 8, **more), 10, 20)
+        found += [Claim("conv2d_3x3.inc", f"{label} {{}} an output", outputs, 4 * 10 * 8),
+                  Claim("conv2d.S", f"{{}}( an output)? with {other}", outputs, 4 * 10 * 8),
+                  Claim("conv2d_3x3.inc", last, slopes(lambda w, n, more=more: conv(3, w, 1, n, **more), (10, 20), (2, 4)), 3 * 5 * 2)]
+    for phrase, other, last, more in (("So {} an output", "{} an output with a ReLU", "costs {} n", relu),
+                                      ("signed {} an output", "else {}", r"\(signed {} n", {})):
+        outputs = slope(lambda h, more=more: pointwise(h, 8, 8, **more), 20, 40)
+        found += [Claim("pointwise_8.inc", phrase, outputs, 20 * 8), Claim("pointwise_conv2d.S", other, outputs, 20 * 8),
+                  Claim("pointwise_8.inc", last, slopes(lambda h, n, more=more: pointwise(h, 8, n, **more), (10, 20), (2, 4)), 5 * 2)]
+    found += [
+        Claim("conv2d_3x3.inc", "{} a row of even length", fixed(lambda h, w: conv(h, w, 1, 8, **relu), (4, 5), (10, 20)), 1),
+        Claim("conv2d_3x3.inc", "{} a row of odd length", fixed(lambda h, w: conv(h, w, 1, 8, **relu), (4, 5), (9, 19)), 1),
+        Claim("conv2d_3x3.inc", "{} a block to pack", fixed(lambda n, h: conv(h, 10, 1, n, **relu), (8, 16), (2, 4)), 1),
+        Claim("conv2d_3x3.inc", r"34 n \+ {} a pair", fixed(lambda w, n: conv(3, w, 1, n, **relu), (10, 20), (2, 4)), 3 * 5),
+        Claim("pointwise_8.inc", "{} a block to pack", fixed(lambda n, h: pointwise(h, 8, n, **relu), (8, 16), (10, 20)), 1),
+        Claim("pointwise_8.inc", r"34 n \+ {} a pair", fixed(lambda h, n: pointwise(h, 8, n, **relu), (10, 20), (2, 4)), 5),
+    ]
+
+    # matmul: the slope in K of a block of two channels, for four pairs of pixels and for one pixel; then the block without its groups
+    eight = functools.partial(pointwise, 8)
+    for (file, phrase), make, groups in (
+            (("matmul.inc", "two pixels {} for 16 MACs"), eight, 4 * 4), (("matmul.inc", r"16 MACs \({} a MAC"), eight, 4 * 4 * 16),
+            (("conv2d.S", "{} a MAC"), eight, 4 * 4 * 16), (("pointwise_conv2d.S", "Every other: {} a MAC"), eight, 4 * 4 * 16),
+            (("matmul.inc", "one pixel {} for 8"), dense, 4), (("matmul.inc", r"for 8 \({} a MAC"), dense, 4 * 8),
+            (("dense.S", "{} a MAC"), dense, 4 * 8), (("pointwise_conv2d.S", "odd last pixel: {} a MAC"), dense, 4 * 8)):
+        found.append(Claim(file, phrase, slopes(make, (16, 32), (2, 4)), groups))
+    for (file, phrase), make, units in (
+            (("matmul.inc", "besides: {} for two pixels"), eight, 4), (("matmul.inc", r"two pixels \({} an output\)"), eight, 16),
+            (("conv2d.S", "a MAC and {} an output"), eight, 16), (("pointwise_conv2d.S", "1.5 a MAC and {} an output"), eight, 16),
+            (("matmul.inc", "{} for one"), dense, 1), (("matmul.inc", r"for one \({} an output\)"), dense, 2),
+            (("pointwise_conv2d.S", "2.1 a MAC and {} an output"), dense, 2), (("dense.S", "{} an output beside"), dense, 2)):
+        found.append(Claim(file, phrase, fixed(lambda n, c, make=make: make(c, n), (2, 4), (16, 32)), units))
+    found += [Claim("matmul.inc", "{} for 4 of the K % 4 last", slopes(eight, (1, 3), (2, 4)), 4 * 2),
+              Claim("matmul.inc", "{} for 2 of them", slopes(dense, (1, 3), (2, 4)), 2)]
+    rare = slopes(lambda h, requantizer: pointwise(h, 16, 4, requantizer=requantizer), (4, 8), (FULL, RARE))
+    found += [Claim(file, "rare {} an output more", rare, 4 * 4) for file in ("conv2d.S", "pointwise_conv2d.S", "matmul.inc")]
+    rows = slopes(lambda n, per: dense(16, n, per_channel=per), (2, 4), (False, True))
+    found += [Claim("dense.S", "{} a requantizer", rows, 2), Claim("requantize.inc", "{} cycles a row", rows, 2)]
+    fill = fixed(dense, (16, 32), (2, 4))
+    found += [Claim(file, "{} for four inputs", fill, 4) for file in ("dense.S", "pointwise_conv2d.S")]
+
+    # gather: eight windows without the block of two channels that multiplies each pair
+    def windows(k: tuple[int, int], c: int) -> Calls:
+        return fixed(lambda w, n: conv(1, w, c, n, k=k), (4, 12), (2, 4))
+
+    row, pixel = windows((4, 2), 4) - windows((2, 4), 4), windows((1, 2), 4) + windows((1, 2), 4) - windows((2, 2), 4)
+    group, tap = windows((2, 2), 12) - windows((2, 2), 4), windows((2, 2), 6) - windows((2, 2), 2)
+    found += [
+        Claim("conv2d.S", "{} for four taps", group, 8 * 4 * 2),
+        Claim("gather.inc", "groups of four elements, {} cycles each", group, 8 * 4 * 2),
+        Claim("conv2d.S", "or {} a tap", tap, 8 * 4 * 4), Claim("gather.inc", "element by element, {} cycles each", tap, 8 * 4 * 4),
+        Claim("conv2d.S", "{} a kernel row", row, 8 * 2), Claim("gather.inc", "{} cycles a kernel row", row, 8 * 2),
+        Claim("conv2d.S", "row and {} a pixel", pixel, 8), Claim("gather.inc", "{} a window", pixel, 8),
+        Claim("gather.inc", "bytes: {}", windows((1, 2), 6) + windows((1, 2), 6) - windows((2, 2), 6), 8),
+    ]
+    for c, units, phrase in ((4, 2 * 2, "in the padding {} less. gather_bytes"), (5, 2 * 8, "in the padding {} less. Elements")):
+        found.append(Claim("gather.inc", phrase, slopes(lambda n, pad: conv(1, 1, n, 2, k=(3, 1), pad_top=pad), (c, c + 8), (2, 0)), units))
+
+    def pairs(c: int) -> Calls:
+        return slope(lambda w: pool(2, w, c, (2, 2)), 4, 8)
+
+    inside = slope(lambda w: depthwise(3, w, 8, stride=2), 5, 9)
+    found += [
+        Claim("depthwise_3x3.inc", "{} an output where no qmin < zero_point", slope(lambda w: depthwise(2, w, **relu), 8, 16), 2 * 8 * 4),
+        Claim("depthwise_3x3.inc", "otherwise {} an output", slope(lambda w: depthwise(2, w), 8, 16), 2 * 8 * 4),
+        Claim("depthwise_3x3.inc", "{} a row besides", fixed(depthwise, (2, 3), (8, 16)), 4),
+        Claim("depthwise_3x3.inc", "{} a channel besides", fixed(lambda c, h: depthwise(h, 8, c), (8, 12), (2, 4)), 4),
+        Claim("depthwise_conv2d.S", "{} cycles an output with a ReLU", slope(lambda w: depthwise(2, w, **relu), 8, 16), 2 * 8 * 4),
+        Claim("depthwise_conv2d.S", "from x, {} cycles an output", inside, 3 * 4 * 8),
+        Claim("depthwise_block.inc", "inside {} ", inside, 3 * 4 * 2),
+        Claim("depthwise_block.inc", "{} an output, 4.1 a MAC", inside, 3 * 4 * 8),
+        Claim("depthwise_block.inc", "else {} a tap", slopes(lambda w, k: depthwise(1, w, k=k), (4, 8), ((2, 4), (2, 8))), 4 * 8),
+        Claim("depthwise_block.inc", "{} a kernel row", slopes(lambda w, k: depthwise(1, w, k=k), (4, 8), ((2, 4), (4, 2))), 4 * 2),
+        Claim("depthwise_block.inc", "{} a pixel", fixed(lambda w, k: depthwise(1, w, k=k), (4, 8), ((1, 4), (2, 4))), 4),
+        Claim("max_pool2d.S", "{} for eight channels", slope(lambda c: pool(2, 8, c, (2, 2), 2), 8, 16), 2 * 8),
+        Claim("max_pool2d.S", r"loop 3\), {} an output", slope(lambda c: pool(2, 8, c, (2, 2), 2), 8, 16), 2 * 8 * 8),
+        Claim("max_pool2d.S", "an output, and {} a pixel", fixed(lambda w, c: pool(2, w, c, (2, 2)), (4, 8), (8, 16)), 2 * 4),
+        Claim("max_pool2d.S", "else {} for four channels", slope(lambda c: pool(2, 8, c, (2, 2), 2), 4, 12), 2 * 8 * 2),
+        Claim("max_pool2d.S", "in_c % 4 = 0, {} a pixel", pairs(4) + pairs(4) + pairs(4) - pairs(12), 2 * 4 * 2),
+        Claim("max_pool2d.S", "{} a word and tap", slopes(lambda c, k: pool(2, 4, c, k), (4, 8), ((3, 3), (3, 5))), 2 * 4 * 6),
+        Claim("max_pool2d.S", "{} a word and row", slopes(lambda c, k: pool(2, 4, c, k), (4, 8), ((3, 4), (4, 3))), 2 * 4),
+        Claim("max_pool2d.S", r"\({} for 3x3\)", slope(lambda c: pool(2, 4, c, (3, 3)), 4, 8), 2 * 4),
+        Claim("max_pool2d.S", "{} a pixel. Bit-exact", fixed(lambda w, c: pool(2, w, c, (3, 3)), (4, 8), (4, 8)), 2 * 4),
+        Claim("global_avg_pool2d.S", "{} for two pixels", slope(average, 16, 32), 8),
+        Claim("global_avg_pool2d.S", "{} a run", slope(average, 256, 512) - slope(average, 128, 256) - slope(average, 128, 256), 1),
+        Claim("requantize.inc", "All alike: {} cycles for eight bytes",
+              slopes(lambda h, requantizer: pointwise(h, 4, 8, requantizer=requantizer), (4, 8), (FULL, NARROW)), 4),
+        Claim("requantize.inc", "Varied: {} cycles a byte",
+              slopes(lambda h, first: pointwise(h, 4, 8, per_channel=True, requantizer=NARROW if first else FULL, varied=first),
+                     (4, 8), (None, NARROWER)), 4 * 8),
+    ]
+    return found
+
+
+@functools.cache
+def cycles(wanted: Call) -> int:
+    params: dict[str, Any] = dict(wanted.sizes)
+    if abi.KERNELS[wanted.kernel][1]:
+        rows = np.tile(np.array(wanted.requantizer, np.int32), (params["out_c"] if wanted.per_channel else 1, 1))
+        rows[0] = wanted.varied or wanted.requantizer
+        params |= {
+            "input_zero_point": 0,
+            "per_channel": int(wanted.per_channel),
+            "weights": np.ones(abi.weights_shape(wanted.kernel, params), np.int8),
+            "bias": np.zeros(params["out_c"], np.int32),
+            "requant": rows,
+        }
+    done = call(library("thumb2"), wanted.kernel, params, np.zeros(abi.input_shape(wanted.kernel, params), np.int8))
+    return int(pricing.price(done.counts, done.machine.instructions, core.load("cortex-m4"))[1])
+
+
+def figure(file: str, phrase: str) -> float:
+    """The number that stands for `{}` of the phrase in the file's comments."""
+    lines = (line.strip().lstrip("@") for line in (HEADS / file).read_text().splitlines() if line.strip().startswith("@"))
+    pattern = r"(?<![\d.])" + phrase.replace("{}", r"(?P<figure>\d+([.]\d+)?)")
+    match = re.search(pattern, " ".join(" ".join(lines).split()))
+    assert match, f"{file} says nothing like {phrase!r}"
+    return float(match["figure"])
+
+
+@pytest.mark.parametrize("claim", claims(), ids=lambda claim: f"{claim.file}: {claim.phrase}")
+def test_a_head_says_what_the_model_prices(claim: Claim) -> None:
+    priced = (sum(map(cycles, claim.calls.more)) - sum(map(cycles, claim.calls.less))) / claim.units
+    assert figure(claim.file, claim.phrase) == pytest.approx(priced, rel=0.005, abs=0.05)
