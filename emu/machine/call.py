@@ -15,7 +15,8 @@ import numpy as np
 from armsrc import abi
 from emu.build.elf import Image
 from emu.errors import InputError
-from emu.machine.machine import DEFAULT_LIMIT, Machine, Object
+from emu.machine.faults import Object
+from emu.machine.machine import DEFAULT_LIMIT, Machine
 from emu.probe import Counts
 
 _POINTED = ("weights", "bias", "requant")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from unicorn import arm_const
-
+from emu.build.elf import Image
 from emu.errors import TargetFault
-from emu.isa.instruction import Flag
+from emu.isa.instruction import Flag, Instruction
 from emu.machine import scb
-from emu.probe.layout import FAULTS
-
-if TYPE_CHECKING:
-    from emu.build.elf import Image
-    from emu.machine.machine import Machine
+from emu.probe.layout import FAULTS, Fault
 
 _PERIPHERALS = ((0x40000000, 0x60000000), (0xE0000000, 0xE0100000))  # Armv7-M ARM, B3.1: the address map
 
@@ -36,57 +33,74 @@ _MESSAGES = {
 }
 
 
-def describe(machine: Machine) -> TargetFault:
-    """The fault that stopped the machine, by the probe's record or, where it has none, by the instruction that Unicorn refused."""
-    fault = machine.probe.fault
-    kind = FAULTS[fault.kind]
-    pc, address = fault.pc, fault.address
+class Object(NamedTuple):
+    """Data that traffic is counted by."""
+
+    name: str
+    address: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a fault is told with. pc: the program counter where Unicorn stopped; stack: its limit and its top."""
+
+    image: Image
+    instructions: Mapping[int, Instruction]
+    data: Sequence[Object]
+    stack: tuple[int, int]
+    core: str
+    limit: int
+    layer_names: Sequence[str]
+    pc: int
+
+
+def describe(scene: Scene, fault: Fault) -> TargetFault:
+    """The fault that ended a run, by the probe's record or, where it has none, by the instruction that Unicorn refused."""
+    kind, address = FAULTS[fault.kind], fault.address
     if kind == "none":
-        address = machine.engine.reg_read(arm_const.UC_ARM_REG_PC)
-        kind = _without_record(machine, pc)
+        address = scene.pc
+        kind = _without_record(scene, fault.pc)
     if kind == "unmapped" and any(start <= address < end for start, end in _PERIPHERALS):
         kind = "peripheral"
     size = fault.size or 4
     message = _MESSAGES[kind].format(
         what=f"{'write' if fault.store else 'read'} of {size} byte{'s' if size > 1 else ''}", at=f"0x{address:08x}",
-        near=_near(machine, address), core=machine.cpu.name, below=max(machine.stack[0] - address, 0), limit=machine.limit,
+        near=_near(scene, address), core=scene.core, below=max(scene.stack[0] - address, 0), limit=scene.limit,
         register=f" ({scb.NAMES[address & ~3]})" if address & ~3 in scb.NAMES else "")
-    return TargetFault(f"{message}; {place(machine, pc)}{_layer(machine, fault.layer)}")
+    return TargetFault(f"{message}; {_place(scene, fault.pc)}{_layer(scene, fault.layer)}")
 
 
-def _without_record(machine: Machine, pc: int) -> str:
+def _without_record(scene: Scene, pc: int) -> str:
     """The kind of a fault that Unicorn raised and the probe did not: what the last instruction, at `pc`, was."""
-    instruction = machine.instructions.get(pc)
+    instruction = scene.instructions.get(pc)
     if instruction is None:
         return "not_code"
     return "jump" if instruction.flags & Flag.BRANCH else "sleep" if instruction.kind == "hint" else "undefined"
 
 
-def place(machine: Machine, pc: int) -> str:
+def _place(scene: Scene, pc: int) -> str:
     """'instruction' at ADDRESS, function+offset (file:line)."""
-    image: Image = machine.image
-    try:
-        text = f"{machine.instructions[pc].text!r} at 0x{pc:08x}"
-    except KeyError:
-        text = f"at 0x{pc:08x}"
-    function = image.function_at(pc)
+    instruction = scene.instructions.get(pc)
+    text = f"{instruction.text!r} at 0x{pc:08x}" if instruction else f"at 0x{pc:08x}"
+    function = scene.image.function_at(pc)
     if function:
         text += f" in {function.name}+0x{pc - function.address:x}"
-    line = image.source_line(pc)
+    line = scene.image.source_line(pc)
     return f"{text} ({line})" if line else text
 
 
-def _layer(machine: Machine, layer: int) -> str:
-    return f", layer {machine.layer_names[layer - 1]}" if 0 < layer <= len(machine.layer_names) else ""
+def _layer(scene: Scene, layer: int) -> str:
+    return f", layer {scene.layer_names[layer - 1]}" if 0 < layer <= len(scene.layer_names) else ""
 
 
-def _near(machine: Machine, address: int) -> str:
+def _near(scene: Scene, address: int) -> str:
     """The data object that the address lies in, or the nearest one, with the distance in bytes."""
-    if machine.stack[0] <= address < machine.stack[1]:
+    if scene.stack[0] <= address < scene.stack[1]:
         return ", in the stack"
-    if not machine.data:
+    if not scene.data:
         return ""
-    nearest = min(machine.data, key=lambda o: max(o.address - address, address - o.address - o.size + 1, 0))
+    nearest = min(scene.data, key=lambda o: max(o.address - address, address - o.address - o.size + 1, 0))
     end = nearest.address + nearest.size
     if nearest.address <= address < end:
         return f", in {nearest.name}+{address - nearest.address}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import unicorn
@@ -17,6 +16,7 @@ from unicorn import arm_const
 from emu.build.elf import Image
 from emu.errors import InputError, TargetFault
 from emu.machine import code, cpu, faults, scb
+from emu.machine.faults import Object
 from emu.probe import STACK, UNIMPLEMENTED, Counts, Data, Probe
 
 MEMORIES = ("flash", "ram", "system")  # numbered as streams tell them apart
@@ -25,14 +25,6 @@ DEFAULT_LIMIT = 1_000_000_000  # instructions
 _REGISTERS = [arm_const.UC_ARM_REG_R0, arm_const.UC_ARM_REG_R1, arm_const.UC_ARM_REG_R2, arm_const.UC_ARM_REG_R3]
 _PAGE = 0x1000
 _RESET_XPSR = 1 << 24  # Thumb; flags and IT state clear
-
-
-class Object(NamedTuple):
-    """Data that traffic is counted by."""
-
-    name: str
-    address: int
-    size: int
 
 
 class Machine:
@@ -156,8 +148,10 @@ class Machine:
             if error:
                 raise error
             return
-        if error or self.probe.fault.kind or self.engine.reg_read(arm_const.UC_ARM_REG_PC) != until:
-            raise faults.describe(self)  # WFI ends Unicorn's run without an error
+        pc = self.engine.reg_read(arm_const.UC_ARM_REG_PC)
+        if error or self.probe.fault.kind or pc != until:  # WFI ends Unicorn's run without an error
+            scene = faults.Scene(self.image, self.instructions, self.data, self.stack, self.cpu.name, self.limit, self.layer_names, pc)
+            raise faults.describe(scene, self.probe.fault)
         self.probe.finish(until)
 
     def _emulate(self, pc: int, until: int) -> unicorn.UcError | None:
