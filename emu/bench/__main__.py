@@ -30,14 +30,14 @@ Ratios are medians over rounds in which all three run in turn. Timings are this 
 def main(sets: tuple[str, ...], rounds: int, seconds: float, as_json: bool) -> None:
     """What accounting costs, over bare Unicorn and against Python hooks."""
     from emu.bench.accounting import cost
-    from emu.kws import Job, load, prepared
+    from emu.kws import Job, load, prepared, read
 
     job, costs = Job(), {}
-    loaded = load(job)
+    loaded, features = load(job), read("yes").features
     for kernels in sets:
         ready = prepared(job, loaded, kernels)
         with status(f"{kernels}: warming up") as say:
-            costs[kernels] = cost(ready.image, ready.program, ready.x, ready.core, rounds=rounds, seconds=seconds,
+            costs[kernels] = cost(ready.image, ready.program, ready.network.input_array(features), ready.core, rounds=rounds, seconds=seconds,
                                   progress=lambda message, kernels=kernels, say=say: say(f"{kernels}: {message}"))
     if as_json:
         facts = {f"{kernels}_{key}": value for kernels, measured in costs.items() for key, value in dataclasses.asdict(measured).items()}

@@ -6,13 +6,13 @@ import json
 import math
 
 from emu.profile import Row
-from emu.report.result import Result
+from emu.report.result import Heard, Result
 
 SCHEMA = 1
 
 
 def render(result: Result) -> str:
-    """JSON text: schema, core, about (kernels, toolchain, image, ...), layers, outside, totals, answer, beside."""
+    """JSON text: schema, core, about (kernels, toolchain, image, ...), layers, outside, totals, answer, beside; all but inputs of the first input."""
     profile = result.profile
     document = {
         "schema": SCHEMA,
@@ -21,13 +21,21 @@ def render(result: Result) -> str:
         "layers": [row_of(row, result) for row in profile.layers],
         "outside": row_of(profile.outside, result),
         "totals": row_of(profile.totals, result),
-        "answer": {"labels": list(result.answer.labels), "logits": list(result.answer.logits), "winner": result.answer.winner,
-                   "trained": result.answer.trained},
+        "answer": {"labels": list(result.answer.labels), "logits": list(result.answer.logits),
+                   "probabilities": list(result.answer.probabilities), "winner": result.answer.winner,
+                   "confidence": result.answer.confidence, "trained": result.answer.trained},
+        "inputs": [_input(heard, result) for heard in result.inputs],
         "beside": {other.kernels: row_of(other.totals, result) if other.totals else {"problem": other.problem} for other in result.beside},
     }
     if result.mhz:
         document["mhz"] = result.mhz
-    return json.dumps(_finite(document), indent=2, allow_nan=False) + "\n"
+    return dumps(document)
+
+
+def _input(heard: Heard, result: Result) -> dict[str, object]:
+    totals = heard.profile.totals
+    return {"name": heard.name, "winner": heard.answer.winner, "confidence": heard.answer.confidence, "bit_exact": totals.bit_exact,
+            "totals": row_of(totals, result)}
 
 
 def row_of(row: Row, result: Result) -> dict[str, object]:
@@ -40,6 +48,11 @@ def row_of(row: Row, result: Result) -> dict[str, object]:
     if result.mhz:
         facts["milliseconds"] = result.milliseconds(row.cycles)
     return facts
+
+
+def dumps(document: dict[str, object]) -> str:
+    """JSON text of a document of plain values."""
+    return json.dumps(_finite(document), indent=2, allow_nan=False) + "\n"
 
 
 def _finite(value: object) -> object:

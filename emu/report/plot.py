@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from emu.errors import UsageError
 from emu.profile import Profile
 from emu.report.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SUFFIXES = (".png", ".svg")
 _COLORS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860")
@@ -21,17 +27,27 @@ def check_suffix(target: str) -> None:
 
 
 def render(result: Result, target: str) -> bytes:
-    """PNG or SVG, by the suffix of `target`."""
+    """PNG or SVG, by the suffix of `target`, of the first input."""
+    return draw(target, lambda pyplot: _figure(pyplot, result.profile))
+
+
+def draw(target: str, figure_of: Callable[[ModuleType], Figure]) -> bytes:
+    """The figure that `figure_of(pyplot)` makes, as PNG or SVG by the suffix of `target`."""
     import matplotlib
 
     matplotlib.use("agg")
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "thumbcycle"}):  # text stays text, and the same run gives the same file
-        return _draw(result.profile, Path(target).suffix.lower()[1:])
-
-
-def _draw(profile: Profile, form: str) -> bytes:
     from matplotlib import pyplot
 
+    form = Path(target).suffix.lower()[1:]
+    drawn = io.BytesIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "thumbcycle"}):  # text stays text, and the same run gives the same file
+        figure = figure_of(pyplot)
+        figure.savefig(drawn, format=form, dpi=110, metadata={"Date": None} if form == "svg" else None)
+        pyplot.close(figure)
+    return drawn.getvalue()
+
+
+def _figure(pyplot: ModuleType, profile: Profile) -> Figure:
     names = [row.name for row in profile.layers]
     figure, (compute, memory) = pyplot.subplots(1, 2, figsize=(14, 5.4), layout="constrained")
     figure.suptitle(f"{profile.about.get('network', '')} per layer: {profile.about.get('kernels', '')} kernels, modelled {profile.core}", fontweight="bold")
@@ -55,7 +71,4 @@ def _draw(profile: Profile, form: str) -> bytes:
         axes.set_axisbelow(True)
         axes.grid(axis="y", alpha=0.3)
         axes.margins(y=0.12)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format=form, dpi=110, metadata={"Date": None} if form == "svg" else None)
-    pyplot.close(figure)
-    return drawn.getvalue()
+    return figure

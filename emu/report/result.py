@@ -1,4 +1,4 @@
-"""What a run shows: a profile, what the network answered, and the same totals of other kernel sets beside it."""
+"""What a run shows: inputs with their profiles and what the network answered, and the same totals of other kernel sets beside the first."""
 
 from __future__ import annotations
 
@@ -10,20 +10,39 @@ from emu.profile import Profile, Row
 
 @dataclass(frozen=True)
 class Answer:
-    """The network's last layer, by label. trained: False while the weights are random, so that no word is really heard."""
+    """The network's last layer, by label, and its softmax. trained: False while the weights are random, so that no word is really heard."""
 
     labels: Sequence[str]
     logits: Sequence[float]
+    probabilities: Sequence[float]
     trained: bool
 
     @property
     def winner(self) -> str:
-        return self.labels[max(range(len(self.logits)), key=self.logits.__getitem__)]
+        return self.labels[self._best]
+
+    @property
+    def confidence(self) -> float:
+        """The winner's probability, 0 to 1."""
+        return self.probabilities[self._best]
+
+    @property
+    def _best(self) -> int:
+        return max(range(len(self.logits)), key=self.logits.__getitem__)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One input: what it cost, and what was heard in it."""
+
+    name: str
+    profile: Profile
+    answer: Answer
 
 
 @dataclass(frozen=True)
 class Beside:
-    """Totals of another kernel set on the same input, or why there are none."""
+    """Totals of another kernel set on the first input, or why there are none."""
 
     kernels: str
     totals: Row | None
@@ -34,10 +53,19 @@ class Beside:
 class Result:
     """All that the forms draw. mhz: clock for milliseconds, or None."""
 
-    profile: Profile
-    answer: Answer
+    inputs: Sequence[Heard]
     beside: Sequence[Beside] = ()
     mhz: float | None = None
+
+    @property
+    def profile(self) -> Profile:
+        """Of the first input."""
+        return self.inputs[0].profile
+
+    @property
+    def answer(self) -> Answer:
+        """To the first input."""
+        return self.inputs[0].answer
 
     def milliseconds(self, cycles: int) -> float | None:
         return cycles / (self.mhz * 1000) if self.mhz else None

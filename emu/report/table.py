@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -12,21 +13,56 @@ from emu.profile import PARTS, Row
 from emu.report.result import Answer, Beside, Result
 
 _FETCH = "instruction fetch"
+UNTRAINED = " (untrained: the weights are random, so the word means nothing)"
 
 
 def render(result: Result, traffic: bool = False) -> str:
-    """The layers' table, and under it what was heard, the image, other kernel sets and the compiler; `traffic` adds bytes by tensor.
+    """The layers' table, or of several inputs a line each; under it what was heard, the image, other kernel sets and the compiler.
 
-    With colours where standard output is a terminal.
+    `traffic` adds bytes by tensor, of the first input.
     """
-    console = Console()
-    with console.capture() as captured:
-        _print(console, _layers(result))
-        if traffic:
-            _print(console, _traffic(result))
-        for line in (_heard(result.answer), *_about(result)):
-            console.print(line, highlight=False, soft_wrap=True)
-    return captured.get()
+    several = len(result.inputs) > 1
+    head = [_several(result), _inputs(result)] if several else [_layers(result)]
+    return printed([*head, *([_traffic(result)] if traffic else []), *([] if several else [_heard(result.answer)]), *_about(result)])
+
+
+def printed(parts: Sequence[Table | Text | str]) -> str:
+    """Tables and lines, one under the other; with colours where standard output is a terminal."""
+    console = _console()
+    for part in parts:
+        if isinstance(part, Table):
+            _print(console, part)
+        else:
+            console.print(part, highlight=False, soft_wrap=True)
+    return console.file.getvalue()
+
+
+def _several(result: Result) -> Text:
+    """A line, not a title: a title is folded to the width of its table."""
+    about = result.profile.about
+    return Text(f"{about['network']} on a modelled {result.profile.core} at zero wait states, {about['kernels']} kernels, {len(result.inputs)} inputs"
+                f"{_untrained(result.answer)}", "italic")
+
+
+def _inputs(result: Result) -> Table:
+    """One line an input."""
+    integer = result.profile.totals.max_abs_error is None
+    table = Table(header_style="bold")
+    for name in ("input", "heard"):
+        table.add_column(name)
+    for name in ("confidence", "bit-exact" if integer else "max |error|", "cycles", *(["ms"] if result.mhz else [])):
+        table.add_column(name, justify="right")
+    for heard in result.inputs:
+        totals = heard.profile.totals
+        milliseconds = [f"{result.milliseconds(totals.cycles):.3f}"] if result.mhz else []
+        table.add_row(heard.name, heard.answer.winner, f"{heard.answer.confidence:.1%}", _verdict(totals, integer), f"{totals.cycles:,}", *milliseconds)
+    return table
+
+
+def _console() -> Console:
+    """Writes into memory as it would to standard output."""
+    real = Console()
+    return Console(file=io.StringIO(), force_terminal=real.is_terminal, color_system=real.color_system, width=real.width, markup=False)
 
 
 def _print(console: Console, table: Table) -> None:
@@ -68,12 +104,14 @@ def _layers(result: Result) -> Table:
 def _cells(row: Row, result: Result, integer: bool) -> list[str | Text]:
     milliseconds = [f"{result.milliseconds(row.cycles):.3f}"] if result.mhz else []
     per_mac = f"{row.cycles_per_mac:.2f}" if row.cycles_per_mac is not None else ""
-    if integer:
-        verdict = {True: Text("yes", "green"), False: Text("NO", "bold red"), None: Text("")}[row.bit_exact]
-    else:
-        verdict = f"{row.max_abs_error:.1e}" if row.max_abs_error is not None else ""
     return [row.name, row.kernel, f"{row.instructions:,}", f"({row.skipped:,})", f"{row.cycles:,}", *milliseconds, f"{row.macs:,}", per_mac,
-            f"{row.loads:,}", f"{row.stores:,}", f"{row.bytes_read:,}", f"{row.bytes_written:,}", f"{row.stack_bytes:,}", verdict]
+            f"{row.loads:,}", f"{row.stores:,}", f"{row.bytes_read:,}", f"{row.bytes_written:,}", f"{row.stack_bytes:,}", _verdict(row, integer)]
+
+
+def _verdict(row: Row, integer: bool) -> str | Text:
+    if integer:
+        return {True: Text("yes", "green"), False: Text("NO", "bold red"), None: Text("")}[row.bit_exact]
+    return f"{row.max_abs_error:.1e}" if row.max_abs_error is not None else ""
 
 
 def _traffic(result: Result) -> Table:
@@ -81,7 +119,8 @@ def _traffic(result: Result) -> Table:
     profile = result.profile
     rows = [*profile.layers, profile.outside]
     parts = [part for part in PARTS if part in profile.totals.traffic]
-    table = Table(title="bytes read + written, by tensor", title_justify="left", header_style="bold")
+    of = f", input {result.inputs[0].name}" if len(result.inputs) > 1 else ""
+    table = Table(title=f"bytes read + written, by tensor{of}", title_justify="left", header_style="bold")
     table.add_column("layer")
     for part in (*parts, _FETCH):
         table.add_column(part, justify="right")
@@ -104,10 +143,12 @@ def _heard(answer: Answer) -> Text:
     for label, logit in zip(answer.labels, answer.logits, strict=True):
         value = f"{logit:d}" if isinstance(logit, int) else f"{logit:.3f}"
         text.append(f"{label} {value}  ", "bold" if label == answer.winner else "dim")
-    text.append(f"-> {answer.winner}", "bold")
-    if not answer.trained:
-        text.append(" (untrained: the weights are random, so the word means nothing)")
-    return text
+    text.append(f"-> {answer.winner}", "bold").append(f", {answer.confidence:.1%} confident")
+    return text.append(_untrained(answer))
+
+
+def _untrained(answer: Answer) -> str:
+    return "" if answer.trained else UNTRAINED
 
 
 def _beside(result: Result) -> Sequence[str]:

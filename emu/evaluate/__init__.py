@@ -1,0 +1,1 @@
+"""`python -m emu.evaluate`: every recording of a folder through the emulated machine code, checked and scored."""

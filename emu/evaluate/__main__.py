@@ -1,0 +1,85 @@
+"""The command line of `python -m emu.evaluate`."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+
+import click
+
+from emu.cli import progress, run_command
+from emu.engines import cores
+from emu.errors import InputError, NotBitExact, UsageError
+from emu.report import files, plot
+
+EPILOG = """\b
+Examples
+  python -m emu.evaluate recordings                      every recording, on all cores
+  python -m emu.evaluate recordings --limit 300          300 of them, as many of every word
+  python -m emu.evaluate recordings --plot confusion.png --csv clips.csv
+  python -m emu.evaluate recordings --kernels c --json - | jq .accuracy
+
+\b
+Exit status
+  0    done, and every byte of every layer of every clip equals the reference's
+  1    done, but a clip is not bit-exact (each is named, with its first difference)
+  2    an option or a name that does not exist
+  3    no recordings, or, all others being bit-exact, some that cannot be read (they are named); an output that cannot be written
+  4    no compiler, or kernels that do not compile or link
+  5    the program faulted on a clip, or did not end
+  70   a bug in thumbcycle
+  130  interrupted; what was done is reported
+"""
+
+
+@click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.argument("folder", metavar="DIR")
+@click.option("--kernels", default="thumb2", show_default=True, metavar="SET", help="Kernel set: a folder of armsrc/kernels.")
+@click.option("--core", default="cortex-m4", show_default=True, metavar="NAME", help="Core to model: a table of emu/timing/cores.")
+@click.option("--opt", default="O3", show_default=True, metavar="LEVEL", help="Optimization of C: O0 O1 O2 O3 Os Ofast Og.")
+@click.option("--cc", metavar="PATH", help="Cross compiler. Default: arm-none-eabi-gcc from PATH, else the one from PyPI.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Judge N recordings, chosen evenly over the words, the same ones every time.")
+@click.option("--jobs", type=click.IntRange(1, 1024), metavar="N", help="Threads, with an engine each. Default: as many as there are cores.")
+@click.option("--json", "json_file", metavar="FILE", help="Write all figures as JSON (keys in docs/reports.md); - prints it.")
+@click.option("--csv", "csv_file", metavar="FILE", help="Write one row a clip as CSV; - prints it.")
+@click.option("--plot", "plot_file", metavar="FILE", help="Draw the confusion matrix (.png or .svg).")
+def main(folder: str, limit: int | None, jobs: int | None, json_file: str | None, csv_file: str | None, plot_file: str | None,
+         **options: str | None) -> None:
+    """Hear every recording of a folder with the emulated machine code, and say how often it is right.
+
+    DIR has a folder a word (yes no up down left right on off stop go), with sound files in it. One image is built and runs in every thread;
+    every byte of every layer of every clip is held against the NumPy reference, and the float network hears the same features beside it.
+    """
+    if [json_file, csv_file].count("-") == 2:
+        raise UsageError("--json - and --csv -: only one of them can be printed")
+    if plot_file:
+        plot.check_suffix(plot_file)
+    for target in (json_file, csv_file, plot_file):
+        if target is not None:
+            files.check(target)  # before minutes of work
+    from emu.evaluate.evaluate import evaluate
+    from emu.kws import Job
+
+    with contextlib.ExitStack() as shown:
+        evaluation = evaluate(Path(folder), Job(**options), limit=limit, threads=jobs or cores(),
+                              progress=lambda total: shown.enter_context(progress("evaluating", total, "clips")))
+    from emu.report import confusion
+    from emu.report import evaluation as report
+
+    wanted = ((json_file, report.render_json), (csv_file, report.render_csv), (plot_file, lambda facts: confusion.render(facts, plot_file)),
+              (None if "-" in (json_file, csv_file) else "-", report.render))
+    files.write_all([(target, render(evaluation)) for target, render in wanted if target is not None])
+    if evaluation.interrupted:
+        raise KeyboardInterrupt
+    if evaluation.wrong:
+        first = evaluation.wrong[0]
+        raise NotBitExact(f"{len(evaluation.wrong):,} of {len(evaluation.clips):,} clips are not bit-exact; "
+                          f"the first is {first.file}: {first.difference}")
+    if evaluation.unreadable:
+        raise InputError(f"{len(evaluation.unreadable):,} of {evaluation.planned:,} recordings cannot be read: "
+                         + ", ".join(file.file for file in evaluation.unreadable))
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
