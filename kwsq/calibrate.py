@@ -1,4 +1,4 @@
-"""From a float network and some inputs to the int8 network: post-training quantization, and the command that makes the model.
+"""From a float network and some inputs to the int8 network: post-training quantization, and the command that makes an untrained model.
 
 Activations are asymmetric int8 per tensor, fitted to what observers saw; depthwise weights symmetric per channel, all other
 weights symmetric per tensor; biases int32 of scale input * weight. An activation function becomes qmin and qmax of its layer, so
@@ -148,13 +148,12 @@ def _summary(float_network: Network, int8_network: Network) -> list[str]:
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1), help="Seed of the random weights.")
 @click.option("--percentiles", nargs=2, type=click.FloatRange(0, 100), metavar="LOW HIGH",
               help="Fit activations to these percentiles, say 0.05 99.95, instead of to the smallest and largest value.")
-@click.option("--out", default=model.KWS, show_default=True, type=click.Path(dir_okay=False, path_type=Path),
-              help="Model file to write.")
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Model file to write.")
 def main(seed: int, percentiles: tuple[float, float] | None, out: Path) -> None:
-    """Make the int8 keyword-spotting network from a float one and the ten shipped words, and write both to a model file.
+    """Make an untrained int8 keyword-spotting network from a float one and the ten shipped words, and write both to a file.
 
-    The float network has seeded random weights: it is untrained, and the words that it names mean nothing yet. The same seed
-    gives the same file, byte for byte. Prints, for every layer, the ranges of its float and its int8 outputs, and how far the
+    The float network has seeded random weights: the words that it names mean nothing. (The shipped model is trained, and made by
+    python -m kwsq.train.) The same seed gives the same file, byte for byte. Prints, for every layer, the ranges of its float and its int8 outputs, and how far the
     int8 network strays from the float one.
 
     Exit status: 0 done, 1 the model cannot be made or written, 2 wrong usage.

@@ -95,7 +95,7 @@ def _networks(arrays: Mapping[str, np.ndarray]) -> dict[str, Network]:
     if meta["format"] != FORMAT or meta["version"] != VERSION:
         raise ValueError(f"is {meta['format']} version {meta['version']}, expected {FORMAT} version {VERSION}")
     if meta["front_end"] != features.FRONT_END:
-        raise ValueError("was fitted to another front end: calibrate it again (python -m kwsq.calibrate)")
+        raise ValueError("was fitted to another front end: train it again (python -m kwsq.train)")
     networks = {}
     for dtype, described in meta["networks"].items():
         layers = tuple(_layer(layer, f"{dtype}/{layer['name']}/", arrays) for layer in described["layers"])

@@ -12,7 +12,8 @@ import pytest
 from matplotlib import image
 
 from emu.build.cache import REPOSITORY
-from kwsq import features
+from kwsq import calibrate, features, model
+from tests.cli.conftest import run_in
 
 LAYERS = ["qconv2d_3x3_8", "qmaxpool2d_2x2", "qdwconv2d_3x3", "qpwconv2d_8x16", "qglobal_avgpool2d", "qdense_16x10"]
 ADDED = ("instructions", "skipped", "cycles", "macs", "loads", "stores", "bytes_read", "bytes_written", "fetch_bytes", "weight_bytes",
@@ -22,8 +23,6 @@ SETS = ("thumb2", "c", "float")
 
 @pytest.fixture(scope="module", params=SETS)
 def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict:
-    from tests.cli.conftest import run_in
-
     file = tmp_path_factory.mktemp("json") / "run.json"
     done = run_in(REPOSITORY, "emu.run", "kws", "--kernels", request.param, "--json", str(file), "--mhz", "80")
     assert done.returncode == 0, done.stderr
@@ -78,7 +77,14 @@ def test_the_table_shows_the_same_figures(measured: dict) -> None:
     for other in set(SETS) - {measured["kernels"]}:
         assert f"{measured['beside'][other]['cycles']:,} cycles" in measured["printed"]
     assert measured["toolchain"]["version"] in measured["printed"]
-    assert "untrained" in measured["printed"]
+    assert "untrained" not in measured["printed"] and measured["answer"]["trained"] is True
+
+
+def test_an_untrained_model_says_so(copy: Path) -> None:
+    model.save(copy / "kwsq" / "models" / "kws.npz", calibrate.untrained_model())
+    done = run_in(copy, "emu.run", "kws")
+    assert done.returncode == 0 and "(untrained: the weights are random, so the word means nothing)" in done.stdout
+    assert json.loads(run_in(copy, "emu.run", "kws", "--json", "-").stdout)["answer"]["trained"] is False
 
 
 def test_the_assembly_is_at_least_twice_as_fast_as_c(run) -> None:

@@ -11,23 +11,29 @@ from click.testing import CliRunner
 from kwsq import calibrate, float_reference, layers, model, reference
 from kwsq import kws as network_of_words
 from kwsq.quantize import AffineParams, PercentileObserver
-from tests.kwsq.conftest import contents
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_shipped_model_is_made_again(tmp_path):
-    command = [sys.executable, "-m", "kwsq.calibrate", "--out", str(tmp_path / "m.npz")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert contents(tmp_path / "m.npz") == contents(model.KWS)
-    assert "33288 MACs" in done.stdout and "untrained" in done.stdout and "qdense_16x10" in done.stdout
+def test_the_same_seed_makes_the_same_file(tmp_path):
+    for name in ("a.npz", "b.npz"):
+        command = [sys.executable, "-m", "kwsq.calibrate", "--out", str(tmp_path / name)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert "33288 MACs" in done.stdout and "untrained" in done.stdout and "qdense_16x10" in done.stdout
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    made = model.load(tmp_path / "a.npz")
+    assert not made["int8"].trained and not made["float32"].trained
+    for network in calibrate.untrained_model():
+        for got, want in zip(made[network.dtype], network, strict=True):
+            np.testing.assert_equal(got.params(), want.params())
 
 
 def test_activations_and_zero_points_follow_the_layers(kws):
     conv, _, depthwise, pointwise, _, dense = kws["int8"]
-    for layer in (conv, depthwise, pointwise):
+    for layer in (conv, pointwise):
         # ReLU: an output is never below what stands for 0
         assert np.all(np.asarray(layer.requantizer.qmin) == layer.requantizer.zero_point)
+    assert set(depthwise.requantizer.table()[:, 3].tolist()) == {-128}  # none behind the depthwise layer
     assert conv.input_zero_point == kws["int8"].input_zero_point
     assert depthwise.input_zero_point == conv.requantizer.zero_point
     assert set(depthwise.requantizer.table()[:, 2].tolist()) == {pointwise.input_zero_point}
@@ -38,12 +44,14 @@ def test_activations_and_zero_points_follow_the_layers(kws):
         assert layer.weights.min() >= -127 and np.abs(layer.weights).max() == 127
 
 
-def test_the_int8_network_follows_the_float_one(kws):
+@pytest.mark.parametrize("trained", [True, False])
+def test_the_int8_network_follows_the_float_one(kws, trained):
+    kws = kws if trained else {network.dtype: network for network in calibrate.untrained_model()}
     inputs = calibrate.shipped_inputs()
     want = float_reference.run(kws["float32"], kws["float32"].input_array(inputs))[-1]
     got = kws["int8"].output_values(reference.run(kws["int8"], inputs)[-1])
     assert np.abs(got - want).max() < 0.05 * (want.max() - want.min())
-    assert len(set(want.argmax(axis=1))) > 1  # an untrained network, but no constant
+    assert len(set(want.argmax(axis=1))) > 1 or not trained
 
 
 def test_limits_of_activations():
@@ -90,9 +98,13 @@ def test_command_line(tmp_path):
     run = CliRunner().invoke
     helped = run(calibrate.main, ["--help"])
     assert helped.exit_code == 0 and "untrained" in helped.output and "Exit status" in helped.output
+    assert "kwsq.train" in helped.output
     done = run(calibrate.main, ["--seed", "5", "--percentiles", "1", "99", "--out", str(tmp_path / "m.npz")])
     assert done.exit_code == 0 and model.load(tmp_path / "m.npz")["int8"].macs == 33288
     refused = run(calibrate.main, ["--percentiles", "99", "1", "--out", str(tmp_path / "n.npz")])
     assert refused.exit_code == 1 and "must be ordered" in refused.output and not (tmp_path / "n.npz").exists()
-    assert run(calibrate.main, ["--seed", "-1"]).exit_code == 2
+    assert run(calibrate.main, ["--seed", "-1", "--out", str(tmp_path / "n.npz")]).exit_code == 2
+    before = model.KWS.read_bytes()
+    missing = run(calibrate.main, [])
+    assert missing.exit_code == 2 and "'--out'" in missing.output and model.KWS.read_bytes() == before
     assert run(calibrate.main, ["--out", str(tmp_path / "none" / "m.npz")]).exit_code == 1

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
 from kwsq import InputError, audio, features, kws
+
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 
 
 def tone(frequency, seconds=1.0, rate=16000, level=0.5):
@@ -21,40 +24,89 @@ def write(tmp_path):
     return write
 
 
+def corners():
+    """Hz of the 22 corners of the bands."""
+    return [700 * (10 ** (m / 2595) - 1) for m in np.linspace(*(2595 * np.log10(1 + f / 700) for f in (60, 7600)), 22)]
+
+
 def test_a_tone_peaks_in_its_band_at_its_level():
     for band in (3, 10, 17):
-        mel = np.linspace(*(2595 * np.log10(1 + f / 700) for f in (60, 7600)), 22)[band + 1]
-        bels = features.log_mel(tone(700 * (10 ** (mel / 2595) - 1), level=1.0))
-        assert (bels[1:-1].argmax(axis=1) == band).all()
+        power = features.mel_power(tone(corners()[band + 1], level=1.0))[2:-2]
+        assert (power.argmax(axis=1) == band).all()
         # a Hann window spreads the peak's power over 1.5 bins
-        assert np.allclose(bels[1:-1, band], 9 + np.log10(1.5), atol=0.15)
+        assert np.allclose(np.log10(power[:, band]), np.log10(1.5), atol=0.15)
 
 
-def test_frames_are_the_rows_and_silence_is_the_zero_point():
+def test_silence_is_the_neutral_image():
+    """Nothing but the place code of step 5, at any level of nothing."""
+    i, m = np.arange(20)[:, None], np.arange(20)
+    neutral = np.round((0.5 * (i - 9.5) / 9.5 + (m - 9.5) / 9.5) * 20) + 20
+    got = features.extract(np.zeros(16000))
+    assert got.shape == (20, 20, 1) and got.dtype == np.int8
+    np.testing.assert_array_equal(got[..., 0], neutral)
+    np.testing.assert_array_equal(features.extract(np.full(16000, 1e-9)), got)
+
+
+@pytest.mark.parametrize("samples", [np.zeros(15999), np.zeros((16000, 1)), np.full(16000, np.nan), np.full(16000, -np.inf)])
+def test_other_shapes_and_nan_are_refused(samples):
+    with pytest.raises(ValueError, match="expected \\(16000,\\)"):
+        features.log_mel(samples)
+
+
+def burst(at, level):
+    """A second with 0.2 s of noise from sample `at` on."""
     samples = np.zeros(16000)
-    samples[8000:8800] = tone(1000)[:800]
-    q = features.extract(samples)
-    assert q.shape == (20, 20, 1) and q.dtype == np.int8
-    loud = np.flatnonzero((q != -128).any(axis=(1, 2)))
-    assert loud.min() >= 9 and loud.max() <= 11 and 10 in loud
-    assert (features.extract(np.zeros(16000)) == -128).all()
-    for bad in (np.zeros(15999), np.full(16000, np.nan)):
-        with pytest.raises(ValueError, match="expected \\(16000,\\)"):
-            features.log_mel(bad)
+    samples[at:at + 3200] = level * np.random.default_rng(1).normal(size=3200)
+    return samples
 
 
-def test_the_formula_written_out():
-    """The head of features.py, frame by frame and bin by bin, for one frame of noise."""
-    samples = np.random.default_rng(0).normal(0, 0.1, 16000)
-    t, n = 7, np.arange(1024)
-    frame = samples[800 * t - 112:800 * t + 912]
-    h = 0.5 - 0.5 * np.cos(2 * np.pi * n / 1024)
-    k = np.arange(513)
-    power = (2 * np.abs(np.exp(-2j * np.pi * np.outer(k, n) / 1024) @ (frame * h)) / h.sum()) ** 2
-    corners = [700 * (10 ** (m / 2595) - 1) for m in np.linspace(*(2595 * np.log10(1 + f / 700) for f in (60, 7600)), 22)]
-    for band in range(20):
-        energy = sum(power[i] * np.interp(i * 15.625, corners[band:band + 3], [0, 1, 0]) for i in k)
-        assert features.log_mel(samples)[t, band] == pytest.approx(np.log10(max(energy, 1e-9) / 1e-9), rel=1e-9)
+def test_neither_loudness_nor_a_place_in_the_second_matters():
+    want = features.log_mel(burst(6400, 0.2))
+    np.testing.assert_allclose(features.log_mel(burst(6400, 0.2) / 16), want, atol=1e-9)
+    np.testing.assert_allclose(features.log_mel(burst(6400 - 10 * 160, 0.2)), want, atol=1e-9)
+    assert abs(features.center(features.mel_power(burst(6400, 0.2))) - 50) <= 1
+
+
+def written_out(samples):
+    """The head of features.py, step by step, frame by frame, bin by bin and band by band: f of one second."""
+    cos, pi = np.cos, np.pi
+    padded = np.concatenate([np.zeros(512), samples, np.zeros(512)])
+    n, k = np.arange(512), np.arange(257)
+    h = 0.5 - 0.5 * cos(2 * pi * n / 512)
+    transform = np.exp(-2j * pi * np.outer(k, n) / 512)
+    at, E = corners(), np.zeros((100, 20))
+    for t in range(100):
+        P = (2 * np.abs(transform @ (padded[512 + 160 * t - 256:512 + 160 * t + 256] * h)) / h.sum()) ** 2
+        for m in range(20):
+            E[t, m] = sum(P[i] * np.interp(i * 31.25, at[m:m + 3], [0, 1, 0]) for i in k)
+    s = [sum((0.5 + 0.5 * cos(pi * j / 26)) * E[t + j].sum() for j in range(-25, 26) if 0 <= t + j < 100) for t in range(100)]
+    c = s.index(max(s))
+    A = np.zeros((20, 20))
+    for i in range(20):
+        p = c + 3 * (i - 9.5)
+        A[i] = sum(max(0, 1 - abs(t - p) / 6) / 6 * E[t] for t in range(100))
+    L = np.log10(A + max(1e-9, 1e-4 * A.max()))
+    L = L - sum(L) / 20
+    N = L / (0.1 + np.sqrt(sum(value**2 for value in L.ravel()) / 400))
+    return np.array([[1.1 * N[i, m] * (1 + 0.5 * cos(pi * m / 19)) + 0.5 * (i - 9.5) / 9.5 + (m - 9.5) / 9.5 for m in range(20)]
+                     for i in range(20)])
+
+
+@pytest.mark.parametrize("peak", [2000, 8000, 15000])
+def test_the_formula_written_out(peak):
+    """Noise, loudest early, in the middle or late: the last two rows or the first ones lie outside the second."""
+    samples = np.random.default_rng(peak).normal(0, 0.1, 16000) * np.exp(-((np.arange(16000) - peak) / 3000) ** 2)
+    f = written_out(samples)
+    np.testing.assert_allclose(features.log_mel(samples), f, rtol=0, atol=1e-9)
+    q = np.array([max(-128, min(127, round(value * 20) + 20)) for value in f.ravel()]).reshape(20, 20, 1)
+    np.testing.assert_array_equal(features.extract(samples), q)
+
+
+@pytest.mark.parametrize("word", kws.LABELS)
+def test_golden_features(word):
+    """Another machine or another NumPy must give the same bytes (tests/fixtures/README.md says what made them)."""
+    with np.load(FIXTURES / "features.npz") as golden:
+        np.testing.assert_array_equal(features.load_input(word)[0], golden[word])
 
 
 def test_the_words_are_shipped_and_differ():

@@ -25,7 +25,7 @@ def test_the_pipeline(kws):
     assert [layer.activation_bytes for layer in network] == [2592, 648, 392, 784, 16, 10]
     assert [layer.activation_bytes for layer in kws["float32"]] == [4 * n for n in (2592, 648, 392, 784, 16, 10)]
     assert (len(network), network[0].name, network.dtype, network.input_shape) == (6, NAMES[0], "int8", (20, 20, 1))
-    assert network.output_shape == (10,) and not network.trained and len(network.labels) == 10
+    assert network.output_shape == (10,) and network.trained and len(network.labels) == 10
 
 
 def test_params_are_legal_and_go_both_ways(kws):
