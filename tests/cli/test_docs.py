@@ -1,0 +1,33 @@
+"""What the documents show is what the commands print."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from emu.build.cache import REPOSITORY
+
+
+def test_the_readmes_table_is_todays(run) -> None:
+    """By layer: instructions, loads, stores, bit-exact. Of assembly, so whatever compiler is here."""
+    rows = {cells[0]: cells for line in (REPOSITORY / "README.md").read_text().splitlines()
+            if (cells := [cell.strip() for cell in line.strip("│").split("│")]) and line.startswith("│")}
+    facts = json.loads(run("emu.run", "kws", "--json", "-").stdout)
+    for layer in facts["layers"]:
+        cells = rows[layer["name"]]
+        assert [cells[1], cells[2], cells[7], cells[8], cells[12]] == [
+            layer["kernel"], *(f"{layer[key]:,}" for key in ("instructions", "loads", "stores")), "yes"]
+    heard = re.search(r"^heard .*-> (\w+)", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
+    assert heard and heard.group(1) == facts["answer"]["winner"]
+
+
+def test_the_readmes_python_runs(capsys) -> None:
+    code = re.search(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL).group(1)
+    exec(code, {})
+    assert re.search(r"\] \d+\n$", capsys.readouterr().out)
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
