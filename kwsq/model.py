@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import math
 import os
 import struct
 import zipfile
@@ -25,6 +26,7 @@ from kwsq.layers import KINDS, Layer, Network
 from kwsq.quantize import Requantizer
 
 FORMAT, VERSION = "thumbcycle-model", 1
+_LARGEST = 1 << 20  # bytes of all arrays; the shipped model has 20 KB
 KWS = Path(__file__).parent / "models" / "kws.npz"
 
 
@@ -53,6 +55,7 @@ def load(path: str | os.PathLike[str] = KWS) -> dict[str, Network]:
     """
     try:
         with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            _check_sizes(archive.zip)
             arrays = {name: archive[name] for name in archive.files}
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
@@ -66,6 +69,20 @@ def load(path: str | os.PathLike[str] = KWS) -> dict[str, Network]:
         raise InputError(f"{path}: not a whole model: {error}") from None
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _check_sizes(archive: zipfile.ZipFile) -> None:
+    """ValueError when reading the members would take more memory than a model can need: they may be packed, and claim any shape."""
+    members = archive.infolist()
+    if sum(member.file_size for member in members) > _LARGEST:
+        raise ValueError("larger than any model")
+    for member in members:
+        with archive.open(member) as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+            if math.prod(shape) * dtype.itemsize > member.file_size:
+                raise ValueError(f"{member.filename} claims more than it holds")
 
 
 def _describe(network: Network, arrays: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -43,6 +43,18 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> dict:
         return {"facts": json.loads((root / "e.json").read_text()), "rows": list(csv.DictReader(file)), "printed": done.stdout, "root": root}
 
 
+def test_real_speech_is_bit_exact_and_heard(tmp_path: Path) -> None:
+    """The machine code on recordings that the network was trained on: a floor, no measure of unheard speakers (docs/model.md has that)."""
+    speech = REPOSITORY.parent / "shared" / "data" / "speech_commands"
+    if not speech.is_dir():
+        pytest.skip(f"no {speech}: recordings are only beside a developer's checkout")
+    done = run_in(REPOSITORY, EVALUATE, str(speech), "--limit", "200", "--json", str(tmp_path / "e.json"))
+    assert done.returncode == 0, done.stderr
+    facts = json.loads((tmp_path / "e.json").read_text())
+    assert facts["clips"] == facts["bit_exact"] == 200
+    assert facts["accuracy"] > 0.8 and abs(facts["accuracy"] - facts["float_accuracy"]) < 0.03
+
+
 def test_every_clip_is_run_and_checked(evaluated: dict) -> None:
     facts, rows = evaluated["facts"], evaluated["rows"]
     assert facts["clips"] == facts["planned"] == facts["available"] == facts["bit_exact"] == len(rows) == 20

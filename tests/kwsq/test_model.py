@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import io
 import json
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -77,6 +80,22 @@ def test_a_damaged_file_is_refused(tmp_path):
         model.load(tmp_path / "array.npy")
     with pytest.raises(InputError, match="No such file"):
         model.load(tmp_path / "none.npz")
+
+
+def test_a_hostile_file_cannot_ask_for_memory(tmp_path):
+    """A packed gigabyte, and a header that claims a terabyte: refused before anything of that size is made."""
+    np.savez_compressed(tmp_path / "bomb.npz", meta=np.zeros(1 << 28, np.int8))
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|i1", "fortran_order": False, "shape": (1 << 40,)})
+    with zipfile.ZipFile(tmp_path / "claim.npz", "w") as archive:
+        archive.writestr("meta.npy", header.getvalue())
+    tracemalloc.start()
+    for name in ("bomb.npz", "claim.npz"):
+        with pytest.raises(InputError, match=f"{name}: not a model file, or a damaged one"):
+            model.load(tmp_path / name)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 24
 
 
 def test_a_failed_write_leaves_nothing(kws, tmp_path):
