@@ -1,4 +1,5 @@
-/* The vector table and what runs before main. Works on any ARMv7-M part that boots from FLASH, as STM32F4 and L4 do.
+/* The vector table and what runs before main. Works on any Armv6-M, Armv7-M or Armv8-M part that boots
+ * from FLASH, as STM32F4 and L4 do; nothing here needs more than Armv6-M.
  *
  * Interrupts of the device stay disabled (as after reset), so the table holds the 16 core entries only. Every exception
  * ends in default_handler, which loops: a debugger finds the core there, with the exception's number in IPSR and the
@@ -35,8 +36,8 @@ Reset_Handler:
     ldr     r1, =__data_end
     ldr     r2, =__data_load
     b       2f
-1:  ldr     r3, [r2], #4
-    str     r3, [r0], #4
+1:  ldmia   r2!, {r3}
+    stmia   r0!, {r3}
 2:  cmp     r0, r1
     blo     1b
 
@@ -44,7 +45,7 @@ Reset_Handler:
     ldr     r1, =__bss_end
     movs    r2, #0
     b       4f
-3:  str     r2, [r0], #4
+3:  stmia   r0!, {r2}
 4:  cmp     r0, r1
     blo     3b
 
@@ -58,7 +59,7 @@ Reset_Handler:
 #endif
 
     bl      main
-    b       firmware_done
+    bl      firmware_done           /* not B, which reaches 2 KiB on Armv6-M */
     .size Reset_Handler, . - Reset_Handler
     .ltorg
 

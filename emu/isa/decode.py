@@ -21,14 +21,15 @@ _FLAG_REGISTERS = {arm.ARM_REG_CPSR, arm.ARM_REG_APSR, arm.ARM_REG_APSR_NZCV}
 # Mnemonic (without condition and width) -> kind; the first pattern that matches counts.
 _PATTERNS = [(re.compile(pattern), kind) for pattern, kind in (
     (r"it[te]*$", "it"),
-    (r"(nop|pld|pldw|pli)$", "nop"),
+    (r"(nop|pld|pldw|pli|csdb)$", "nop"),
     (r"(wfi|wfe|sev|yield|dbg)$", "hint"),
     (r"(dsb|dmb|isb|clrex)$", "barrier"),
     (r"(msr|mrs|cps|cpsie|cpsid|svc|bkpt|udf|hlt)$", "system"),
     (r"(tbb|tbh)$", "table_branch"),
     (r"(cbz|cbnz)$", "compare_branch"),
     (r"bl$", "branch_link"),
-    (r"(bx|blx)$", "branch_register"),
+    (r"blxns$", "undefined"),  # into the other security state, which no machine here has
+    (r"(bx|blx|bxns)$", "branch_register"), (r"(tt|sg$)", "system"),
     (r"b$", "branch"),
     (r"(vldr)", "fp_load"), (r"(vstr)", "fp_store"),
     (r"(vldm|vpop)", "fp_load_multiple"), (r"(vstm|vpush)", "fp_store_multiple"),
@@ -41,14 +42,17 @@ _PATTERNS = [(re.compile(pattern), kind) for pattern, kind in (
     (r"(ldrex|lda)", "load_exclusive"), (r"(strex|stl)", "store_exclusive"),
     (r"ldr", "load"), (r"str", "store"),
     (r"[su]div", "divide"),
-    (r"(smull|umull|smlal|umlal|umaal|smlsld)", "long_multiply"),
-    (r"(mul|mla|mls|smul|smla|smls|smuad|smusd|smmul|smmla|smmls)", "multiply"),
+    (r"(smull|umull)", "long_multiply"), (r"(smlal|umlal|umaal|smlsld)", "long_multiply_accumulate"),
+    (r"(mul|smul|smuad|smusd|smmul)", "multiply"), (r"(mla|mls|smla|smls|smmla|smmls)", "multiply_accumulate"),
 )]
 _SIZES = {"b": 1, "h": 2, "sb": 1, "sh": 2}
 _CONDITIONS = ("eq", "ne", "hs", "lo", "mi", "pl", "vs", "vc", "hi", "ls", "ge", "lt", "gt", "le")  # by encoding
 # Armv7-M ARM, A4.4: the DSP extension. Unicorn lets a Cortex-M3 execute many of these.
 _DSP = re.compile(r"(pkh(bt|tb)|qd?(add|sub)|([suq]|[su]h|uq)((add|sub)(8|16)|asx|sax)|sel|smla([bt][bt]|w[bt]|dx?)|smlal([bt][bt]|dx?)|"
                   r"smls(d|dx|ld|ldx)|smm(ul|la|ls)r?|smu[as]dx?|smul([bt][bt]|w[bt])|[su]sat16|[su]xta(b|h|b16)|[su]xtb16|umaal|usada?8)$")
+_V8M = re.compile(r"(lda|stl|tt|sg$|bl?xns$|vlstm|vlldm)")  # Armv8-M ARM (DDI 0553), C1: what it adds
+_FPV5 = re.compile(r"(vsel|v(max|min)nm|vrint|vcvt[anpm])")  # Armv7-M ARM, A2.5: FPv5 adds these to FPv4
+_V7M_REGISTERS, _V8M_REGISTERS = ("basepri", "faultmask"), ("splim", "_ns")
 _WIDE_V6M = ("bl", "dmb", "dsb", "isb", "mrs", "msr", "udf")  # the 32-bit instructions of Armv6-M
 _MULTIPLES = ("load_multiple", "store_multiple", "fp_load_multiple", "fp_store_multiple")
 
@@ -114,12 +118,8 @@ def _row(i: capstone.CsInsn) -> dict:
     reads, writes = _masks(i)
     row = {"address": i.address, "size": i.size, "kind": KIND[kind], "flags": Flag(0), "reads": reads, "writes": writes,
            "base": -1, "index": -1, "align": 1, "condition": (i.cc - 1) & 15, "text": f"{i.mnemonic} {i.op_str}".strip().encode()[:48]}
-    if kind in ("it", "compare_branch") or i.size == 4 and stem not in _WIDE_V6M:
-        row["flags"] |= Flag.V7M
-    if _DSP.match(stem):
-        row["flags"] |= Flag.DSP
-    if kind.startswith("fp"):
-        row["flags"] |= Flag.FP
+    row["flags"] |= _instruction_sets(i, stem, kind)
+    if row["flags"] & Flag.FP:
         _floating_point(i, kind, row)
     if kind in _MULTIPLES:
         _multiple(i, stem, row)
@@ -134,6 +134,21 @@ def _row(i: capstone.CsInsn) -> dict:
     return row
 
 
+def _instruction_sets(i: capstone.CsInsn, stem: str, kind: str) -> Flag:
+    """What a core must have to execute it, beyond Armv6-M."""
+    flags = Flag(0)
+    special = i.op_str if stem in ("mrs", "msr") else ""
+    if kind in ("it", "compare_branch") or i.size == 4 and stem not in _WIDE_V6M or any(name in special for name in _V7M_REGISTERS):
+        flags |= Flag.V7M
+    if _DSP.match(stem):
+        flags |= Flag.DSP
+    if _V8M.match(stem) or any(name in special for name in _V8M_REGISTERS):
+        flags |= Flag.V8M
+    if kind.startswith("fp"):
+        flags |= Flag.FP | (Flag.FPV5 if _FPV5.match(stem) else Flag(0)) | (Flag.FP64 if ".f64" in i.mnemonic else Flag(0))
+    return flags
+
+
 def _masks(i: capstone.CsInsn) -> tuple[int, int]:
     """Registers read and written; capstone leaves write-back of STMDB and the accumulator of long multiplies out."""
     masks = []
@@ -142,13 +157,9 @@ def _masks(i: capstone.CsInsn) -> tuple[int, int]:
         for register in registers:
             if register in _CORE:
                 mask |= 1 << _CORE[register]
-            elif register in _SINGLE:
-                mask |= 1 << S_BIT + _SINGLE[register]
-            elif register in _DOUBLE:
-                mask |= 3 << S_BIT + 2 * _DOUBLE[register]
             elif register in _FLAG_REGISTERS:
                 mask |= 1 << FLAGS_BIT
-        masks.append(mask)
+        masks.append(mask | _s_mask(registers))
     reads, writes = masks
     if i.update_flags:
         writes |= 1 << FLAGS_BIT
@@ -156,20 +167,21 @@ def _masks(i: capstone.CsInsn) -> tuple[int, int]:
         reads |= 1 << FLAGS_BIT
     if i.mnemonic.startswith(("smlal", "umlal", "umaal", "smlsld")):
         reads |= writes
-    for operand in i.operands[1:]:  # capstone does not say what becomes of some operands: SSAT's, PKHBT's
+    if i.mnemonic.startswith("tt"):
+        writes |= 1 << _CORE[i.operands[0].reg]
+    for operand in i.operands[i.mnemonic != "bxns":]:  # capstone does not say what becomes of some operands: SSAT's, PKHBT's
         if operand.type == arm.ARM_OP_REG and not operand.access and operand.reg in _CORE:
             reads |= 1 << _CORE[operand.reg]
     return reads, writes
 
 
 def _floating_point(i: capstone.CsInsn, kind: str, row: dict) -> None:
-    if kind == "fp_move" and len([o for o in i.operands if o.type == arm.ARM_OP_REG]) > 2 or (
-            kind == "fp_move" and any(o.reg in _DOUBLE for o in i.operands if o.type == arm.ARM_OP_REG)):
+    registers = [o.reg for o in i.operands if o.type == arm.ARM_OP_REG]
+    if kind == "fp_move" and ".f64" not in i.mnemonic and (len(registers) > 2 or any(register in _DOUBLE for register in registers)):
         row["kind"] = KIND["fp_move_pair"]
     if kind == "fp_multiply_accumulate":
-        row["addend"] = 1 << S_BIT + _SINGLE.get(i.operands[0].reg, 0)
-        factors = sum(1 << S_BIT + number for number in {_SINGLE.get(o.reg, 0) for o in i.operands[1:]})
-        row["reads"] = row["reads"] & ~row["addend"] | factors
+        row["addend"] = _s_mask(registers[:1])
+        row["reads"] = row["reads"] & ~row["addend"] | _s_mask(registers[1:])
     if i.mnemonic.startswith("vmrs"):
         row["writes"] |= 1 << FLAGS_BIT
 
@@ -200,14 +212,17 @@ def _multiple(i: capstone.CsInsn, stem: str, row: dict) -> None:
     row["reads"] |= 1 << row["base"]
 
 
-def _listed(row: dict, registers: list[int], store: bool) -> None:
-    """The masks of a register list, which capstone leaves out for floating point."""
+def _s_mask(registers: list[int]) -> int:
+    """Floating-point registers as bits of a mask; a double is two."""
     mask = 0
     for register in registers:
-        if register in _SINGLE:
-            mask |= 1 << S_BIT + _SINGLE[register]
-        elif register in _DOUBLE:
-            mask |= 3 << S_BIT + 2 * _DOUBLE[register]
+        mask |= 1 << S_BIT + _SINGLE[register] if register in _SINGLE else 3 << S_BIT + 2 * _DOUBLE[register] if register in _DOUBLE else 0
+    return mask
+
+
+def _listed(row: dict, registers: list[int], store: bool) -> None:
+    """The masks of a register list, which capstone leaves out for floating point."""
+    mask = _s_mask(registers)
     if mask:
         keep = (1 << S_BIT) - 1
         row["reads"] = row["reads"] & keep | (mask if store else 0)
@@ -240,7 +255,7 @@ def _access(i: capstone.CsInsn, stem: str, kind: str, row: dict) -> None:
         row["access_size"], row["align"] = 4, 4
         row["accesses"] = 2 if i.operands[0].reg in _DOUBLE else 1
     else:
-        suffix = re.sub(r"^(ldrex|strex|ldr|str)", "", stem).removesuffix("t")
+        suffix = re.sub(r"^(ldrex|strex|ldaex|stlex|lda|stl|ldr|str)", "", stem).removesuffix("t")
         row["access_size"] = _SIZES.get(suffix, 4)
         if "exclusive" in kind:
             row["align"] = row["access_size"]

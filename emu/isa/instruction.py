@@ -17,6 +17,7 @@ KINDS = (
     "branch", "branch_link", "branch_register", "compare_branch", "table_branch",
     "fp_load", "fp_store", "fp_load_multiple", "fp_store_multiple",
     "fp_arithmetic", "fp_multiply", "fp_multiply_accumulate", "fp_divide", "fp_move", "fp_move_pair", "fp_system",
+    "multiply_accumulate", "long_multiply_accumulate",
 )
 KIND = {name: number for number, name in enumerate(KINDS)}
 
@@ -39,6 +40,9 @@ class Flag(IntFlag):
     SIGNED = 1 << 14  # SDIV
     V7M = 1 << 17  # Armv6-M does not have it
     DSP = 1 << 18  # in Armv7E-M, not in Armv7-M
+    V8M = 1 << 19  # of Armv8-M
+    FPV5 = 1 << 20  # of FPv5, not of FPv4
+    FP64 = 1 << 21  # computes with double precision
 
 
 # Registers are bits of a mask: r0-r15, then the flags, then s0-s31.

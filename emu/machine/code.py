@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from emu.build import cache
-from emu.build.elf import Image
-from emu.errors import InputError
-from emu.isa.instruction import KIND, RECORD, Instruction
-from emu.machine.cpu import Cpu
+from emu.build.elf import Image, Symbol
+from emu.isa.cpu import Cpu
+from emu.isa.instruction import KIND, RECORD, Flag, Instruction
 from emu.probe import Code, layout
 
 _ISA = Path(__file__).parents[1] / "isa"
 _FAR = 1 << 16  # bytes without code that are not worth table entries
+_PC, _LR, _SP = 15, 14, 13
+_DIRECT = ("branch", "branch_link", "compare_branch")
+_MOST_FUNCTIONS = 0xFFFF
 _NO_ENTRY = (0, 0, 0, -1, -1, 0, 0, 0, 1, 0)
 
 
@@ -40,19 +43,12 @@ def decoded(image: Image) -> np.ndarray:
         pass  # not there yet, or damaged: made anew
     from emu.isa.decode import decode  # imports capstone, which a warm start does without
 
-    parts = [decode(_bytes_at(image, start, end), start) for start, end in image.code_ranges]
+    parts = [decode(image.code_at(start, end), start) for start, end in image.code_ranges]
     records = np.concatenate(parts) if parts else np.zeros(0, RECORD)
     buffer = io.BytesIO()
     np.save(buffer, records, allow_pickle=False)
     cache.write_atomically(path, buffer.getvalue())
     return records
-
-
-def _bytes_at(image: Image, start: int, end: int) -> bytes:
-    for segment in image.segments:
-        if segment.address <= start and end <= segment.address + len(segment.data):
-            return segment.data[start - segment.address:end - segment.address]
-    raise InputError(f"{image.path}: the code at 0x{start:08x} is not loaded where it runs; code that is copied to RAM is not supported")
 
 
 class Instructions(Mapping[int, Instruction]):
@@ -79,14 +75,27 @@ class Instructions(Mapping[int, Instruction]):
         return len(self._records)
 
 
-def table(records: np.ndarray, kernels: Iterable[int], cpu: Cpu) -> list[Code]:
-    """The probe's view of the code on that core, a region for every stretch of it; `kernels` are the addresses where a layer begins."""
+@dataclass(frozen=True)
+class Marks:
+    """What the probe is to notice in the code, by address. kernels: where a layer begins; begin, end: where a region does (empty: none);
+    functions: whose calls to follow, numbered from 1 in their order (empty: calls are not followed); parts: more code of a function, which
+    the compiler put elsewhere, with the function's number."""
+
+    kernels: Sequence[int] = ()
+    begin: Sequence[int] = ()
+    end: Sequence[int] = ()
+    functions: Sequence[Symbol] = ()
+    parts: Sequence[tuple[Symbol, int]] = ()
+
+
+def table(records: np.ndarray, marks: Marks, cpu: Cpu) -> list[Code]:
+    """The probe's view of the code on that core, a region for every stretch of it."""
     ends = records["address"].astype(np.int64) + records["size"]
     far = np.flatnonzero(records["address"][1:].astype(np.int64) - ends[:-1] > _FAR) + 1
-    return [_region(part, kernels, cpu) for part in np.split(records, far) if len(part)]
+    return [_region(part, marks, cpu) for part in np.split(records, far) if len(part)]
 
 
-def _region(records: np.ndarray, kernels: Iterable[int], cpu: Cpu) -> Code:
+def _region(records: np.ndarray, marks: Marks, cpu: Cpu) -> Code:
     start = int(records["address"][0]) & ~3
     end = int(records["address"][-1]) + int(records["size"][-1])
     entries = np.full((end - start + 1) // 2, np.array(_NO_ENTRY, layout.ENTRY))
@@ -97,7 +106,43 @@ def _region(records: np.ndarray, kernels: Iterable[int], cpu: Cpu) -> Code:
     entries["flags"][at[refused]] |= layout.REFUSED_FLAG
     if not cpu.unaligned:
         entries["align"] = np.maximum(entries["align"], entries["access_size"])
-    for address in kernels:
-        if start <= address < end:
-            entries["flags"][(address - start) // 2] |= layout.ENTRY_FLAG
-    return Code(start, entries)
+    entries["flags"][at] |= _branches(records)
+    for addresses, flag in ((marks.kernels, layout.ENTRY_FLAG), (marks.begin, layout.FROM_FLAG), (marks.end, layout.TO_FLAG),
+                            ([f.address for f in marks.functions], layout.BEGINS_FLAG)):
+        for address in addresses:
+            if start <= address < end:
+                entries["flags"][(address - start) // 2] |= flag
+    return Code(start, entries, _functions(marks, start, end) if marks.functions else None)
+
+
+def _branches(records: np.ndarray) -> np.ndarray:
+    """uint32, one a record: what following calls and predicting branches ask of it."""
+    kind, writes = records["kind"], records["writes"]
+    loads_pc, register = records["flags"] & int(Flag.LOADS_PC) != 0, kind == KIND["branch_register"]
+    links = (kind == KIND["branch_link"]) | (register & (writes >> np.uint64(_LR) & np.uint64(1) != 0))
+    returns = (register & ~links & (records["reads"] >> np.uint64(_LR) & np.uint64(1) != 0)) | (loads_pc & (records["base"] == _SP))
+    writes_pc = (writes >> np.uint64(_PC) & np.uint64(1) != 0) & ~np.isin(kind, [KIND[name] for name in _DIRECT])
+    indirect = register | loads_pc | (kind == KIND["table_branch"]) | writes_pc
+    sets_sp = (writes >> np.uint64(_SP) & ~(records["reads"] >> np.uint64(_SP)) & np.uint64(1) != 0) | _chooses_stack(records)
+    return sum(which * np.uint32(flag) for which, flag in ((links, layout.LINKS_FLAG), (indirect, layout.INDIRECT_FLAG), (returns, layout.RETURNS_FLAG),
+                                                           (sets_sp, layout.SETS_SP_FLAG))).astype(np.uint32)
+
+
+def _chooses_stack(records: np.ndarray) -> np.ndarray:
+    """bool, one a record: MSR of CONTROL or of a stack pointer."""
+    found = np.zeros(len(records), bool)
+    for at in np.flatnonzero(records["kind"] == KIND["system"]):
+        text = bytes(records["text"][at])
+        found[at] = text.startswith(b"msr") and any(name in text for name in (b"control", b"msp", b"psp"))
+    return found
+
+
+def _functions(marks: Marks, start: int, end: int) -> np.ndarray:
+    """uint16, one a halfword: the number of the function that lies there; where functions overlap, the one that begins last."""
+    numbers = np.zeros((end - start + 1) // 2, np.uint16)
+    functions = [(function, number) for number, function in enumerate(marks.functions[:_MOST_FUNCTIONS], 1)]
+    for function, number in sorted([*functions, *marks.parts], key=lambda pair: pair[0].address):
+        first, last = max(function.address - start, 0), min(function.end, end) - start
+        if first < last:
+            numbers[first // 2:(last + 1) // 2] = number
+    return numbers

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from emu.build.elf import Image
 from emu.errors import TargetFault
+from emu.isa import cpu as cpus
 from emu.isa.instruction import Flag, Instruction
 from emu.machine import scb
 from emu.probe.layout import FAULTS, Fault
 
-_PERIPHERALS = ((0x40000000, 0x60000000), (0xE0000000, 0xE0100000))  # Armv7-M ARM, B3.1: the address map
-
+PERIPHERALS = ((0x40000000, 0x60000000), (0xA0000000, 0xE0100000))  # Armv7-M ARM, B3.1: the address map
 # {what}: "read of 4 bytes" or "write of 1 byte"; {at}: the address
 _MESSAGES = {
     "unmapped": "{what} outside memory, at {at}{near}",
@@ -41,9 +41,15 @@ class Object(NamedTuple):
     size: int
 
 
+def core_register(address: int) -> str:
+    """The name of one of the core's own registers; "" where none has one."""
+    return scb.NAMES.get(address & ~3, "")
+
+
 @dataclass(frozen=True)
 class Scene:
-    """What a fault is told with. pc: the program counter where Unicorn stopped; stack: its limit and its top."""
+    """What a fault is told with. pc: the program counter where Unicorn stopped; stack: its limit and its top; register_name(address): of a
+    peripheral's register, or ""; near: bytes beyond which no object has to do with an address."""
 
     image: Image
     instructions: Mapping[int, Instruction]
@@ -53,6 +59,8 @@ class Scene:
     limit: int
     layer_names: Sequence[str]
     pc: int
+    register_name: Callable[[int], str] = core_register
+    near: int = 1 << 32
 
 
 def describe(scene: Scene, fault: Fault) -> TargetFault:
@@ -61,14 +69,14 @@ def describe(scene: Scene, fault: Fault) -> TargetFault:
     if kind == "none":
         address = scene.pc
         kind = _without_record(scene, fault.pc)
-    if kind == "unmapped" and any(start <= address < end for start, end in _PERIPHERALS):
+    if kind == "unmapped" and any(start <= address < end for start, end in PERIPHERALS):
         kind = "peripheral"
     size = fault.size or 4
     message = _MESSAGES[kind].format(
         what=f"{'write' if fault.store else 'read'} of {size} byte{'s' if size > 1 else ''}", at=f"0x{address:08x}",
         near=_near(scene, address), core=scene.core, below=max(scene.stack[0] - address, 0), limit=scene.limit,
-        register=f" ({scb.NAMES[address & ~3]})" if address & ~3 in scb.NAMES else "")
-    return TargetFault(f"{message}; {_place(scene, fault.pc)}{_layer(scene, fault.layer)}")
+        register=f" ({name})" if (name := scene.register_name(address)) else "")
+    return TargetFault(f"{message}; {place(scene, fault.pc)}{_layer(scene, fault.layer)}{_who_has_it(scene, fault.pc) if kind == 'undefined' else ''}")
 
 
 def _without_record(scene: Scene, pc: int) -> str:
@@ -79,7 +87,7 @@ def _without_record(scene: Scene, pc: int) -> str:
     return "jump" if instruction.flags & Flag.BRANCH else "sleep" if instruction.kind == "hint" else "undefined"
 
 
-def _place(scene: Scene, pc: int) -> str:
+def place(scene: Scene, pc: int) -> str:
     """'instruction' at ADDRESS, function+offset (file:line)."""
     instruction = scene.instructions.get(pc)
     text = f"{instruction.text!r} at 0x{pc:08x}" if instruction else f"at 0x{pc:08x}"
@@ -88,6 +96,16 @@ def _place(scene: Scene, pc: int) -> str:
         text += f" in {function.name}+0x{pc - function.address:x}"
     line = scene.image.source_line(pc)
     return f"{text} ({line})" if line else text
+
+
+def _who_has_it(scene: Scene, pc: int) -> str:
+    """The smallest core that has the instruction at `pc`, when it is one of another core."""
+    instruction = scene.instructions.get(pc)
+    core = cpus.find(scene.core)
+    if instruction is None or not instruction.flags & core.lacks:
+        return ""
+    having = [name for name in cpus.names() if not instruction.flags & cpus.find(name).lacks]
+    return f"; {having[0]} has it" if having else ""
 
 
 def _layer(scene: Scene, layer: int) -> str:
@@ -104,6 +122,7 @@ def _near(scene: Scene, address: int) -> str:
     end = nearest.address + nearest.size
     if nearest.address <= address < end:
         return f", in {nearest.name}+{address - nearest.address}"
-    if address >= end:
-        return f", {address - end} bytes behind the end of {nearest.name}"
-    return f", {nearest.address - address} bytes before {nearest.name}"
+    distance = address - end if address >= end else nearest.address - address
+    if distance > scene.near:
+        return ""
+    return f", {distance} bytes {'behind the end of' if address >= end else 'before'} {nearest.name}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import unicorn
@@ -15,9 +16,11 @@ from unicorn import arm_const
 
 from emu.build.elf import Image
 from emu.errors import InputError, TargetFault
-from emu.machine import code, cpu, faults, scb
+from emu.isa import cpu
+from emu.machine import code, faults, scb
 from emu.machine.faults import Object
 from emu.probe import STACK, UNIMPLEMENTED, Counts, Data, Probe
+from emu.probe.follow import Follower
 
 MEMORIES = ("flash", "ram", "system")  # numbered as streams tell them apart
 UNINITIALIZED = 0xA5  # what RAM holds at reset; a board's is anything
@@ -32,13 +35,15 @@ class Machine:
 
     kernels: names of the functions that are layers when the code between them calls them; layers: how many calls make one
     inference. layer_names (one a layer) only names them in faults. sizes: bytes of flash and RAM instead of the linker
-    script's. objects: data that the host has placed, beside what the image's symbols name. counting=False leaves the probe
+    script's. objects: data that the host has placed, beside what the image's symbols name. marks: what else to notice in the
+    code: functions whose calls are followed, a region (emu.functions makes them). followers: caches and predictors that memory and core
+    tables ask for. counting=False leaves the probe
     out: the bare engine, without faults of the machine's own, for measuring what counting costs.
     """
 
     def __init__(self, image: Image, core: str = "cortex-m4", *, kernels: Iterable[str] = (), layers: int = 0,
                  layer_names: Sequence[str] = (), limit: int = DEFAULT_LIMIT, sizes: tuple[int, int] | None = None,
-                 objects: Sequence[Object] = (), counting: bool = True) -> None:
+                 objects: Sequence[Object] = (), marks: code.Marks | None = None, followers: Sequence[Follower] = (), counting: bool = True) -> None:
         self.image = image
         self.cpu = cpu.find(core)
         self.layer_names = tuple(layer_names)
@@ -48,7 +53,7 @@ class Machine:
         self.data = sorted([*(Object(s.name, s.address, s.size) for s in image.objects), *objects], key=lambda o: o.address)
         self.objects = ("other", "literals", "stack", *(o.name for o in self.data))
         self._map(*(sizes or (self._address("__flash_size"), self._address("__ram_size"))))
-        self.probe = self._hook(kernels, layers) if counting else None
+        self.probe = self._hook(kernels, layers, marks or code.Marks(), followers) if counting else None
 
     # --- what a board has before reset ---
 
@@ -63,7 +68,7 @@ class Machine:
         self.ram = (self._address("__ram_start"), ram_size)
         self.stack = (self._address("__stack_limit"), self._address("__stack_top"))
         engine = self.engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
-        engine.ctl_set_cpu_model(self.cpu.model)
+        engine.ctl_set_cpu_model(getattr(arm_const, f"UC_CPU_ARM_CORTEX_{self.cpu.model}"))
         self._flash_memory = np.full(-(-self.flash[1] // _PAGE) * _PAGE, 0xFF, np.uint8)
         self._ram_memory = np.full(-(-self.ram[1] // _PAGE) * _PAGE, UNINITIALIZED, np.uint8)
         self._system = np.zeros(scb.SIZE // 4, np.uint32)
@@ -76,7 +81,7 @@ class Machine:
             if segment.data:
                 self.write(segment.address, segment.data)
 
-    def _hook(self, kernels: Iterable[str], layers: int) -> Probe:
+    def _hook(self, kernels: Iterable[str], layers: int, marks: code.Marks, followers: Sequence[Follower]) -> Probe:
         flash, ram = np.zeros(self.flash[1], np.uint16), np.zeros(self.ram[1], np.uint16)
         for number, item in enumerate(self.data, 3):
             for start, objects in ((self.flash[0], flash), (self.ram[0], ram)):
@@ -89,9 +94,10 @@ class Machine:
         entries = [self.image.symbols[name].address for name in kernels if name in self.image.symbols]
         probe = Probe(
             unicorn.unicorn_py3.unicorn.uclib,  # private names: Unicorn has no public way to hand its library and engine to C
-            code.table(self.records, entries, self.cpu),
+            code.table(self.records, replace(marks, kernels=[*entries, *marks.kernels]), self.cpu),
             [Data(self.ram[0], ram, 1, False), Data(self.flash[0], flash, 0, True), Data(scb.START, system, 2, False)],
-            self.objects, cpacr=self._system.ctypes.data + scb.CPACR - scb.START, layers=layers, stack=self.stack, limit=self.limit)
+            self.objects, cpacr=self._system.ctypes.data + scb.CPACR - scb.START, layers=layers, stack=self.stack, limit=self.limit,
+            followers=followers, memories=dict(enumerate(zip(MEMORIES, *zip(self.flash, self.ram, (scb.START, scb.SIZE), strict=True), strict=True))))
         probe.attach(self.engine._uch)
         return probe
 

@@ -1,8 +1,25 @@
 """The native probe: what to count is decided here, what it means is not."""
 
-from emu.probe.counts import Counts, Site, Stream
-from emu.probe.layout import EXECUTED, LITERALS, MISALIGNED, OTHER, QUOTIENT, SKIPPED, STACK, UNIMPLEMENTED
-from emu.probe.probe import Code, Data, Probe
+from emu.probe.counts import Call, Context, Counts, Path, Site, Stream
+from emu.probe.layout import (
+    BUCKETS,
+    EXCEPTION_ENTRY,
+    EXCEPTION_RETURN,
+    EXECUTED,
+    FOLLOWED,
+    LITERALS,
+    MISALIGNED,
+    OTHER,
+    QUOTIENT,
+    SITE_KINDS,
+    SKIPPED,
+    SLEEP,
+    STACK,
+    TAIL_CHAIN,
+    UNIMPLEMENTED,
+)
+from emu.probe.probe import Code, Data, Pricer, Probe
 
-__all__ = ["EXECUTED", "LITERALS", "MISALIGNED", "OTHER", "QUOTIENT", "SKIPPED", "STACK", "UNIMPLEMENTED", "Code", "Counts", "Data", "Probe",
+__all__ = ["BUCKETS", "EXCEPTION_ENTRY", "EXCEPTION_RETURN", "EXECUTED", "FOLLOWED", "LITERALS", "MISALIGNED", "OTHER", "QUOTIENT", "SITE_KINDS",
+           "SKIPPED", "SLEEP", "STACK", "TAIL_CHAIN", "UNIMPLEMENTED", "Call", "Code", "Context", "Counts", "Data", "Path", "Pricer", "Probe",
            "Site", "Stream"]

@@ -15,14 +15,14 @@ import unicorn  # its wheel carries the headers
 from emu.build import cache
 from emu.errors import BuildError, ThumbcycleError
 from emu.isa.instruction import Flag
-from emu.probe.layout import ENTRY_FLAG, REFUSED_FLAG
+from emu.probe import layout
 
 HERE = Path(__file__).parent
-SOURCES = (HERE / "probe.c", HERE / "tables.c")
-HEADERS = (HERE / "probe.h", HERE / "tables.h")
+SOURCES = tuple(HERE / f"{name}.c" for name in ("probe", "calls", "paths", "follow", "tables"))
+HEADERS = tuple(source.with_suffix(".h") for source in SOURCES)
 # Bits of an entry's flags: isa numbers them, the probe is told.
 BITS = {flag.name: flag.value for flag in (Flag.BRANCH, Flag.ALWAYS, Flag.TO_NEXT, Flag.IN_IT, Flag.STORE, Flag.LITERAL, Flag.WRITES_SP,
-                                           Flag.FP, Flag.DIVIDE, Flag.SIGNED)} | {"REFUSED": REFUSED_FLAG, "ENTRY": ENTRY_FLAG}
+                                           Flag.FP, Flag.DIVIDE, Flag.SIGNED)} | layout.FLAGS
 FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra", "-shared", "-fPIC", *(f"-D{name}={value}u" for name, value in BITS.items()))
 
 

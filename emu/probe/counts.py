@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
+from emu.probe.follow import Follower
 from emu.probe.layout import SKIPPED
 
 
@@ -20,15 +22,47 @@ class Stream(NamedTuple):
     events: bytes  # memories of accesses, fates of IT members, in order
     length: int  # instructions, skipped ones included
     count: int
+    context: int = 0  # of Counts.contexts
+    entered: bool = True  # began where a taken branch arrived (else: a region cut it out of a longer one)
 
 
 class Site(NamedTuple):
-    """Something at one instruction that streams cannot say: extra accesses of a misaligned one, bits of a quotient."""
+    """Something at one instruction that streams cannot say: extra accesses of a misaligned one, bits of a quotient, an exception's number."""
 
     layer: int
     pc: int
     kind: int
     bucket: int
+    count: int
+    context: int = 0
+
+
+class Context(NamedTuple):
+    """A place in the call tree: `function` runs, and the functions of `path` (it among them) are on the stack. Functions are numbers from 1."""
+
+    path: int  # of Counts.paths
+    function: int
+    stack: int  # bytes, the most, below the stack pointer at the call: with what it called
+    own_stack: int  # and without
+
+
+class Path(NamedTuple):
+    """Functions on the stack, each once: the one called last, and the path that it was called on. Path 0 is empty."""
+
+    parent: int
+    function: int
+
+
+class Call(NamedTuple):
+    """Calls from one place in one context and layer. kind: "call", "tail" (a jump into another function), "handler" (an exception struck at
+    pc), "start" (a run or a thread begins at pc, in context 0)."""
+
+    layer: int
+    context: int
+    pc: int
+    function: int
+    to: int  # the callee's context
+    kind: str
     count: int
 
 
@@ -45,6 +79,12 @@ class Counts:
     calls: list[int]
     stack: list[int]  # bytes below the stack pointer at the layer's entry; [0] below the top of the stack
     peak: int  # bytes of stack in all
+    contexts: tuple[Context, ...] = ()  # empty where calls were not followed
+    paths: tuple[Path, ...] = ()
+    edges: tuple[Call, ...] = ()
+    folded: bool = False  # there were more call paths than are kept: inclusive figures and calls are lower bounds
+    memories: Mapping[int, tuple[str, int, int]] = field(default_factory=dict)  # number -> name, start, size
+    followers: tuple[Follower, ...] = ()  # what followed the run; their sites' kinds are FOLLOWED + their place
 
     def instructions(self) -> np.ndarray:
         """Issued instructions by layer, skipped ones included: int64 (layers + 1,)."""

@@ -16,9 +16,12 @@ typedef uc_err (*reg_read_fn)(uc_engine *, int, void *);
 typedef uc_err (*emu_stop_fn)(uc_engine *);
 typedef uc_err (*hook_add_fn)(uc_engine *, uc_hook *, int, void *, void *, uint64_t, uint64_t, ...);
 
-/* BRANCH, ALWAYS, TO_NEXT, IN_IT, STORE, LITERAL, WRITES_SP, FP, DIVIDE, SIGNED: bits of entry.flags, as emu.isa numbers them;
- * ENTRY: a kernel's first instruction; REFUSED: not on this core. build.py defines them. */
+/* BRANCH, ALWAYS, TO_NEXT, IN_IT, STORE, LITERAL, WRITES_SP, FP, DIVIDE, SIGNED: bits of entry.flags, as emu.isa numbers them; the rest as
+ * layout.py does. ENTRY: a kernel's first instruction; REFUSED: not on this core; BEGINS: a function's first instruction; LINKS: BL, BLX;
+ * INDIRECT: a branch whose target is a value; RETURNS: BX LR, or a load of PC from the stack; FROM, TO: a region begins, ends; WATCHED: the host
+ * wants to be asked first. build.py defines them. */
 #define NOWHERE 0xFFFFFFFFu
+enum { MOST_STORES = 32 };
 
 struct probe {
     config c;
@@ -28,12 +31,20 @@ struct probe {
     /* where execution stands */
     const entry *previous;
     uint32_t pc, expected, start, length;
+    uint32_t loaded; /* words that the stream loaded, where its fetches are followed */
     int sp_changed, taken, open;
     uint32_t layer, sequence, layer_return, layer_sp;
-    int64_t remaining;
+    int64_t remaining, slice;
+    int entered, fresh, requested, passing; /* passing: the instruction that the host let pass */
+    uint64_t cycles, deadline; /* of a timed run */
+
+    struct { uint32_t address, size; } stored[MOST_STORES]; /* to devices, by the instruction before: the host is told when it is done */
+    uint32_t stores;
 
     stream_table streams;
     site_table sites;
+    calls *calls; /* NULL where functions are not followed */
+    follow *history;
     layer_facts *facts; /* [layers + 1] */
     uint32_t peak;
     fault fault;
@@ -58,6 +69,20 @@ static const entry *look_up(const probe *p, uint32_t pc) {
     return NULL;
 }
 
+static uint32_t function_at(const probe *p, uint32_t pc) {
+    for (uint32_t i = 0; i < p->c.code_regions; i++) {
+        uint32_t offset = pc - p->c.code[i].start;
+        if (offset < p->c.code[i].size)
+            return p->c.code[i].functions[offset >> 1];
+    }
+    return 0;
+}
+
+static uint32_t begins_at(const probe *p, uint32_t pc) {
+    const entry *e = look_up(p, pc);
+    return e && e->flags & BEGINS;
+}
+
 static const data_region *region_of(const probe *p, uint32_t address) {
     for (uint32_t i = 0; i < p->c.data_regions; i++)
         if (address - p->c.data[i].start < p->c.data[i].size)
@@ -77,18 +102,38 @@ enum { SP = 13, LR = 14, PC = 15, CPSR = 16 };
 
 /* --- streams and sites ------------------------------------------------------------------------------------------------ */
 
+static uint32_t context_here(const probe *p) { return p->calls ? calls_here(p->calls) : 0; }
+
+static void add_fetched_lines(probe *p) {
+    uint32_t count;
+    const uint8_t *events = follow_fetch(p->history, p->start, p->pc + p->previous->size, p->length + p->loaded, &count);
+    for (uint32_t i = 0; i < count; i++)
+        add_event(&p->streams, events[i]);
+    p->loaded = 0;
+}
+
 static void close_stream(probe *p) {
-    stream key = {.start = p->start, .end = p->pc, .layer = p->layer, .length = p->length, .taken = (uint32_t)p->taken};
-    count_stream(&p->streams, &key);
+    stream key = {.start = p->start, .end = p->pc, .layer = p->layer, .context = context_here(p), .length = p->length,
+                  .taken = (uint16_t)p->taken, .entered = (uint16_t)p->entered};
+    if (p->history)
+        add_fetched_lines(p);
+    p->cycles += count_stream(&p->streams, &key, p->c.price);
     p->remaining -= p->length;
+    p->slice -= p->length;
     p->length = 0;
     p->open = 0;
 }
 
-static void count_here(probe *p, uint32_t kind, uint32_t bucket) {
-    site key = {.pc = p->pc, .layer = p->layer, .kind = kind, .bucket = bucket};
-    count_site(&p->sites, &key);
+static void count_at(probe *p, uint32_t pc, uint32_t kind, uint32_t bucket, uint64_t times) {
+    site key = {.pc = pc, .layer = p->layer, .context = context_here(p), .kind = kind, .bucket = bucket};
+    count_site(&p->sites, &key, times);
+    if (p->c.site_prices)
+        p->cycles += times * p->c.site_prices[kind * BUCKETS + bucket];
 }
+
+static void count_here(probe *p, uint32_t kind, uint32_t bucket) { count_at(p, p->pc, kind, bucket, 1); }
+
+static void count_followed(void *user, uint32_t number, uint32_t pc, uint32_t event) { count_at(user, pc, FOLLOWED + number, event, 1); }
 
 /* clz(divisor) - clz(dividend) + 1: the bits of the quotient or one more; 0 when it is 0. An early-terminating divider depends on it. */
 static uint32_t quotient_bits(uint32_t dividend, uint32_t divisor, int is_signed) {
@@ -123,8 +168,24 @@ static void check_stack(uc_engine *uc, probe *p) {
         p->facts[p->layer].stack = top - sp;
     if (sp < p->c.stack_top && p->c.stack_top - sp > p->peak)
         p->peak = p->c.stack_top - sp;
+    if (p->calls)
+        calls_stack(p->calls, sp, p->previous ? p->previous->flags : 0);
     if (sp < p->c.stack_limit)
         stop(uc, p, STACK_OVERFLOW, sp, 0);
+}
+
+/* A taken branch has led to `pc`: a call, a return, or a jump inside a function, which is nothing. */
+static void follow_calls(probe *p, uint32_t pc, uint32_t sp) {
+    uint32_t flags = p->previous->flags, from = function_at(p, p->pc), to = function_at(p, pc);
+    if (from != to || flags & (LINKS | INDIRECT))
+        calls_branch(p->calls, &(branch){p->pc, from, pc, to, flags, begins_at(p, pc), p->pc + p->previous->size, sp, p->layer});
+}
+
+static void follow_branches(probe *p, uint32_t pc) {
+    uint32_t flags = p->previous->flags, behind = p->pc + p->previous->size;
+    uint32_t what = (flags & ALWAYS && !(flags & IN_IT) ? 0 : BRANCH_CONDITIONAL) | (flags & LINKS ? BRANCH_CALL : 0) |
+                    (flags & RETURNS ? BRANCH_RETURN : 0) | (flags & INDIRECT ? BRANCH_INDIRECT : 0);
+    follow_branch(p->history, p->pc, behind, pc, what, p->taken || pc != behind);
 }
 
 /* --- the hook -------------------------------------------------------------------------------------------------------- */
@@ -155,23 +216,55 @@ static int discontinuity(uc_engine *uc, probe *p, const entry *e, uint32_t pc) {
         }
         p->taken = 1;
         close_stream(p);
-        p->taken = 0;
-        if (p->remaining <= 0) {
-            stop(uc, p, LIMIT, pc, 0);
+        if (p->calls)
+            follow_calls(p, pc, core_register(p, uc, SP));
+        uint32_t kind = p->remaining <= 0 ? LIMIT : p->cycles >= p->deadline ? TIMER : p->slice <= 0 ? SLICE : NO_FAULT;
+        if (kind) {
+            stop(uc, p, kind, pc, 0);
             return 0;
         }
     }
-    p->taken = 0;
+    if (p->fresh && p->calls)
+        calls_start(p->calls, pc, function_at(p, pc), core_register(p, uc, SP), p->layer);
+    p->fresh = p->taken = 0;
+    p->entered = 1;
     enter_or_leave_layer(uc, p, e, pc);
     p->start = pc;
     p->open = 1;
     return 1;
 }
 
+/* A region that the host marked begins or ends at `pc`; a stream that is executing is cut here. */
+static void enter_or_leave_region(probe *p, const entry *e, uint32_t pc) {
+    uint32_t inside = p->layer ? !(e->flags & TO) || e->flags & FROM : (e->flags & FROM) != 0;
+    if (inside == p->layer)
+        return;
+    if (p->length) {
+        close_stream(p);
+        p->start = pc;
+        p->entered = 0;
+        p->open = 1;
+    }
+    p->layer = inside;
+    p->facts[inside].entry = pc;
+    p->facts[inside].calls++;
+    p->layer_sp = p->c.stack_top;
+    p->layer_return = NOWHERE;
+}
+
 static int condition_holds(uint32_t cpsr, uint32_t condition) {
     uint32_t n = cpsr >> 31, z = cpsr >> 30 & 1, c = cpsr >> 29 & 1, v = cpsr >> 28 & 1;
     const uint32_t holds[8] = {z, c, n, v, c && !z, n == v, n == v && !z, 1};
     return (holds[condition >> 1 & 7] != 0) != (condition & 1);
+}
+
+static void access_device(probe *p, uint32_t address, uint32_t size, uint32_t store) {
+    if (!store) {
+        p->c.device(address, size, 0);
+    } else if (p->stores < MOST_STORES) {
+        p->stored[p->stores].address = address;
+        p->stored[p->stores++].size = size;
+    }
 }
 
 /* Counts an instruction's accesses, one a word of LDM and STM, before they happen; stops where they would fault. */
@@ -181,23 +274,34 @@ static void count_access(uc_engine *uc, probe *p, const entry *e) {
     if (e->index >= 0)
         address += core_register(p, uc, e->index) << e->scale;
     if (address & (uint32_t)(e->align - 1) || (e->base == SP && address < p->c.stack_limit)) {
+        add_event(&p->streams, 0);
         stop(uc, p, address & (uint32_t)(e->align - 1) ? UNALIGNED : STACK_OVERFLOW, address, size);
         return;
     }
     for (uint32_t n = 0, at = address; n < e->accesses; n++, at += size) {
         const data_region *r = region_of(p, at);
         if (!r || size > r->size - (at - r->start) || (store && r->read_only)) {
+            if (n == 0)
+                add_event(&p->streams, 0);
             stop(uc, p, r && store && r->read_only ? READ_ONLY : UNMAPPED, at, size);
             return;
         }
-        uint32_t object = e->flags & LITERAL ? LITERALS : r->objects[at - r->start];
+        uint32_t object = e->flags & LITERAL ? LITERALS : r->objects ? r->objects[at - r->start] : OTHER;
         if (object == UNIMPLEMENTED) {
+            if (n == 0)
+                add_event(&p->streams, 0);
             stop(uc, p, PERIPHERAL, at, size);
             return;
         }
         p->c.traffic[((size_t)p->layer * p->c.objects + object) * 6 + store * 3 + (size >> 1)]++;
         if (n == 0)
             add_event(&p->streams, r->memory);
+        if (p->history) {
+            follow_access(p->history, p->pc, at, size, (int)store);
+            p->loaded += !store;
+        }
+        if (r->device)
+            access_device(p, at, size, store);
     }
     uint32_t misaligned = address & (size - 1);
     if (misaligned)
@@ -209,6 +313,14 @@ static void on_code(uc_engine *uc, uint64_t address, uint32_t size, void *user) 
     uint32_t pc = (uint32_t)address;
     const entry *e = look_up(p, pc);
     (void)size;
+    if (p->stores)
+        probe_flush(p);
+    if (p->passing) {
+        p->passing = 0;
+    } else if (p->requested || (e && e->flags & WATCHED && !p->fault.kind)) {
+        stop(uc, p, REQUEST, pc, 0);
+        return;
+    }
     if (!e || !e->size || p->fault.kind) {
         if (!p->previous)
             p->pc = pc;
@@ -217,9 +329,13 @@ static void on_code(uc_engine *uc, uint64_t address, uint32_t size, void *user) 
     }
     if (p->sp_changed)
         check_stack(uc, p);
+    if (p->history && p->open && p->previous->flags & BRANCH)
+        follow_branches(p, pc);
     if (pc != p->expected && !discontinuity(uc, p, e, pc))
         return;
     uint32_t flags = e->flags;
+    if (flags & (FROM | TO))
+        enter_or_leave_region(p, e, pc);
     p->pc = pc;
     p->previous = e;
     p->length++;
@@ -230,8 +346,10 @@ static void on_code(uc_engine *uc, uint64_t address, uint32_t size, void *user) 
         p->taken = 1;
         p->expected = NOWHERE;
     }
-    p->sp_changed = (flags & WRITES_SP) != 0;
+    p->sp_changed = (flags & (WRITES_SP | SETS_SP)) != 0;
     if (flags & REFUSED || (flags & FP && (*p->c.cpacr >> 20 & 15) != 15)) {
+        if (e->accesses)
+            add_event(&p->streams, 0); /* so that a walk along the stream finds one */
         stop(uc, p, flags & REFUSED ? UNDEFINED : FPU_OFF, pc, 0);
         return;
     }
@@ -244,9 +362,11 @@ static void on_code(uc_engine *uc, uint64_t address, uint32_t size, void *user) 
 
 /* An exception that the program raised; nothing handles it, so the run ends here. */
 static void on_interrupt(uc_engine *uc, uint32_t number, void *user) {
-    enum { SVC = 2, PREFETCH_ABORT = 3, BKPT = 7 }; /* Unicorn's numbers */
+    enum { SVC = 2, PREFETCH_ABORT = 3, BKPT = 7, EXCEPTION_EXIT = 8 }; /* Unicorn's numbers */
     probe *p = user;
-    uint32_t kind = number == BKPT ? BREAKPOINT : number == SVC ? SUPERVISOR_CALL : number == PREFETCH_ABORT ? JUMP : UNDEFINED;
+    uint32_t kind = number == BKPT ? BREAKPOINT : number == SVC ? SUPERVISOR_CALL : number == PREFETCH_ABORT || number == EXCEPTION_EXIT ? JUMP : UNDEFINED;
+    if (p->stores)
+        probe_flush(p);
     stop(uc, p, kind, kind == JUMP ? core_register(p, uc, PC) : p->pc, 0);
 }
 
@@ -254,7 +374,7 @@ static void on_interrupt(uc_engine *uc, uint32_t number, void *user) {
 
 size_t probe_sizes(int which) {
     static const size_t sizes[] = {sizeof(entry), sizeof(code_region), sizeof(data_region), sizeof(config), sizeof(stream),
-                                   sizeof(site), sizeof(fault), sizeof(layer_facts)};
+                                   sizeof(site), sizeof(fault), sizeof(layer_facts), sizeof(context), sizeof(path), sizeof(call_edge)};
     return sizes[which];
 }
 
@@ -266,6 +386,12 @@ probe *probe_new(const config *c) {
     p->facts = allocate(c->layers + 1, sizeof *p->facts);
     streams_new(&p->streams);
     sites_new(&p->sites);
+    if (c->code_regions && c->code[0].functions)
+        p->calls = calls_new();
+    if (c->follower_count)
+        p->history = follow_new(c->followers, c->follower_count, count_followed, p);
+    p->deadline = UINT64_MAX;
+    p->slice = INT64_MAX;
     probe_start(p);
     return p;
 }
@@ -285,10 +411,14 @@ void probe_start(probe *p) {
     p->sp_changed = 1;
     p->length = p->streams.event_count = p->layer = p->sequence = 0;
     p->remaining = p->c.limit;
+    p->fresh = p->entered = 1;
+    p->requested = p->passing = 0;
+    p->stores = 0;
     p->fault.kind = NO_FAULT;
 }
 
-void probe_finish(probe *p, uint32_t pc) {
+/* The stream that is executing ends before `pc`. */
+static void end_stream(probe *p, uint32_t pc) {
     if (!p->open)
         return;
     if (pc != p->expected && !p->taken) {
@@ -298,6 +428,106 @@ void probe_finish(probe *p, uint32_t pc) {
             skipped(p, pc);
     }
     close_stream(p);
+}
+
+void probe_finish(probe *p, uint32_t pc) {
+    probe_flush(p);
+    end_stream(p, pc);
+    if (p->calls)
+        calls_finish(p->calls);
+}
+
+void probe_flush(probe *p) {
+    uint32_t count = p->stores;
+    p->stores = 0;
+    for (uint32_t i = 0; i < count; i++)
+        p->c.device(p->stored[i].address, p->stored[i].size, 1);
+}
+
+void probe_resume(probe *p) {
+    p->fault.kind = NO_FAULT;
+    p->requested = 0;
+    p->passing = 1;
+}
+
+void probe_retry(probe *p) {
+    if (!p->open || !p->length)
+        return;
+    p->streams.event_count -= (p->previous->flags & IN_IT ? 1u : 0u) + (p->previous->accesses ? 1u : 0u);
+    p->length--;
+    p->expected = p->pc;
+    p->taken = 0;
+}
+
+void probe_data(probe *p, const data_region *data, uint32_t count) {
+    p->c.data = data;
+    p->c.data_regions = count;
+}
+
+int64_t probe_instructions(const probe *p) { return p->c.limit - p->remaining + p->length; }
+
+void probe_request(probe *p) { p->requested = 1; }
+void probe_slice(probe *p, int64_t instructions) { p->slice = instructions ? instructions : INT64_MAX; }
+void probe_deadline(probe *p, uint64_t cycles) { p->deadline = cycles; }
+uint64_t probe_cycles(const probe *p) { return p->cycles; }
+
+int probe_open(const probe *p, stream *open, const uint8_t **events) {
+    *open = (stream){.start = p->start, .end = p->pc, .layer = p->layer, .event_count = p->streams.event_count, .length = p->length,
+                     .entered = (uint16_t)p->entered};
+    *events = p->streams.events.at;
+    return p->open;
+}
+
+void probe_sleep(probe *p, uint64_t cycles) {
+    count_at(p, p->pc, SLEEP, 0, cycles);
+    if (!p->c.site_prices)
+        p->cycles += cycles;
+}
+
+/* Forget where execution stood: it goes on somewhere else. The stream's branch was no branch, but an exception. */
+static void leave(probe *p, uint32_t pc) {
+    probe_flush(p);
+    if (p->open) {
+        if (pc != p->expected && !p->taken && !(p->previous->flags & BRANCH))
+            skipped(p, pc);
+        p->taken = 0;
+        close_stream(p);
+    }
+    p->expected = NOWHERE;
+    p->taken = 0;
+    p->sp_changed = 1;
+}
+
+/* The exception struck behind a branch that was taken: it has led to `pc` before. */
+static void arrive(probe *p, uint32_t pc, uint32_t sp) {
+    if (!p->open || !(p->previous->flags & BRANCH) || pc == p->expected)
+        return;
+    p->taken = 1;
+    close_stream(p);
+    if (p->calls)
+        follow_calls(p, pc, sp);
+}
+
+void probe_exception_entry(probe *p, uint32_t number, uint32_t handler, uint32_t return_pc, uint32_t sp, uint32_t handler_sp) {
+    arrive(p, return_pc, sp);
+    leave(p, return_pc);
+    if (p->calls) /* first: what entering costs is the handler's */
+        calls_exception(p->calls, &(exception){p->pc, function_at(p, handler), return_pc, sp, handler_sp, p->layer});
+    count_here(p, EXCEPTION_ENTRY, number & (BUCKETS - 1));
+}
+
+void probe_exception_return(probe *p, uint32_t number, uint32_t pc, uint32_t sp) {
+    leave(p, pc);
+    count_here(p, EXCEPTION_RETURN, number & (BUCKETS - 1));
+    if (p->calls)
+        calls_exception_return(p->calls, pc, function_at(p, pc), begins_at(p, pc), sp, p->layer);
+}
+
+void probe_tail_chain(probe *p, uint32_t number, uint32_t handler) {
+    leave(p, handler);
+    if (p->calls)
+        calls_tail_chain(p->calls, function_at(p, handler), p->layer);
+    count_here(p, TAIL_CHAIN, number & (BUCKETS - 1));
 }
 
 const stream *probe_streams(const probe *p, uint32_t *count) {
@@ -325,11 +555,18 @@ const fault *probe_fault(probe *p) {
 
 uint32_t probe_peak(const probe *p) { return p->peak; }
 
+const context *probe_contexts(const probe *p, uint32_t *count) { return *count = 0, p->calls ? calls_contexts(p->calls, count) : NULL; }
+const path *probe_paths(const probe *p, uint32_t *count) { return *count = 0, p->calls ? calls_paths(p->calls, count) : NULL; }
+int probe_folded(const probe *p) { return p->calls && calls_folded(p->calls); }
+const call_edge *probe_edges(const probe *p, uint32_t *count) { return *count = 0, p->calls ? calls_edges(p->calls, count) : NULL; }
+
 void probe_free(probe *p) {
     if (!p)
         return;
     streams_free(&p->streams);
     sites_free(&p->sites);
     free(p->facts);
+    calls_free(p->calls);
+    follow_free(p->history);
     free(p);
 }

@@ -6,7 +6,8 @@
 
 static uint64_t hash_stream(const stream_table *t, const stream *key) {
     const uint8_t *events = t->events.at;
-    uint64_t h = ((uint64_t)key->start << 32 | key->end) ^ ((uint64_t)key->layer << 1 | key->taken) * 0x9E3779B97F4A7C15u;
+    uint64_t h = ((uint64_t)key->start << 32 | key->end) ^ ((uint64_t)key->layer << 2 | key->taken << 1 | key->entered) * 0x9E3779B97F4A7C15u ^
+                 key->context * 0xD6E8FEB86659FD93u;
     uint32_t i = 0;
     for (; i + 8 <= t->event_count; i += 8) {
         uint64_t word;
@@ -22,8 +23,8 @@ static uint64_t hash_stream(const stream_table *t, const stream *key) {
 
 /* Never by the hash alone: a count is exact or it is wrong. */
 static int same_stream(const stream_table *t, const stream *s, const stream *key) {
-    return s->start == key->start && s->end == key->end && s->layer == key->layer && s->taken == key->taken &&
-           s->event_count == t->event_count &&
+    return s->start == key->start && s->end == key->end && s->layer == key->layer && s->context == key->context &&
+           s->taken == key->taken && s->entered == key->entered && s->event_count == t->event_count &&
            (!s->event_count || !memcmp((const uint8_t *)t->pool.at + s->events, t->events.at, s->event_count));
 }
 
@@ -42,7 +43,7 @@ static void index_streams(stream_table *t) {
     t->mask = size - 1;
 }
 
-static uint32_t find_or_add(stream_table *t, const stream *key) {
+static uint32_t find_or_add(stream_table *t, const stream *key, price_fn price) {
     uint64_t hash = hash_stream(t, key);
     stream *streams = t->streams.at;
     uint32_t slot = hash & t->mask;
@@ -57,6 +58,7 @@ static uint32_t find_or_add(stream_table *t, const stream *key) {
     *new = *key;
     new->hash = hash;
     new->count = 0;
+    new->price = price ? price(key->start, key->end, key->taken, key->entered, t->events.at, t->event_count) : 0;
     new->events = t->pool_size;
     new->event_count = t->event_count;
     t->pool_size += t->event_count;
@@ -75,20 +77,22 @@ void streams_free(stream_table *t) {
     free(t->slots);
 }
 
-void count_stream(stream_table *t, const stream *key) {
+uint32_t count_stream(stream_table *t, const stream *key, price_fn price) {
     if (t->last >= t->count || !same_stream(t, (const stream *)t->streams.at + t->last, key))
-        t->last = find_or_add(t, key);
-    ((stream *)t->streams.at)[t->last].count++;
+        t->last = find_or_add(t, key, price);
+    stream *found = (stream *)t->streams.at + t->last;
+    found->count++;
     t->event_count = 0;
+    return found->price;
 }
 
 /* --- sites ----------------------------------------------------------------------------------------------------------- */
 
 static site *site_slot(site *sites, uint32_t mask, const site *key) {
-    uint32_t slot = key->pc * 0x9E3779B9u ^ key->layer * 0x85EBCA6Bu ^ (key->kind << 6 | key->bucket) * 0xC2B2AE35u;
+    uint32_t slot = key->pc * 0x9E3779B9u ^ key->layer * 0x85EBCA6Bu ^ key->context * 0x27D4EB2Fu ^ (key->kind << 6 | key->bucket) * 0xC2B2AE35u;
     for (slot ^= slot >> 16;; slot++) {
         site *s = &sites[slot & mask];
-        if (!s->count || (s->pc == key->pc && s->layer == key->layer && s->kind == key->kind && s->bucket == key->bucket))
+        if (!s->count || (s->pc == key->pc && s->layer == key->layer && s->context == key->context && s->kind == key->kind && s->bucket == key->bucket))
             return s;
     }
 }
@@ -107,14 +111,14 @@ static void index_sites(site_table *t) {
 void sites_new(site_table *t) { index_sites(t); }
 void sites_free(site_table *t) { free(t->sites); }
 
-void count_site(site_table *t, const site *key) {
+void count_site(site_table *t, const site *key, uint64_t times) {
     site *s = site_slot(t->sites, t->mask, key);
     if (!s->count) {
         *s = *key;
         s->count = 0;
         t->count++;
     }
-    s->count++;
+    s->count += times;
     if (t->count * 2 > t->mask)
         index_sites(t);
 }

@@ -49,12 +49,13 @@ static inline void add_event(stream_table *t, uint8_t event) {
 
 void streams_new(stream_table *t);
 void streams_free(stream_table *t);
-/* Count the stream with `key`'s start, end, layer, taken and length, and the events so far; events begin anew. */
-void count_stream(stream_table *t, const stream *key);
+/* Count the stream with `key`'s start, end, layer, context, taken, entered and length, and the events so far; events begin anew.
+ * `price` is asked when the stream is new. Returns its price. */
+uint32_t count_stream(stream_table *t, const stream *key, price_fn price);
 
 void sites_new(site_table *t);
 void sites_free(site_table *t);
-/* Count the site with `key`'s pc, layer, kind and bucket. */
-void count_site(site_table *t, const site *key);
+/* Count the site with `key`'s pc, layer, context, kind and bucket, `times`. */
+void count_site(site_table *t, const site *key, uint64_t times);
 
 #endif
