@@ -5,28 +5,36 @@ from __future__ import annotations
 import difflib
 import functools
 import tomllib
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from emu.errors import InputError, UsageError
 from emu.isa.instruction import KINDS
+from emu.timing import dual_table, predictor
 
 CORES = Path(__file__).with_name("cores")
 
-# section -> row -> keys that it may have beside `source`; every row of a section must be there, but rules may be left out
-RULES = {"load_pipelining": "saves", "store_behind_load": "saves", "indexed_store": "extra", "load_behind_store": "extra",
-         "address_dependency": "extra", "it_folding": "saves", "nop_behind_load": "saves", "fp_result": "extra"}
+# section -> row -> keys that it may have beside `source`; every row of a section must be there, but those of OPTIONAL_ROWS may be left out
+RULES = {"load_pipelining": "saves", "writeback_pipelining": "saves", "store_behind_load": "saves", "nop_behind_load": "saves",
+         "memory_change": "saves", "indexed_store": "extra", "load_behind_store": "extra", "address_dependency": "extra",
+         "room_behind_access": "extra", "it_folding": "saves", "fp_result": "extra"}
 _CYCLES, _VALUE = frozenset({"cycles"}), frozenset({"value"})
 SECTIONS: dict[str, dict[str, frozenset[str]]] = {
     "cycles": dict.fromkeys(KINDS, _CYCLES | {"per_access"}),
-    "fetch": dict.fromkeys(("words", "latency", "restart"), _VALUE),
-    "branch": dict.fromkeys(("refill", "refill_loaded"), _CYCLES),
+    "fetch": dict.fromkeys(("words", "latency", "ahead", "speculation"), _VALUE),
+    "branch": dict.fromkeys(("refill", "refill_execute", "refill_table", "refill_loaded"), _CYCLES),
     "divide": dict.fromkeys(("base", "bits_per_cycle", "least", "most"), _VALUE),
     "issue": dict.fromkeys(("misaligned", "skipped"), _CYCLES),
+    "exception": dict.fromkeys(("entry", "return", "tail_chain"), _CYCLES),
     "rules": {rule: frozenset({key}) for rule, key in RULES.items()},
 }
 OPTIONAL = {"per_access"}
+OPTIONAL_ROWS = {"rules": set(RULES), "branch": {"refill_execute", "refill_table"}}  # a rule is 0 then, and these are `refill`
+# Sections that a table may have: name -> what makes of it the value that `Core.sections` holds (ValueError when it is wrong); None: not for pricing.
+PARSERS: dict[str, Callable[[Mapping], object] | None] = {"cpu": None, "dual_issue": dual_table.parse, "predictor": predictor.parse}
+SINGLE_ISSUE = ("fetch", "rules")  # sections that a table with [dual_issue] does without
 
 
 @dataclass(frozen=True)
@@ -53,14 +61,27 @@ class Core:
     cycles: dict[str, int]  # kind -> cycles
     per_access: dict[str, int]  # kind -> cycles for every access behind the first
     rules: dict[str, int]  # rule -> cycles it saves or adds; 0 where the core does not have it
-    fetch_words: int
+    branch: dict[str, int]  # kind of refill -> cycles that a taken branch costs beyond its own
+    fetch_words: int  # 0: fetch never makes the core wait
     fetch_latency: int
-    fetch_restart: int
-    refill: int
-    refill_loaded: int
+    fetch_ahead: int  # cycles before an instruction's issue in which decode lets its place go
+    fetch_speculation: int  # requests that a conditional branch which is not taken displaces
     divide: Divide
     misaligned: int
     skipped: int
+    exception: dict[str, int]  # entry, return, tail_chain -> cycles
+    sections: dict[str, object] = field(default_factory=dict)  # by PARSERS; empty for a core that needs none of them
+    known: dict[object, object] = field(default_factory=dict, compare=False, repr=False)  # what `pipeline` found of instructions
+
+    @property
+    def refill(self) -> int:
+        """Cycles of a taken branch beyond its own, when its target was known in decode."""
+        return self.branch["refill"]
+
+    @property
+    def refill_loaded(self) -> int:
+        """The same of a load into PC."""
+        return self.branch["refill_loaded"]
 
 
 def names() -> list[str]:
@@ -84,21 +105,26 @@ def load(name: str) -> Core:
 def from_table(table: dict) -> Core:
     """A Core from a parsed table. ValueError for a section, a row or a key that is missing or unknown, or a row without its source."""
     _check(table)
+    if "dual_issue" in table:
+        table = table | {"fetch": {row: {"value": 0} for row in SECTIONS["fetch"]}, "rules": {}}
     values = {section: {row: next(iter({k: v for k, v in keys.items() if k not in ("source", *OPTIONAL)}.values()))
                         for row, keys in table[section].items()} for section in SECTIONS}
-    fetch, branch, issue = values["fetch"], values["branch"], values["issue"]
+    fetch, issue = values["fetch"], values["issue"]
     return Core(
         name=table["name"], cycles=values["cycles"], per_access={kind: row.get("per_access", 0) for kind, row in table["cycles"].items()},
         rules=dict.fromkeys(RULES, 0) | values["rules"],
-        fetch_words=fetch["words"], fetch_latency=fetch["latency"], fetch_restart=fetch["restart"],
-        refill=branch["refill"], refill_loaded=branch["refill_loaded"], divide=Divide(**values["divide"]),
-        misaligned=issue["misaligned"], skipped=issue["skipped"])
+        branch=dict.fromkeys(SECTIONS["branch"], values["branch"]["refill"]) | values["branch"],
+        fetch_words=fetch["words"], fetch_latency=fetch["latency"], fetch_ahead=fetch["ahead"], fetch_speculation=fetch["speculation"],
+        divide=Divide(**values["divide"]),
+        misaligned=issue["misaligned"], skipped=issue["skipped"], exception=values["exception"],
+        sections={section: parse(table[section]) for section, parse in PARSERS.items() if parse and section in table})
 
 
 def _check(table: dict) -> None:
-    _same("section", table, {"name", *SECTIONS}, set())
-    for section, rows in SECTIONS.items():
-        _same(f"row in [{section}]", table[section], set(rows), set(rows) if section == "rules" else set())
+    sections = {section: rows for section, rows in SECTIONS.items() if "dual_issue" not in table or section not in SINGLE_ISSUE}
+    _same("section", table, {"name", *sections, *PARSERS}, set(PARSERS))
+    for section, rows in sections.items():
+        _same(f"row in [{section}]", table[section], set(rows), OPTIONAL_ROWS.get(section, set()))
         for row, keys in table[section].items():
             _same(f"key of {section}.{row}", keys, rows[row] | {"source"}, OPTIONAL)
             if bad := [key for key, value in keys.items() if key != "source" and (type(value) is not int or value < 0)]:

@@ -1,24 +1,31 @@
 """An in-order pipeline as a core's table describes it: the cycles of one stream.
 
 A stream begins where a taken branch arrived, so the front of the pipeline is empty and what came before an instruction is
-known. Three things are modelled: fetch (a buffer of words, filled by requests), issue (cycles by kind, hazards between
+known. Three things are modelled: fetch (a buffer of words, filled by requests: `fetch`), issue (cycles by kind, hazards between
 neighbours), and what a taken branch costs at the end. What a stream cannot say (divide operands, misalignment) is priced by
-site, in `pricing`.
+site, in `pricing`. A core with two issue slots has a pipeline of its own, `dual_issue`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 from emu.isa.instruction import S_BIT, Flag, Instruction
+from emu.timing import dual_issue
 from emu.timing.core import Core
+from emu.timing.fetch import Fetch
+from emu.timing.lines import Lines
 
-# Kinds that read memory, kinds that access it, kinds whose result floating point waits for.
+_LR = 1 << 14
+_S_REGISTERS = 0xFFFFFFFF << S_BIT
 _LOADS = frozenset({"load", "load_multiple", "load_exclusive", "fp_load", "fp_load_multiple", "table_branch"})
 _MEMORY = _LOADS | {"store", "store_multiple", "store_exclusive", "fp_store", "fp_store_multiple"}
+_SINGLE_LOADS = frozenset({"load", "load_exclusive", "store_exclusive"})  # STREX reads its status back like a load
 _FP_RESULTS = frozenset({"fp_arithmetic", "fp_multiply", "fp_multiply_accumulate", "fp_divide"})
-_S_REGISTERS = 0xFFFFFFFF << S_BIT
+# Kind -> the rule that lets it issue early behind a single load.
+_EARLY = dict.fromkeys(_SINGLE_LOADS, "load_pipelining") | {"store": "store_behind_load", "nop": "nop_behind_load"}
 
 
 class Step(NamedTuple):
@@ -29,88 +36,133 @@ class Step(NamedTuple):
     memory: int
 
 
-class Fetch:
-    """The prefetch buffer. Cycle 0 is when the first instruction can issue; word k is the k-th from the branch target's.
+class Facts(NamedTuple):
+    """What issue asks of one instruction on one core, found once."""
 
-    At cycle 0 the target's word is there and requests for the rest of the buffer are on the way, one a cycle. A later word
-    is requested in the cycle after the one before it, or, when the buffer was full until then, `restart` cycles after the
-    word that made room left; it arrives `latency` cycles after its request.
+    instruction: Instruction
+    last_word: int  # number of the word of code that it ends in
+    next_word: int  # and of the word that the next one begins in
+    cost: int  # cycles that it holds the issue stage, when nothing before it interferes
+    early: int  # cycles that it saves when it pipelines behind a single load
+    loads: bool
+    accesses: bool
+    single_load: bool  # others can pipeline behind it
+    stores: bool  # one value
+    buffered: bool  # a store whose wait the write buffer hides
+    folds: bool  # an IT
+    speculates: bool  # a conditional branch whose target decode asks for
+    address: int  # mask of the registers that its address is made of
+    reads: int  # mask of the s registers that it reads
+    writes: int
+    fp_result: int  # mask of s registers that the next instruction waits for
+    hazards: bool  # what is before it or behind it can change its cycles
+    through_lr: bool  # its target is in LR, or it writes LR
+    refill: str  # name of what it costs as a taken branch
+
+
+def schedule(steps: Sequence[Step], taken: bool, core: Core, *, entered: bool = True, waits: Sequence[int] = (),
+             displaced: Sequence[int] = (), lines: Lines | None = None) -> list[int]:
+    """Modelled cycles of every instruction of a stream, from its issue to the issue of the next one; the last one's, to that of the branch target.
+
+    The first one's begin where its branch arrived; without one (`entered` False: the stream was cut out of a longer one) the
+    front of the pipeline is full. `waits`: cycles that memory adds to each instruction that does not pipeline behind the one before it,
+    `displaced`: requests for code that each one's accesses displace (none: no waits, nothing displaced); fetch goes on during waits.
+    `lines`: lines of code that come late (None: none does).
     """
-
-    def __init__(self, core: Core, first: int) -> None:
-        self._core = core
-        self._base = first >> 2
-        words = core.fetch_words
-        self._requested = [k - core.fetch_latency for k in range(words)]
-        self._consumed: list[int] = []
-
-    def ready(self, address: int, size: int) -> int:
-        """Cycle in which all of the instruction at `address` is in the buffer."""
-        word = (address + size - 1 >> 2) - self._base
-        while len(self._requested) <= word:
-            room = self._consumed[len(self._requested) - self._core.fetch_words]
-            follows = self._requested[-1] + 1
-            self._requested.append(follows if room <= follows else room + self._core.fetch_restart)
-        return self._requested[word] + self._core.fetch_latency
-
-    def issue(self, address: int, size: int, cycle: int) -> None:
-        """The instruction left the buffer in that cycle; words that end in it make room."""
-        done = (address + size >> 2) - self._base
-        while len(self._consumed) < done:
-            self._consumed.append(cycle)
+    if core.fetch_words:
+        fetch = Fetch(core, steps[0].instruction.address, entered=entered, lines=lines)
+        return _issue(steps, taken, core, fetch, waits or repeat(0), displaced or repeat(0))
+    if "dual_issue" in core.sections:
+        issued = dual_issue.schedule(steps, taken, core, entered=entered)
+        issued = [cycles + wait for cycles, wait in zip(issued, waits, strict=True)] if waits else issued
+    else:
+        issued = _issue(steps, taken, core, None, waits or repeat(0), repeat(0))
+    return lines.delayed([step.instruction.address + step.instruction.size for step in steps], issued) if lines else issued
 
 
-def cycles(steps: Sequence[Step], taken: bool, core: Core) -> int:
-    """Modelled cycles from the issue of the first instruction to the issue of the branch target behind the last."""
-    fetch = Fetch(core, steps[0].instruction.address)
-    now, before = 0, None
-    for step in steps:
-        instruction = step.instruction
-        address, size = instruction.address, instruction.size
-        now = max(now, fetch.ready(address, size))
-        fetch.issue(address, size, now)
-        now += core.skipped if step.skipped else _cost(step, before, core)
-        before = step
-    if taken:
-        now += core.refill_loaded if before.instruction.flags & Flag.LOADS_PC else core.refill
-    return now
+def cycles(steps: Sequence[Step], taken: bool, core: Core, **of_memory: object) -> int:
+    """Modelled cycles of a stream: the sum of its `schedule`, whose other arguments it takes, too."""
+    return sum(schedule(steps, taken, core, **of_memory))
 
 
-def _cost(step: Step, before: Step | None, core: Core) -> int:
-    """Cycles that the instruction holds the issue stage, behind `before` (None: it is the stream's first)."""
-    instruction = step.instruction
-    kind = instruction.kind
-    cost = core.cycles[kind]
-    if instruction.accesses > 1:
-        cost += core.per_access[kind] * (instruction.accesses - 1)
-    rules = core.rules
-    if kind == "store" and instruction.flags & Flag.INDEXED:
+def _issue(steps: Sequence[Step], taken: bool, core: Core, fetch: Fetch | None, waits: Iterable[int], displaced: Iterable[int]) -> list[int]:
+    """What `schedule` returns, of a core that issues one instruction after the other. fetch: None where it never makes the core wait."""
+    known, ahead, held_up = core.known, core.fetch_ahead, core.rules["room_behind_access"]
+    issues: list[int] = []
+    free = 0  # cycle in which the next one can issue
+    last = before = fact = None
+    for step, wait, lost in zip(steps, waits, displaced, strict=False):
+        instruction, skipped, memory = step
+        fact = known.get(id(instruction)) or _facts(instruction, core)
+        ready = fetch.ready(fact.last_word) if fetch else 0
+        start, cost = free, fact.cost
+        if skipped:
+            cost = core.skipped
+        elif last and (last.hazards or fact.hazards):
+            start, cost, wait = _behind(fact, last, memory == before.memory, ready, (free, cost, wait), core.rules)  # noqa: PLW2901
+        at = start if start > ready else ready
+        issues.append(at)
+        if fetch:
+            fetch.leave(fact.next_word, at - ahead + (held_up if last and last.accesses and at in (free, free - fact.early) else 0))
+            if lost or fact.speculates and not (taken and len(issues) == len(steps)):
+                fetch.lose(at - 1, lost or core.fetch_speculation)
+        free = at + cost + (0 if fact.buffered else wait)
+        before, behind, last = step, last, None if skipped else fact
+    issues.append(free + (core.branch[_refill_behind(fact, behind)] if taken else 0))
+    return [end - start for start, end in zip([0, *issues[1:]], issues[1:], strict=False)]
+
+
+def _behind(fact: Facts, last: Facts, same_memory: bool, ready: int, alone: tuple[int, int, int], rules: Mapping[str, int]) -> tuple[int, int, int]:
+    """(cycle in which it can issue, cycles that it holds the stage, cycles that its memory makes it wait) behind the instruction `last`.
+
+    ready: when it is fetched. alone: the same three without the other.
+    """
+    start, cost, wait = alone
+    depends = last.writes & fact.address
+    if last.single_load and fact.early and not depends:
+        if same_memory or not fact.accesses:
+            return (start - fact.early, cost, 0) if ready <= start - fact.early else (start, cost, wait)
+        return start, cost, max(0, wait - rules["memory_change"]) if fact.loads else wait
+    if depends and not last.loads:
+        start += rules["address_dependency"]
+    if fact.loads and last.stores:
+        start = max(start, alone[0] + rules["load_behind_store"])
+    if last.fp_result & fact.reads:
+        start += rules["fp_result"]
+    if fact.folds and not last.instruction.wide:
+        cost -= rules["it_folding"]
+    return start, cost, wait
+
+
+def _refill_behind(fact: Facts, last: Facts | None) -> str:
+    """What the branch costs when it is taken: a target in LR is there in decode only when the instruction before does not write LR."""
+    return "refill_execute" if fact.through_lr and last and last.writes & _LR else fact.refill
+
+
+def _facts(instruction: Instruction, core: Core) -> Facts:
+    """Finds the facts of an instruction and keeps them, with the instruction, so that its id stays its own."""
+    kind, flags, rules = instruction.kind, instruction.flags, core.rules
+    cost = core.cycles[kind] + core.per_access[kind] * max(0, instruction.accesses - 1)
+    if kind == "store" and flags & Flag.INDEXED:
         cost += rules["indexed_store"]
-    if before is None or before.skipped:
-        return cost
-    previous = before.instruction
-    if previous.kind in _FP_RESULTS and previous.writes & instruction.reads & _S_REGISTERS:
-        cost += rules["fp_result"]
-    if kind == "it" and not previous.wide:
-        return cost - rules["it_folding"]
-    if kind == "nop" and previous.kind == "load":
-        return cost - rules["nop_behind_load"]
-    return cost + _behind(step, before, rules) if kind in _MEMORY else cost
+    early = rules[_EARLY[kind]] if kind in _EARLY else 0
+    if flags & Flag.WRITEBACK:
+        early = min(early, rules["writeback_pipelining"])
+    accesses, result = kind in _MEMORY, instruction.writes & _S_REGISTERS if kind in _FP_RESULTS else 0
+    found = core.known[id(instruction)] = Facts(
+        instruction, instruction.address + instruction.size - 1 >> 2, instruction.address + instruction.size >> 2, cost, early, kind in _LOADS, accesses,
+        kind in ("load", "load_exclusive"), kind == "store", kind == "store" and not flags & Flag.INDEXED, kind == "it", kind == "branch" and not (flags & Flag.ALWAYS and not flags & Flag.IN_IT),
+        sum(1 << register for register in {instruction.base, instruction.index} if register >= 0) if accesses else 0,
+        instruction.reads & _S_REGISTERS, instruction.writes, result, accesses or bool(result) or kind in ("it", "nop"),
+        kind == "branch_link" or kind in ("branch_register", "alu") and bool(instruction.reads & _LR), _refill(instruction))
+    return found
 
 
-def _behind(step: Step, before: Step, rules: dict[str, int]) -> int:
-    """What the instruction before a load or store adds or saves."""
-    instruction, previous = step.instruction, before.instruction
-    kind = instruction.kind
-    address = (1 << instruction.base if instruction.base >= 0 else 0) | (1 << instruction.index if instruction.index >= 0 else 0)
-    depends = bool(previous.writes & address)
-    if previous.kind == "load":
-        if depends or step.memory != before.memory:
-            return 0
-        return -{"load": rules["load_pipelining"], "store": rules["store_behind_load"]}.get(kind, 0)
-    change = 0
-    if depends and previous.kind not in _LOADS:
-        change += rules["address_dependency"]
-    if kind in _LOADS and previous.kind == "store":
-        change += rules["load_behind_store"]
-    return change
+def _refill(instruction: Instruction) -> str:
+    """The name of what the branch costs when it is taken, by where its target is found."""
+    if instruction.flags & Flag.LOADS_PC:
+        return "refill_loaded"
+    if instruction.kind == "table_branch":
+        return "refill_table"
+    in_execute = instruction.kind == "compare_branch" or instruction.kind in ("branch_register", "alu") and not instruction.reads & _LR
+    return "refill_execute" if in_execute else "refill"

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from emu.isa.instruction import Flag, Instruction
-from emu.probe import EXECUTED, MISALIGNED, QUOTIENT, SKIPPED, Counts
-from emu.timing import pipeline
+from emu.probe import EXECUTED, MISALIGNED, QUOTIENT, SKIPPED, Counts, layout
+from emu.probe.follow import Follower
+from emu.timing import pipeline, predictor
 from emu.timing.core import Core
+from emu.timing.memory import ANYWHERE, Memory, Placed
 from emu.timing.pipeline import Step
 
+_EXCEPTIONS = {layout.EXCEPTION_ENTRY: "entry", layout.EXCEPTION_RETURN: "return", layout.TAIL_CHAIN: "tail_chain"}
+_IN_IT = int(Flag.IN_IT)  # an int is several times faster than the flag
 
-def steps(instructions: Mapping[int, Instruction], start: int, end: int, events: bytes) -> list[Step]:
-    """The instructions of a stream from its first to its last address, with what its events say of them."""
+
+def steps(instructions: Mapping[int, Instruction], start: int, end: int, events: bytes, memories: Mapping[int, int] | None = None) -> list[Step]:
+    """The instructions of a stream from its first to its last address, with what its events say of them.
+
+    memories: the machine's number of a memory -> the number to give it (Placed.identity).
+    """
+    memories = memories or {}
     found, at, event = [], start, 0
     while True:
         instruction = instructions[at]
         skipped, memory = False, -1
-        if instruction.flags & Flag.IN_IT:
+        if instruction.flags & _IN_IT:
             skipped = events[event] == SKIPPED
             assert skipped or events[event] == EXECUTED, "stream events out of step"
             event += 1
         if instruction.accesses and not skipped:
-            memory = events[event]
+            memory = memories.get(events[event], events[event])
             event += 1
         found.append(Step(instruction, skipped, memory))
         if at == end:
@@ -32,22 +41,61 @@ def steps(instructions: Mapping[int, Instruction], start: int, end: int, events:
         at += instruction.size
 
 
-def price(counts: Counts, instructions: Mapping[int, Instruction], core: Core) -> np.ndarray:
-    """Modelled cycles by layer, int64 (layers + 1,); [0] is the code between layers."""
-    total = np.zeros(counts.layers + 1, np.int64)
-    known: dict[tuple, int] = {}
-    for stream in counts.streams:
-        key = (stream.start, stream.end, stream.taken, stream.events)
-        if key not in known:
-            walk = steps(instructions, stream.start, stream.end, stream.events)
-            known[key] = pipeline.cycles(walk, stream.taken, core)
-        total[stream.layer] += known[key] * stream.count
-    for site in counts.sites:
-        if site.kind == MISALIGNED:
-            total[site.layer] += core.misaligned * site.bucket * site.count
-        elif site.kind == QUOTIENT:
-            total[site.layer] += (core.divide.cycles(site.bucket) - core.cycles["divide"]) * site.count
-    return total
+class Prices:
+    """Prices of one program's streams and sites on one core with one board's memories; a distinct stream is priced when it is first asked for."""
+
+    def __init__(self, instructions: Mapping[int, Instruction], core: Core, placed: Placed = ANYWHERE,
+                 followers: Sequence[Follower] = ()) -> None:
+        self._instructions, self._core, self._placed = instructions, core, placed
+        self._branches = predictor.costs(core, followers)
+        self._known: dict[tuple[int, int, bool, bool, bytes], int] = {}
+
+    def stream(self, start: int, end: int, taken: bool, entered: bool, events: bytes) -> int:
+        """Cycles of one execution of the stream."""
+        key = (start, end, taken, entered, events)
+        if key not in self._known:
+            self._known[key] = sum(self.schedule(*key))
+        return self._known[key]
+
+    def schedule(self, start: int, end: int, taken: bool, entered: bool, events: bytes) -> list[int]:
+        """Cycles of every instruction of the stream; not kept."""
+        walk = steps(self._instructions, start, end, events, self._placed.identity)
+        placed = self._placed
+        return pipeline.schedule(walk, taken, self._core, entered=entered, waits=placed.waits(walk), displaced=placed.displaced(walk),
+                                 lines=placed.lines(start, events))
+
+    def site(self, kind: int, bucket: int) -> int:
+        """Cycles that one count of a site adds to its stream's (0 for what neither this core nor its memories ask of sites)."""
+        if kind == MISALIGNED:
+            return self._core.misaligned * bucket
+        if kind == QUOTIENT:
+            return self._core.divide.cycles(bucket) - self._core.cycles["divide"]
+        if kind in _EXCEPTIONS:
+            return self._core.exception[_EXCEPTIONS[kind]]
+        if kind == layout.SLEEP:  # counted in cycles
+            return 1
+        if kind in self._branches:
+            return self._branches[kind].cycles(bucket)
+        return self._placed.site(kind, bucket)
+
+    def price(self, counts: Counts) -> np.ndarray:
+        """Modelled cycles by layer, int64 (layers + 1,); [0] is the code between layers."""
+        total = np.zeros(counts.layers + 1, np.int64)
+        for s in counts.streams:
+            total[s.layer] += self.stream(s.start, s.end, s.taken, s.entered, s.events) * s.count
+        for site in counts.sites:
+            total[site.layer] += self.site(site.kind, site.bucket) * site.count
+        return total
+
+
+def prices(counts: Counts, instructions: Mapping[int, Instruction], core: Core, memory: Memory | None = None) -> Prices:
+    """Of that run. memory: the board's (None: zero wait states). UsageError when the run does not tell what its table asks for."""
+    return Prices(instructions, core, memory.placed(counts.memories, counts.followers) if memory else ANYWHERE, counts.followers)
+
+
+def price(counts: Counts, instructions: Mapping[int, Instruction], core: Core, memory: Memory | None = None) -> np.ndarray:
+    """Modelled cycles by layer, int64 (layers + 1,); [0] is the code between layers. `prices` keeps what it found for another time."""
+    return prices(counts, instructions, core, memory).price(counts)
 
 
 def fetch_bytes(counts: Counts, instructions: Mapping[int, Instruction]) -> np.ndarray:

@@ -1,0 +1,53 @@
+"""Instruction fetch of an in-order core: a buffer of words that requests fill, one word a cycle, emptied by a taken branch."""
+
+from __future__ import annotations
+
+from emu.timing.core import Core
+from emu.timing.lines import Lines
+
+
+class Fetch:
+    """The prefetch buffer of one stream. Cycle 0 is when the first instruction can issue; word k is the k-th from the first instruction's.
+
+    A word is requested in the cycle after the one before it, as soon as the buffer has room; an instruction can issue `latency` cycles
+    after its last word's request, or when its line is there; the next request waits for a late line. Behind a taken branch (`entered`)
+    the target's word is there at cycle 0 and the next ones follow, one a cycle; a stream that no branch began finds the buffer full.
+    """
+
+    def __init__(self, core: Core, first: int, *, entered: bool = True, lines: Lines | None = None) -> None:
+        self._words, self._latency, self._lines = core.fetch_words, core.fetch_latency, lines
+        self._base, self._entered = first >> 2, entered
+        self._requested: list[int] = []
+        self._arrived: list[int] = []  # cycle in which an instruction that ends in the word can issue
+        self._room: list[int] = []  # cycle from which a request may take the word's place
+        self._lost: set[int] = set()
+
+    def ready(self, word: int) -> int:
+        """Cycle in which an instruction that ends in that word (its address / 4) can issue."""
+        word -= self._base
+        while len(self._arrived) <= word:
+            number = len(self._arrived)
+            self._requested.append(self._request(number))
+            there = self._requested[-1] + self._latency
+            self._arrived.append(self._lines.arrival(self._base + number << 2, there) if self._lines else there)
+        return self._arrived[word]
+
+    def _request(self, number: int) -> int:
+        """Cycle in which that word is requested."""
+        if number == 0 or (number < self._words and not self._entered):
+            return -self._latency
+        cycle = max(self._requested[-1], self._arrived[-1] - self._latency) + 1
+        if number >= self._words:
+            cycle = max(cycle, self._room[number - self._words])
+            while cycle in self._lost:
+                cycle += 1
+        return cycle
+
+    def leave(self, word: int, room: int) -> None:
+        """All before that word left the buffer; what had not before makes room for requests from cycle `room` on."""
+        while len(self._room) < word - self._base:
+            self._room.append(room)
+
+    def lose(self, cycle: int, count: int) -> None:
+        """No request in `count` cycles from that one on, but for the words that a branch asks for: something else has the bus."""
+        self._lost.update(range(cycle, cycle + count))
