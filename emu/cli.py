@@ -28,12 +28,16 @@ Exit status
 
 
 def run_command(command: click.Command) -> int:
-    """Run a command line; its exit status. Every failure that is foreseen is one line on standard error."""
+    """Run a command line; its exit status, which is what the command returns when that is a number.
+
+    Every failure that is foreseen is one line on standard error.
+    """
     try:
         if sys.stdout is None:  # closed by the caller
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-        command.main(standalone_mode=False)
+        answer = command.main(standalone_mode=False)
         sys.stdout.flush()
+        return answer if isinstance(answer, int) else 0
     except click.ClickException as error:
         hint = f" ({error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
         click.echo(f"error: {error.format_message()}{hint}", err=True)

@@ -21,6 +21,7 @@ from emu.machine import Machine
 from emu.probe import Counts
 from emu.profile import Profile, profile
 from emu.timing.core import Core
+from emu.timing.memory import Memory
 
 Task, Done = TypeVar("Task"), TypeVar("Done")
 Reference = Callable[[np.ndarray], Sequence[np.ndarray]]  # inputs (n, ...) -> one array (n, ...) a layer
@@ -40,8 +41,9 @@ class Engines:
     Outputs are compared with `reference` batch by batch and dropped, so memory does not grow with the number of inputs.
     """
 
-    def __init__(self, image: Image, program: Program, core: Core, reference: Reference, *, limit: int | None = None) -> None:
-        self._image, self._program, self._core = image, program, core
+    def __init__(self, image: Image, program: Program, core: Core, reference: Reference, *, limit: int | None = None,
+                 memory: Memory | None = None) -> None:
+        self._image, self._program, self._core, self._memory = image, program, core, memory
         self._reference, self._limit = reference, limit
         self._lock = threading.Lock()
         self._machines: list[Machine] = []
@@ -75,13 +77,13 @@ class Engines:
         counts = _together([machine.counts() for machine in self._machines])
         measure.check_layers(self._image, self._program, counts, self.runs)
         measure.check_writes(self._program, counts)
-        return profile(counts, self._program, self._machines[0].instructions, self._core, about)
+        return profile(counts, self._program, self._machines[0].instructions, self._core, about, self._memory)
 
     @contextlib.contextmanager
     def _borrowed(self) -> Iterator[Machine]:
         with self._lock:
             if not self._idle:
-                self._idle.append(measure.prepare(self._image, self._program, self._core, limit=self._limit))
+                self._idle.append(measure.prepare(self._image, self._program, self._core, limit=self._limit, memory=self._memory))
                 self._machines.append(self._idle[-1])
             machine = self._idle.pop()
         yield machine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,28 +16,35 @@ from emu.build.elf import Image
 from emu.build.program import Program
 from emu.check import equivalence
 from emu.engines import Engines
-from emu.errors import InputError, ThumbcycleError, UsageError
-from emu.profile import Profile
-from emu.report.result import Answer, Beside, Heard, Result
+from emu.errors import BuildError, InputError, ThumbcycleError, UsageError
+from emu.isa import cpu as cpus
+from emu.machine import code
+from emu.measure import Inference
+from emu.report.result import Answer, Beside, Heard, OnCore, Result
+from emu.timing import memory as memories
 from emu.timing.core import Core
 from emu.timing.core import load as load_core
+from emu.timing.memory import Memory
 from kwsq import audio, export, features, float_reference, model, reference
 from kwsq import errors as kwsq_errors
 from kwsq.layers import Network
 
 INT8_SETS = ("thumb2", "c")  # compared with each other, and with float
 FLOAT_SET = "float"
+ANY_CORE_SET = "c"  # what a core runs that cannot execute the set that was asked for
 RATE, WINDOW = audio.RATE, audio.SAMPLES  # of sound: Hz, and samples that the front end takes
 SOUND_SUFFIXES = audio.SUFFIXES
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to run: names as the command line takes them. limit: instructions of one inference."""
+    """What to run: names as the command line takes them. other_cores: shown beside `core`; limit: instructions of one inference."""
 
     kernels: str = "thumb2"
     inputs: tuple[str, ...] = ("yes",)
     core: str = "cortex-m4"
+    other_cores: tuple[str, ...] = ()
+    memory: str = memories.DEFAULT
     opt: str = "O3"
     cc: str | None = None
     mhz: float | None = None
@@ -58,6 +65,7 @@ class Loaded:
     """What a job needs that no kernel set changes."""
 
     core: Core
+    memory: Memory
     networks: Mapping[str, Network]
     toolchain: toolchains.Toolchain
 
@@ -73,12 +81,13 @@ class Input:
 
 @dataclass(frozen=True)
 class Prepared:
-    """One kernel set, built: an image, what it holds, and what made it."""
+    """One kernel set, built for a core: an image, what it holds, and what made it."""
 
     image: Image
     program: Program
     network: Network
     core: Core
+    memory: Memory
     about: Mapping[str, object]
 
     @property
@@ -102,11 +111,11 @@ def _own_errors() -> Iterator[None]:
 
 
 def load(job: Job) -> Loaded:
-    """Core, network and compiler. Raises UsageError, InputError, BuildError."""
-    core = load_core(job.core)
+    """Core, memories, network and compiler. Raises UsageError, InputError, BuildError."""
+    core, memory = load_core(job.core), memories.load(job.memory)
     with _own_errors():
         networks = model.load()
-    return Loaded(core, networks, toolchains.find(job.cc))
+    return Loaded(core, memory, networks, toolchains.find(job.cc))
 
 
 def read(name: str) -> Input:
@@ -135,48 +144,83 @@ def extract(samples: np.ndarray) -> np.ndarray:
 
 
 def prepared(job: Job, loaded: Loaded, kernels: str) -> Prepared:
-    """Build one kernel set's image (from the cache when nothing has changed)."""
+    """Build one kernel set's image (from the cache when nothing has changed). Raises BuildError, also for one that the core cannot execute."""
     floating = kernels == FLOAT_SET
-    network, toolchain = loaded.networks["float32" if floating else "int8"], loaded.toolchain
+    network, toolchain, core = loaded.networks["float32" if floating else "int8"], loaded.toolchain, loaded.core
     path = images.build(kernels, generated={"network.c": export.source(network)}, float_abi=floating, toolchain=toolchain,
-                        opt=job.opt, cpu=loaded.core.name)
+                        opt=job.opt, cpu=core.name)
     image = Image.load(path)
+    _check_executable(image, kernels, cpus.find(core.name))
     about = {
         "network": f"{network.name} {network.dtype}", "kernels": kernels, "opt": job.opt,
+        "flags": [*images.machine_flags(core.name, floating), f"-{job.opt}"],
         "toolchain": {"path": str(toolchain.path), "version": toolchain.version, "origin": toolchain.origin},
         "image": {"path": str(path), "sha256": image.sha256, "flash_bytes": image.flash_bytes, "ram_bytes": image.ram_bytes,
                   "stack_reserve": image.stack_reserve},
     }
-    return Prepared(image, Program.from_manifest(export.manifest(network)), network, loaded.core, about)
+    return Prepared(image, Program.from_manifest(export.manifest(network)), network, core, loaded.memory, about)
+
+
+def _check_executable(image: Image, kernels: str, cpu: cpus.Cpu) -> None:
+    """BuildError when the image holds instructions that the core lacks: assembly is not compiled for a core."""
+    records = code.decoded(image)
+    lacking = np.flatnonzero(records["flags"] & int(cpu.lacks))
+    if len(lacking):
+        first, flags = records[lacking[0]], int(np.bitwise_or.reduce(records["flags"]))
+        function = image.function_at(int(first["address"]))
+        raise BuildError(f"{cpu.name} cannot execute the {kernels} kernels: it lacks {cpu.lacked(flags)}, as "
+                         f"{first['text'].decode()!r} in {function.name if function else 'the image'}; {', '.join(cpus.that_have(flags))} have that; "
+                         f"--kernels {ANY_CORE_SET} is compiled for any core")
 
 
 def run(job: Job) -> Outcome:
-    """Build, run, check and price every input; then the first for the other kernel sets, whose failures do not end the run."""
+    """Build, run, check and price every input; then the first on other cores and for other kernel sets, whose failures do not end the run."""
     loaded = load(job)
+    others = [load_core(name) for name in job.other_cores]
     inputs = [read(name) for name in job.inputs]
     ready = prepared(job, loaded, job.kernels)
-    heard, first_difference = [], None
+    heard, first_difference, first = [], None, None
     for entry in inputs:
-        outputs, profile, difference = _measure(job, ready, entry)
-        heard.append(Heard(entry.name, profile, _answer(ready.network, outputs[-1])))
+        inference, difference = _measure(job, ready, entry)
+        first = first or inference
+        heard.append(Heard(entry.name, inference.profile, _answer(ready.network, inference.outputs[-1])))
         if difference and not first_difference:
             first_difference = f"{entry.name}: {difference}" if len(inputs) > 1 else str(difference)
+    cores = [OnCore(job.core, heard[0].profile), *(_on_core(job, loaded, first, inputs[0], core) for core in others)]
     beside = []
     for other in (*INT8_SETS, FLOAT_SET):
         if other != job.kernels:
             try:
-                beside.append(Beside(other, _measure(job, prepared(job, loaded, other), inputs[0])[1].totals))
+                beside.append(Beside(other, _measure(job, prepared(job, loaded, other), inputs[0])[0].profile.totals))
             except ThumbcycleError as error:
                 beside.append(Beside(other, None, str(error)))
-    return Outcome(Result(tuple(heard), tuple(beside), job.mhz), tuple(remark for entry in inputs for remark in entry.remarks), first_difference)
+    return Outcome(Result(tuple(heard), tuple(beside), job.mhz, tuple(cores)), tuple(remark for entry in inputs for remark in entry.remarks),
+                   first_difference)
 
 
-def _measure(job: Job, ready: Prepared, entry: Input) -> tuple[tuple[np.ndarray, ...], Profile, equivalence.Difference | None]:
-    """Every layer's output, the profile with the reference's verdict, and the first difference."""
+def _on_core(job: Job, loaded: Loaded, first: Inference, entry: Input, core: Core) -> OnCore:
+    """The first core's run priced for another one; where that could not execute it, a run of an image that is built for it."""
+    reason = measure.obstacle(first.counts, first.instructions, cpus.find(core.name))
+    try:
+        if not reason:
+            return OnCore(core.name, first.on(core, loaded.memory))
+        own = replace(loaded, core=core)
+        try:
+            ready = prepared(job, own, job.kernels)
+        except BuildError:
+            ready = prepared(job, own, ANY_CORE_SET)
+        return OnCore(core.name, _measure(job, ready, entry)[0].profile, reason)
+    except ThumbcycleError as error:
+        return OnCore(core.name, None, reason, str(error))
+
+
+def _measure(job: Job, ready: Prepared, entry: Input) -> tuple[Inference, equivalence.Difference | None]:
+    """One run, with the reference's verdict in its profile, and the first difference."""
     x = ready.network.input_array(entry.features)
-    inference = measure.infer(ready.image, ready.program, x, ready.core, {**ready.about, "input": entry.name}, limit=job.limit)
+    inference = measure.infer(ready.image, ready.program, x, ready.core, {**ready.about, "input": entry.name}, limit=job.limit,
+                              memory=ready.memory, others=[load_core(name) for name in job.other_cores])
     profile, difference = equivalence.check(inference.profile, inference.outputs, ready.reference(x))
-    return inference.outputs, profile, difference
+    return replace(inference, profile=profile), difference
 
 
 def _answer(network: Network, output: np.ndarray) -> Answer:
@@ -211,7 +255,7 @@ class Listener:
         loaded = load(job)
         ready = self._ready = prepared(job, loaded, job.kernels)
         self._float = loaded.networks["float32"]
-        self._engines = Engines(ready.image, ready.program, ready.core, ready.reference, limit=job.limit)
+        self._engines = Engines(ready.image, ready.program, ready.core, ready.reference, limit=job.limit, memory=ready.memory)
         self.labels, self.trained, self.about = ready.network.labels, ready.network.trained, ready.about
 
     def hear(self, batch: np.ndarray, names: Sequence[str]) -> HeardBatch:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import operator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,38 +12,77 @@ import numpy as np
 from emu.build.elf import Image
 from emu.build.program import Program, Tensor
 from emu.errors import InputError, TargetFault
+from emu.isa.cpu import Cpu
+from emu.isa.instruction import Instruction
 from emu.machine import Machine
-from emu.probe import Counts
+from emu.probe import MISALIGNED, Counts
 from emu.profile import Profile, profile
+from emu.timing import predictor, pricing
 from emu.timing.core import Core
+from emu.timing.memory import Memory
 
 
 @dataclass(frozen=True)
 class Inference:
-    """`outputs`: one array a layer, as the image left them in memory."""
+    """`outputs`: one array a layer, as the image left them in memory. `counts` and `instructions` are what other cores are priced from."""
 
     outputs: tuple[np.ndarray, ...]
     profile: Profile
+    counts: Counts
+    instructions: Mapping[int, Instruction]
+
+    def on(self, core: Core, memory: Memory | None = None) -> Profile:
+        """The profile as another core takes the same run; nothing is run again."""
+        return self.profile.on(core.name, pricing.price(self.counts, self.instructions, core, memory))
 
 
 def infer(image: Image, program: Program, x: np.ndarray, core: Core, about: Mapping[str, object] | None = None, *,
-          limit: int | None = None) -> Inference:
-    """Run the image's network once on `x` (the program's input shape and dtype) and account for it.
+          limit: int | None = None, memory: Memory | None = None, others: Sequence[Core] = ()) -> Inference:
+    """Run the image's network once on `x` (the program's input shape and dtype) and account for it; `others` will be priced from it, too.
 
     Raises InputError when `x` or the image does not fit the program, TargetFault when the program faults or does not end.
     """
-    machine = prepare(image, program, core, limit=limit)
+    machine = prepare(image, program, core, limit=limit, memory=memory, others=others)
     write_input(machine, program, x)
     machine.reset_and_run()
     counts = machine.counts()
     check_layers(image, program, counts)
     check_writes(program, counts)
-    return Inference(read_outputs(machine, program), profile(counts, program, machine.instructions, core, about or {}))
+    return Inference(read_outputs(machine, program), profile(counts, program, machine.instructions, core, about or {}, memory), counts,
+                     machine.instructions)
 
 
-def prepare(image: Image, program: Program, core: Core, *, limit: int | None = None, counting: bool = True) -> Machine:
-    """A machine with the image in flash; the program's kernels begin its layers."""
+def obstacle(counts: Counts, instructions: Mapping[int, Instruction], cpu: Cpu) -> str:
+    """Why that core could not execute what was counted, in words; "" when it could."""
+    lacks = int(cpu.lacks)
+    lacking = [instruction for instruction in _executed(counts, instructions) if instruction.flags & lacks]
+    if lacking:
+        lacked = cpu.lacked(functools.reduce(operator.or_, (instruction.flags for instruction in lacking)))
+        return f"{cpu.name} lacks {lacked}: {lacking[0].text!r} at 0x{lacking[0].address:08x}"
+    for site in counts.sites:
+        if site.kind == MISALIGNED and not cpu.unaligned:
+            return f"{cpu.name} faults at unaligned addresses: {instructions[site.pc].text!r} at 0x{site.pc:08x}"
+    return ""
+
+
+def _executed(counts: Counts, instructions: Mapping[int, Instruction]) -> Iterator[Instruction]:
+    """Every instruction of every stream, by address, each once."""
+    seen: set[int] = set()
+    for start, end in sorted({(stream.start, stream.end) for stream in counts.streams}):
+        at = start
+        while at <= end:
+            instruction = instructions[at]
+            if at not in seen:
+                seen.add(at)
+                yield instruction
+            at += instruction.size
+
+
+def prepare(image: Image, program: Program, core: Core, *, limit: int | None = None, memory: Memory | None = None,
+            counting: bool = True, others: Sequence[Core] = ()) -> Machine:
+    """A machine with the image in flash; the program's kernels begin its layers. `memory`'s caches and the cores' predictors follow its runs."""
     options = {} if limit is None else {"limit": limit}
+    options |= {"followers": (*(memory.followers if memory else ()), *predictor.followers(core, *others))}
     return Machine(image, core.name, kernels=sorted({layer.kernel for layer in program.layers}), layers=len(program.layers),
                    layer_names=[layer.name for layer in program.layers], counting=counting, **options)
 

@@ -13,8 +13,10 @@ import numpy as np
 from emu.build.program import Layer, Program
 from emu.isa.instruction import Instruction
 from emu.probe import Counts
+from emu.timing import memory as memories
 from emu.timing import pricing
 from emu.timing.core import Core
+from emu.timing.memory import Memory
 
 PARTS = ("input", "weights", "bias", "requantization", "parameters", "output", "scratch", "stack", "literals", "other")
 _SIZES = np.array([1, 2, 4])
@@ -86,13 +88,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Profile:
-    """One run of one image. `about` says what made it: kernel set, optimization, toolchain, image, input."""
+    """One run of one image, priced for a core with a board's memories. `about` says what made it: kernel set, optimization, toolchain, image, input."""
 
     core: str
     layers: tuple[Row, ...]
     outside: Row
     stack_bytes: int
     about: Mapping[str, object] = field(default_factory=dict)
+    memory: str = memories.DEFAULT
 
     @property
     def totals(self) -> Row:
@@ -106,6 +109,11 @@ class Profile:
             traffic={part: sum((row.traffic[part] for row in rows if part in row.traffic), Traffic()) for part in _parts(rows)},
             stack_bytes=self.stack_bytes, bit_exact=all(checked) if checked else None, max_abs_error=float(np.max(errors)) if errors else None)
 
+    def on(self, core: str, cycles: np.ndarray) -> Profile:
+        """The same run as another core would take it: `cycles` are int64 (layers + 1,), [0] between layers."""
+        outside, *layers = (replace(row, cycles=int(number)) for row, number in zip((self.outside, *self.layers), cycles, strict=True))
+        return replace(self, core=core, outside=outside, layers=tuple(layers))
+
     def with_rows(self, changes: Sequence[Mapping[str, object]]) -> Profile:
         """The same with fields of the layers replaced, one mapping a layer."""
         return replace(self, layers=tuple(replace(row, **change) for row, change in zip(self.layers, changes, strict=True)))
@@ -116,9 +124,10 @@ def _parts(rows: Sequence[Row]) -> list[str]:
     return [part for part in PARTS if part in present]
 
 
-def profile(counts: Counts, program: Program, instructions: Mapping[int, Instruction], core: Core, about: Mapping[str, object]) -> Profile:
-    """Price the counts for a core and name them by the program's layers and tensors."""
-    cycles = pricing.price(counts, instructions, core)
+def profile(counts: Counts, program: Program, instructions: Mapping[int, Instruction], core: Core, about: Mapping[str, object],
+            memory: Memory | None = None) -> Profile:
+    """Price the counts for a core and a board's memories (None: zero wait states) and name them by the program's layers and tensors."""
+    cycles = pricing.price(counts, instructions, core, memory)
     issued, skipped = counts.instructions(), counts.skipped()
     fetched = pricing.fetch_bytes(counts, instructions)
     outside = Layer("outside", "", 0, 0, 0, program.input, {"input": program.input.symbol})
@@ -127,7 +136,8 @@ def profile(counts: Counts, program: Program, instructions: Mapping[int, Instruc
         macs=layer.macs, traffic=_traffic(counts, number, layer), fetch_bytes=int(fetched[number]), weight_bytes=layer.weight_bytes,
         activation_bytes=layer.activation_bytes, stack_bytes=counts.stack[number],
     ) for number, layer in enumerate([outside, *program.layers])]
-    return Profile(core=core.name, layers=tuple(rows[1:]), outside=rows[0], stack_bytes=counts.peak, about=about)
+    return Profile(core=core.name, layers=tuple(rows[1:]), outside=rows[0], stack_bytes=counts.peak, about=about,
+                   memory=memory.name if memory else memories.DEFAULT)
 
 
 def _traffic(counts: Counts, number: int, layer: Layer) -> dict[str, Traffic]:

@@ -13,10 +13,10 @@ from emu.build.cache import REPOSITORY, cache_dir, key, temporary
 from emu.build.elf import Image
 from emu.build.toolchain import Toolchain
 from emu.errors import BuildError, InputError, UsageError
+from emu.isa import cpu as cores
 
 SCHEMA = "2"  # of the cache's keys
 OPTIMIZATIONS = ("O0", "O1", "O2", "O3", "Os", "Ofast", "Og")
-FPUS = {"cortex-m4": "fpv4-sp-d16", "cortex-m7": "fpv5-sp-d16", "cortex-m33": "fpv5-sp-d16"}  # single precision each
 KINDS = ("conv2d", "depthwise_conv2d", "pointwise_conv2d", "dense", "max_pool2d", "global_avg_pool2d")
 COMPILE_FLAGS = ("-mthumb", "-std=c11", "-ffreestanding", "-nostdlib", "-ffunction-sections", "-fdata-sections", "-g", "-gdwarf-4",
                  "-Wall", "-Wextra")
@@ -32,6 +32,7 @@ SOURCES = (".c", ".S", ".s")
 INCLUDE = re.compile(rb'^[ \t]*(?:#[ \t]*include|\.include|\.incbin)[ \t]*["<]([^">\n]+)[">]', re.MULTILINE)
 COMPILE_TIMEOUT = 120.0  # seconds a process
 COMPILER_ERROR = re.compile(r"^\S+:\d+:(\d+:)? (fatal )?[Ee]rror: ")
+NO_SOFT_FLOAT = re.compile(r"__aeabi_[fdil]|VFP register arguments|cannot find -lgcc")
 LINKER_ERROR = re.compile(r"undefined reference|multiple definition|not defined|will not fit|overflowed|cannot find|[Ee]rror:")
 GENERATED = "generated"  # what error lines and debug information call the folder of generated files
 
@@ -53,7 +54,8 @@ class _Job:
     toolchain: Toolchain
     kernels: str
     generated: Mapping[str, str]
-    machine: tuple[str, ...]  # -mcpu and the float ABI
+    cpu: str  # the core's name
+    machine: tuple[str, ...]  # its options
     flags: tuple[str, ...]
 
 
@@ -65,22 +67,23 @@ def kernel_sets(source_root: Path | None = None) -> list[str]:
 
 def build(kernels: str, *, generated: Mapping[str, str], float_abi: bool, toolchain: Toolchain, script: str = "firmware",
           opt: str = "O3", cpu: str = "cortex-m4", source_root: Path | None = None) -> Path:
-    """The ELF of kernel set `kernels`, from the cache when nothing that takes part in it has changed.
+    """The ELF of kernel set `kernels` for the core `cpu`, from the cache when nothing that takes part in it has changed.
 
     generated: file name -> text of C, assembly or headers to compile beside the kernels (network.c for a firmware).
-    float_abi: hard-float ABI and f32 kernels; else soft float, so that no float instruction can get in, and s8 kernels.
+    float_abi: f32 kernels, and the hard-float ABI where the core has an FPU, else the compiler's libgcc; False: s8 kernels, soft float
+        and no libgcc, so that no float arithmetic can get in.
     script: "firmware" (start-up, main, the memories of a board) or "library" (all kernels, for calling them one by one).
     source_root: the folder that holds armsrc/, this repository's by default.
 
-    Raises UsageError for an unknown set, optimization or script, BuildError with the compiler's line when it refuses.
+    Raises UsageError for an unknown set, optimization, script or core, BuildError with the compiler's line when it refuses.
     """
     root = source_root or REPOSITORY
     _check_name("kernel set", kernels, kernel_sets(root))
     _check_name("optimization", opt, OPTIMIZATIONS)
     _check_name("linker script", script, FIRMWARE_SOURCES)
-    machine = _machine_flags(cpu, float_abi)
+    machine = machine_flags(cpu, float_abi)
     flags = (*machine, *COMPILE_FLAGS, f"-{opt}", *(("-DNETWORK_F32", "-ffp-contract=fast", "-Wdouble-promotion") if float_abi else ()))
-    job = _Job(root, toolchain, kernels, generated, machine, flags)
+    job = _Job(root, toolchain, kernels, generated, cpu, machine, flags)
 
     sources = _collect(job, script)
     script_path = root / "armsrc" / "firmware" / f"{script}.ld"
@@ -90,8 +93,16 @@ def build(kernels: str, *, generated: Mapping[str, str], float_abi: bool, toolch
     if image.exists():
         return image
     objects = _compile_all(job, sources)
-    _link(job, [*link_flags, "-T", str(script_path)], objects, image)
+    link = _link_soft_float if float_abi and cores.find(cpu).fpu is None else _link
+    link(job, [*link_flags, "-T", str(script_path)], objects, image)
     return image
+
+
+def machine_flags(cpu: str, float_abi: bool) -> tuple[str, ...]:
+    """The compiler's options for a core, as its table says. UsageError for a name that is no core's."""
+    core = cores.find(cpu)
+    hard = float_abi and core.fpu
+    return (f"-mcpu={core.name}", *(("-mfloat-abi=hard", f"-mfpu={core.fpu}") if hard else ("-mfloat-abi=soft",)))
 
 
 def _check_name(what: str, name: str, known: Iterable[str]) -> None:
@@ -104,21 +115,14 @@ def _check_name(what: str, name: str, known: Iterable[str]) -> None:
         raise UsageError(f"no {what} {name!r} (there are {', '.join(known)}){hint}")
 
 
-def _machine_flags(cpu: str, float_abi: bool) -> tuple[str, ...]:
-    if not float_abi:
-        return f"-mcpu={cpu}", "-mfloat-abi=soft"
-    if cpu not in FPUS:
-        raise BuildError(f"float kernels need an FPU, which {cpu} has not ({', '.join(FPUS)} have)")
-    return f"-mcpu={cpu}", "-mfloat-abi=hard", f"-mfpu={FPUS[cpu]}"
-
-
 def _collect(job: _Job, script: str) -> list[_Source]:
     """Every source of the image with the key of its object, in the order in which they are linked."""
     abi, own, firmware = "armsrc/include", f"armsrc/kernels/{job.kernels}", "armsrc/firmware"
     files = _Files(job)
     sources = [_source(job, files, f"{firmware}/{name}", (abi, firmware, GENERATED)) for name in FIRMWARE_SOURCES[script]]
-    sources += [_source(job, files, f"{own}/{entry.name}", (abi, own))
-                for entry in sorted((job.root / own).iterdir()) if entry.suffix in SOURCES]
+    for folder, include in (("armsrc/runtime", ()), (own, (abi, own))):
+        sources += [_source(job, files, f"{folder}/{entry.name}", include)
+                    for entry in sorted((job.root / folder).iterdir()) if entry.suffix in SOURCES]
     sources += [_source(job, files, f"{GENERATED}/{name}", (abi, own, firmware, GENERATED))
                 for name in sorted(job.generated) if name.endswith(SOURCES)]
     return sources
@@ -217,10 +221,22 @@ def _link_flags(script: str, float_abi: bool) -> tuple[str, ...]:
     return *flags, "-Wl,--no-gc-sections", "-Wl,-e,0", *required
 
 
-def _link(job: _Job, flags: Sequence[str], objects: Sequence[Path], image: Path) -> None:
+def _link_soft_float(job: _Job, flags: Sequence[str], objects: Sequence[Path], image: Path) -> None:
+    """Float kernels for a core without an FPU: the compiler's libgcc computes, if it has one for that core."""
+    try:
+        _link(job, flags, objects, image, "-lgcc")
+    except BuildError as error:
+        if not NO_SOFT_FLOAT.search(str(error)):
+            raise
+        have = ", ".join(name for name in cores.names() if cores.find(name).fpu)
+        raise BuildError(f"float kernels need an FPU, which {job.cpu} has not ({have} have), or a libgcc for it, which "
+                         f"{job.toolchain.path} has not") from None
+
+
+def _link(job: _Job, flags: Sequence[str], objects: Sequence[Path], image: Path, *libraries: str) -> None:
     draft = temporary(image)
     try:
-        _run(job, [*job.machine, *flags, *map(str, objects), "-o", str(draft)], f"kernel set {job.kernels!r} does not link",
+        _run(job, [*job.machine, *flags, *map(str, objects), *libraries, "-o", str(draft)], f"kernel set {job.kernels!r} does not link",
              {f"{draft} ": ""})
         try:
             Image.load(draft)  # reads it once for the next start, too

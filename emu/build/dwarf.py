@@ -39,13 +39,16 @@ def read_lines(path: Path, code_ranges: Sequence[tuple[int, int]]) -> tuple[list
             program = dwarf.line_program_for_CU(unit)
             if program is None:
                 continue
+            names: dict[int, str] = {}
             for sequence in _sequences(program):
                 # What the linker threw away is still described, at address 0.
                 if not any(start <= sequence[0].address < end for start, end in code_ranges):
                     continue
                 for state in sequence:
                     if state.address < sequence[-1].address:  # GCC marks lines without code at the end, too
-                        rows[state.address] = f"{_file_name(unit, program, state.file)}:{state.line}"
+                        if state.file not in names:
+                            names[state.file] = _file_name(unit, program, state.file)
+                        rows[state.address] = f"{names[state.file]}:{state.line}"
                 rows.setdefault(sequence[-1].address, None)
     addresses = sorted(rows)
     return addresses, [rows[a] for a in addresses]

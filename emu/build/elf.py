@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -18,17 +18,26 @@ from typing import Any
 from emu.build.cache import cache_dir, write_atomically
 from emu.errors import BuildError, InputError
 
-SCHEMA = 2  # of what is kept
+SCHEMA = 3  # of what is kept
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Bytes to load at `address` (the load address: flash, for initialized data), `memsz` bytes in all; flags as in ELF, R 4 W 2 X 1."""
+    """Bytes to load at `address`; start-up code may copy them to `run` (RAM, for initialized data), where they are `memsz` bytes in all.
+
+    flags as in ELF: R 4, W 2, X 1.
+    """
 
     address: int
     data: bytes
     memsz: int
     flags: int
+    run: int
+
+    @property
+    def copied(self) -> bool:
+        """Its bytes do not run where they are loaded."""
+        return bool(self.data) and self.run != self.address
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,16 @@ class Symbol:
 
 
 @dataclass(frozen=True)
+class Section:
+    """Where a section lies when the program runs; flags as in ELF: W 1, ALLOC 2, X 4."""
+
+    name: str
+    address: int
+    size: int
+    flags: int
+
+
+@dataclass(frozen=True)
 class Field:
     """Where a struct's member stands: offset and size in bytes; code is "i4", "u1", "f4", ..., "ptr", or "?" for what is no scalar."""
 
@@ -61,7 +80,9 @@ class Image:
 
     functions: one symbol an address, sorted, each ending where it says or, unsized, where the next begins.
     objects: data with a size, one symbol an address, sorted; names that several share carry their address.
-    code_ranges: (start, end) of what the mapping symbols call Thumb code, sorted; between them lie literals and tables.
+    code_ranges: (start, end), where it runs, of what the mapping symbols call Thumb code, sorted; between them lie literals and tables.
+    sections: what is in memory when the program runs, by name (of several of one name the first). thumb_entry: the entry has its Thumb bit.
+    architecture, profile: what the build attributes say it was built for ("v7E-M", "M"), "" where they do not.
     ram_bytes: what data, zeroed and uninitialized variables and the stack take; stack_reserve: the stack's part of it.
     """
 
@@ -76,6 +97,10 @@ class Image:
     flash_bytes: int
     ram_bytes: int
     stack_reserve: int
+    sections: dict[str, Section]
+    thumb_entry: bool
+    architecture: str
+    profile: str
 
     @staticmethod
     def load(path: Path | str) -> Image:
@@ -110,6 +135,13 @@ class Image:
         kept = _kept(self.sha256, "structs", read)
         return {name: {field: Field(*where) for field, where in fields.items()} for name, fields in kept.items()}
 
+    def code_at(self, start: int, end: int) -> bytes:
+        """The bytes that run at start .. end, taken from where the file has them. InputError when it does not hold them all."""
+        for segment in self.segments:
+            if segment.run <= start and end <= segment.run + len(segment.data):
+                return segment.data[start - segment.run:end - segment.run]
+        raise InputError(f"{self.path}: the code at 0x{start:08x} is in no segment of the file")
+
     def function_at(self, address: int) -> Symbol | None:
         """The function that `address` lies in, or None."""
         index = bisect_right(self._starts, address & ~1) - 1
@@ -119,19 +151,32 @@ class Image:
 
     def source_line(self, address: int) -> str | None:
         """"file:line" of the instruction at `address`, relative to the repository where it stands in it; None when unknown."""
-        starts, lines = self._lines
-        index = bisect_right(starts, address & ~1) - 1
-        return lines[index] if index >= 0 else None
+        return self.source_lines([address])[0]
+
+    def source_lines(self, addresses: Iterable[int]) -> list[str | None]:
+        """`source_line` of many."""
+        starts, lines = self.line_table
+        places = [bisect_right(starts, address & ~1) - 1 for address in addresses]
+        return [lines[place] if place >= 0 else None for place in places]
 
     @cached_property
     def _starts(self) -> list[int]:
         return [f.address for f in self.functions]
 
     @cached_property
-    def _lines(self) -> tuple[list[int], list[str | None]]:
-        from emu.build.dwarf import read_lines
+    def line_table(self) -> tuple[list[int], list[str | None]]:
+        """Addresses, sorted, and the "file:line" from each on (None: no line is known from there on)."""
 
-        return read_lines(self.path, self.code_ranges)
+        def read() -> dict[str, Any]:
+            from emu.build.dwarf import read_lines
+            from emu.build.elf_reader import DAMAGED
+
+            try:
+                return {"lines": read_lines(self.path, self.code_ranges)}
+            except DAMAGED:  # lines only adorn what is said: no reason to say nothing
+                return {"lines": ([], [])}
+
+        return tuple(_kept(self.sha256, "lines", read)["lines"])
 
 
 def _kept(digest: str, what: str, read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -152,10 +197,11 @@ def _kept(digest: str, what: str, read: Callable[[], dict[str, Any]]) -> dict[st
 
 
 def _image(path: Path, digest: str, data: bytes, kept: dict[str, Any]) -> Image:
-    segments = tuple(Segment(address, data[offset:offset + filesz], memsz, flags)
-                     for address, offset, filesz, memsz, flags in kept["segments"])
+    segments = tuple(Segment(address, data[offset:offset + filesz], memsz, flags, run)
+                     for address, offset, filesz, memsz, flags, run in kept["segments"])
     symbols = {row[0]: Symbol(*row) for row in kept["symbols"]}
     stack = symbols["__stack_top"].address - symbols["__stack_limit"].address if {"__stack_top", "__stack_limit"} <= symbols.keys() else 0
     functions, objects = (tuple(Symbol(*row) for row in kept[what]) for what in ("functions", "objects"))
     return Image(path, digest, kept["entry"], segments, symbols, functions, objects,
-                 tuple((start, end) for start, end in kept["code_ranges"]), sum(len(s.data) for s in segments), kept["ram_bytes"], stack)
+                 tuple((start, end) for start, end in kept["code_ranges"]), sum(len(s.data) for s in segments), kept["ram_bytes"], stack,
+                 {row[0]: Section(*row) for row in reversed(kept["sections"])}, kept["thumb_entry"], kept["architecture"], kept["profile"])

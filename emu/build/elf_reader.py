@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,12 @@ from emu.errors import InputError
 KINDS = {"STT_FUNC": "func", "STT_OBJECT": "object", "STT_NOTYPE": "notype"}
 PREFERENCE = {"STB_GLOBAL": 0, "STB_WEAK": 1, "STB_LOCAL": 2}
 SHF_ALLOC, SHF_EXECINSTR = 2, 4
-WRITABLE = 2
+EXECUTABLE, WRITABLE = 1, 2
+# What pyelftools raises on garbage.
+DAMAGED = (ELFError, ValueError, LookupError, TypeError, AttributeError, EOFError, ArithmeticError, AssertionError, RecursionError, MemoryError)
+# Tag_CPU_arch and Tag_CPU_arch_profile (Addenda to the ABI for the Arm Architecture, 3.3.5.2).
+ARCHITECTURES = ("", "v4", "v4T", "v5T", "v5TE", "v5TEJ", "v6", "v6KZ", "v6T2", "v6K", "v7", "v6-M", "v6S-M", "v7E-M", "v8-A", "v8-R",
+                 "v8-M.base", "v8-M.main", "v8.1-A", "v8.2-A", "v8.3-A", "v8.1-M.main", "v9-A")
 
 
 def read_image(path: Path, data: bytes) -> dict[str, Any]:
@@ -29,20 +35,29 @@ def read_image(path: Path, data: bytes) -> dict[str, Any]:
         segments = _segments(path, elf, len(data))
         sections = list(elf.iter_sections())
         symbols, mapping = _symbols(elf, sections)
+        architecture, profile = _attributes(elf)
+        # A section without bytes in the file (SHT_NOBITS) has no code, whatever it says.
+        loaded = [(i, s.name, s["sh_addr"], s["sh_size"], s["sh_flags"]) for i, s in enumerate(sections)
+                  if s["sh_flags"] & SHF_ALLOC and s["sh_size"] and s["sh_type"] != "SHT_NOBITS"]
     except InputError:
         raise
-    except (ELFError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, UnicodeDecodeError, OverflowError):
+    except DAMAGED:
         raise InputError(f"{path}: a truncated or damaged ELF file") from None
-    executable = [(i, s["sh_addr"], s["sh_addr"] + s["sh_size"]) for i, s in enumerate(sections)
-                  if s["sh_flags"] & SHF_ALLOC and s["sh_flags"] & SHF_EXECINSTR and s["sh_size"]]
+    executable = [(i, start, start + size) for i, _, start, size, flags in loaded if flags & SHF_EXECINSTR or _holds_code(mapping.get(i, ()))]
+    if not sections:  # stripped of its section headers
+        executable = [(-1, run, run + filesz) for _, _, filesz, _, flags, run in segments if flags & EXECUTABLE and filesz]
     return {
         "entry": elf["e_entry"] & ~1,
-        "segments": [row for row, _ in segments],
+        "thumb_entry": bool(elf["e_entry"] & 1),
+        "architecture": architecture,
+        "profile": profile,
+        "sections": [row[1:] for row in loaded],
+        "segments": segments,
         "symbols": [row for _, row in sorted(_best(symbols, lambda row: row[0]).items())],
         "functions": _functions(symbols, executable),
         "objects": _objects(symbols),
         "code_ranges": _code_ranges(mapping, executable),
-        "ram_bytes": sum(memsz for (_, _, _, memsz, flags), _ in segments if flags & WRITABLE),
+        "ram_bytes": sum(memsz for _, _, _, memsz, flags, _ in segments if flags & WRITABLE),
     }
 
 
@@ -55,8 +70,28 @@ def _check_kind(path: Path, elf: ELFFile) -> None:
         raise InputError(f"{path}: not linked ({elf['e_type']}); an executable is wanted")
 
 
-def _segments(path: Path, elf: ELFFile, size: int) -> list[tuple[list[int], int]]:
-    """([load address, file offset, bytes in file, bytes in memory, flags], run address) of what is loaded."""
+def _attributes(elf: ELFFile) -> tuple[str, str]:
+    """Architecture and profile ("A", "R", "M", "S": either of the first two) of the build attributes; "" each where there are none."""
+    section = elf.get_section_by_name(".ARM.attributes")
+    if section is None:
+        return "", ""
+    try:
+        tags = {attribute.tag: attribute.value for part in section.iter_subsections() for scope in part.iter_subsubsections()
+                for attribute in scope.iter_attributes()}
+    except DAMAGED:
+        return "", ""
+    number, profile = tags.get("TAG_CPU_ARCH", 0), tags.get("TAG_CPU_ARCH_PROFILE", 0)
+    known = isinstance(number, int) and 0 <= number < len(ARCHITECTURES)
+    return ARCHITECTURES[number] if known else "", chr(profile) if isinstance(profile, int) and 0x41 <= profile <= 0x5A else ""
+
+
+def _holds_code(marks: Sequence[tuple[int, str]]) -> bool:
+    """A section of data with a function in it (__attribute__((section(".data"))))."""
+    return any(kind == "$t" for _, kind in marks)
+
+
+def _segments(path: Path, elf: ELFFile, size: int) -> list[list[int]]:
+    """[load address, file offset, bytes in file, bytes in memory, flags, run address] of what is loaded."""
     rows = []
     for segment in elf.iter_segments("PT_LOAD"):
         if not segment["p_memsz"]:
@@ -65,7 +100,8 @@ def _segments(path: Path, elf: ELFFile, size: int) -> list[tuple[list[int], int]
             raise InputError(f"{path}: a truncated ELF file (a segment ends behind the file's end)")
         # A segment with nothing in the file is only memory to set aside, where it runs.
         address = segment["p_paddr"] if segment["p_filesz"] else segment["p_vaddr"]
-        rows.append(([address, segment["p_offset"], segment["p_filesz"], segment["p_memsz"], segment["p_flags"]], segment["p_vaddr"]))
+        rows.append([address, segment["p_offset"], segment["p_filesz"], max(segment["p_memsz"], segment["p_filesz"]), segment["p_flags"],
+                     segment["p_vaddr"]])
     if not rows:
         raise InputError(f"{path}: an ELF file with nothing to load")
     return rows
@@ -115,14 +151,15 @@ def _functions(symbols: list[tuple[int, list[Any]]], executable: list[tuple[int,
 
 
 def _code_ranges(mapping: dict[int, list[tuple[int, str]]], executable: list[tuple[int, int, int]]) -> list[list[int]]:
+    found: list[tuple[int, int]] = []
+    for index, start, end in executable:
+        marks = [(at, kind) for at, kind in sorted(mapping.get(index, [])) if start <= at < end]
+        marks = marks or [(start, "$t")]  # without mapping symbols all of it may be code
+        found += [(at & ~1, until) for (at, kind), (until, _) in pairwise([*marks, (end, "")]) if kind == "$t"]
     ranges: list[list[int]] = []
-    for index, start, end in sorted(executable, key=lambda row: row[1]):
-        marks = sorted(mapping.get(index, [])) or [(start, "$t")]  # without mapping symbols all of it may be code
-        for (at, kind), (until, _) in pairwise([*marks, (end, "")]):
-            if kind != "$t" or at == until:
-                continue
-            if ranges and ranges[-1][1] == at:
-                ranges[-1][1] = until
-            else:
-                ranges.append([at, until])
+    for start, end in sorted(found):
+        if ranges and start <= ranges[-1][1]:
+            ranges[-1][1] = max(ranges[-1][1], end)
+        elif start < end:
+            ranges.append([start, end])
     return ranges

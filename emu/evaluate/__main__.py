@@ -37,6 +37,7 @@ Exit status
 @click.argument("folder", metavar="DIR")
 @click.option("--kernels", default="thumb2", show_default=True, metavar="SET", help="Kernel set: a folder of armsrc/kernels.")
 @click.option("--core", default="cortex-m4", show_default=True, metavar="NAME", help="Core to model: a table of emu/timing/cores.")
+@click.option("--memory", default="zero-wait", show_default=True, metavar="NAME", help="A board's memories: a table of emu/timing/memories.")
 @click.option("--opt", default="O3", show_default=True, metavar="LEVEL", help="Optimization of C: O0 O1 O2 O3 Os Ofast Og.")
 @click.option("--cc", metavar="PATH", help="Cross compiler. Default: arm-none-eabi-gcc from PATH, else the one from PyPI.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Judge N recordings, chosen evenly over the words, the same ones every time.")

@@ -13,14 +13,17 @@ COLUMNS = ("name", "weight_bytes", "activation_bytes", "cycles", "kernel", "inst
 
 
 def render(result: Result) -> str:
-    """CSV text with a header line, no total; with several inputs the rows of all of them, and a last column `input`."""
+    """CSV text with a header line, no total; with several cores a column cycles_CORE each, filled for the first input; with several inputs
+    the rows of all of them, and a last column `input`."""
     several = len(result.inputs) > 1
-    extra = (*(("milliseconds",) if result.mhz else ()), *(("input",) if several else ()))
+    cores = result.cores if len(result.cores) > 1 else ()
+    extra = (*(("milliseconds",) if result.mhz else ()), *(f"cycles_{column.core}" for column in cores), *(("input",) if several else ()))
     rows = []
     for heard in result.inputs:
-        for row in heard.profile.layers:
+        for number, row in enumerate(heard.profile.layers):
             milliseconds = [result.milliseconds(row.cycles)] if result.mhz else []
-            rows.append([*(getattr(row, column) for column in COLUMNS), *milliseconds, *([heard.name] if several else [])])
+            on_cores = [column.profile.layers[number].cycles if column.profile and heard is result.inputs[0] else None for column in cores]
+            rows.append([*(getattr(row, column) for column in COLUMNS), *milliseconds, *on_cores, *([heard.name] if several else [])])
     return text((*COLUMNS, *extra), rows)
 
 

@@ -72,7 +72,7 @@ def _costs(evaluation: Evaluation) -> list[str]:
     totals = evaluation.profile.totals
     cycles, instructions = evaluation.an_inference(totals.cycles), evaluation.an_inference(totals.instructions)
     return [
-        f"cost       {cycles:,.0f} modelled {evaluation.core} cycles and {instructions:,.0f} instructions an inference, mean",
+        f"cost       {cycles:,.0f} modelled {evaluation.core} cycles ({evaluation.profile.memory} memory) and {instructions:,.0f} instructions an inference, mean",
         f"speed      {evaluation.clips_a_second:,.0f} clips a second here, {evaluation.seconds:.2f} s in all",
     ]
 
@@ -91,6 +91,7 @@ def render_json(evaluation: Evaluation) -> str:
         "bit_exact": evaluation.bit_exact, "max_abs_error": evaluation.max_abs_error, **_score(score),
         "words": {word: {"clips": own.clips, **_score(own)} for word, own in evaluation.by_word.items()},
         "confusion": {"labels": list(evaluation.labels), "counts": evaluation.confusion.tolist()},
+        "memory": profile and profile.memory,
         "cycles_per_inference": profile and evaluation.an_inference(profile.totals.cycles),
         "instructions_per_inference": profile and evaluation.an_inference(profile.totals.instructions),
         "layers": [{"name": row.name, "kernel": row.kernel, "cycles_per_inference": evaluation.an_inference(row.cycles)}

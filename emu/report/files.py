@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from emu import files
 from emu.errors import InputError, UsageError
+
+Result = TypeVar("Result")
 
 
 def check(target: str) -> None:
@@ -33,6 +36,14 @@ def write_all(forms: Sequence[tuple[str, str | bytes]]) -> None:
         check(target)
     for target, data in forms:
         write(target, data)
+
+
+def write_forms(result: Result, *forms: tuple[str | None, Callable[[Result], str | bytes]], shown: Callable[[Result], str]) -> None:
+    """Every form is drawn before the first is written, so that nothing is written when one cannot be; `shown` when none is printed."""
+    wanted = [(target, render) for target, render in forms if target is not None]
+    if "-" not in [target for target, _ in wanted]:
+        wanted.append(("-", shown))
+    write_all([(target, render(result)) for target, render in wanted])
 
 
 def write(target: str, data: str | bytes) -> None:

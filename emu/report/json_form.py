@@ -6,17 +6,19 @@ import json
 import math
 
 from emu.profile import Row
-from emu.report.result import Heard, Result
+from emu.report.result import Heard, OnCore, Result
 
 SCHEMA = 1
 
 
 def render(result: Result) -> str:
-    """JSON text: schema, core, about (kernels, toolchain, image, ...), layers, outside, totals, answer, beside; all but inputs of the first input."""
+    """JSON text: schema, core, memory, about (kernels, toolchain, image, ...), layers, outside, totals, cores, answer, beside; all but inputs of
+    the first input."""
     profile = result.profile
     document = {
         "schema": SCHEMA,
         "core": profile.core,
+        "memory": profile.memory,
         **profile.about,
         "layers": [row_of(row, result) for row in profile.layers],
         "outside": row_of(profile.outside, result),
@@ -25,6 +27,7 @@ def render(result: Result) -> str:
                    "probabilities": list(result.answer.probabilities), "winner": result.answer.winner,
                    "confidence": result.answer.confidence, "trained": result.answer.trained},
         "inputs": [_input(heard, result) for heard in result.inputs],
+        "cores": {column.core: _on_core(column) for column in result.cores},
         "beside": {other.kernels: row_of(other.totals, result) if other.totals else {"problem": other.problem} for other in result.beside},
     }
     if result.mhz:
@@ -36,6 +39,17 @@ def _input(heard: Heard, result: Result) -> dict[str, object]:
     totals = heard.profile.totals
     return {"name": heard.name, "winner": heard.answer.winner, "confidence": heard.answer.confidence, "bit_exact": totals.bit_exact,
             "totals": row_of(totals, result)}
+
+
+def _on_core(column: OnCore) -> dict[str, object]:
+    """One core's figures, of the first core's run or of the image that `image` names."""
+    profile = column.profile
+    if profile is None:
+        return {"problem": column.problem, "reason": column.reason}
+    totals = profile.totals
+    return {"kernels": profile.about["kernels"], "flags": profile.about["flags"], "image": profile.about["image"],
+            "same_run": not column.reason, "reason": column.reason, "layers": [{"name": row.name, "cycles": row.cycles} for row in profile.layers],
+            "outside": profile.outside.cycles, "cycles": totals.cycles, "instructions": totals.instructions, "bit_exact": totals.bit_exact}
 
 
 def row_of(row: Row, result: Result) -> dict[str, object]:

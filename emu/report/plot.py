@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from emu.errors import UsageError
 from emu.profile import Profile
-from emu.report.result import Result
+from emu.report.result import OnCore, Result
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SUFFIXES = (".png", ".svg")
@@ -28,7 +29,7 @@ def check_suffix(target: str) -> None:
 
 def render(result: Result, target: str) -> bytes:
     """PNG or SVG, by the suffix of `target`, of the first input."""
-    return draw(target, lambda pyplot: _figure(pyplot, result.profile))
+    return draw(target, lambda pyplot: _figure(pyplot, result.profile, [column for column in result.cores if column.profile]))
 
 
 def draw(target: str, figure_of: Callable[[ModuleType], Figure]) -> bytes:
@@ -47,16 +48,21 @@ def draw(target: str, figure_of: Callable[[ModuleType], Figure]) -> bytes:
     return drawn.getvalue()
 
 
-def _figure(pyplot: ModuleType, profile: Profile) -> Figure:
+def _figure(pyplot: ModuleType, profile: Profile, cores: Sequence[OnCore]) -> Figure:
     names = [row.name for row in profile.layers]
     figure, (compute, memory) = pyplot.subplots(1, 2, figsize=(14, 5.4), layout="constrained")
-    figure.suptitle(f"{profile.about.get('network', '')} per layer: {profile.about.get('kernels', '')} kernels, modelled {profile.core}", fontweight="bold")
+    of = f"{len(cores)} modelled cores" if len(cores) > 1 else f"{profile.about.get('kernels', '')} kernels, modelled {profile.core}"
+    figure.suptitle(f"{profile.about.get('network', '')} per layer: {of}", fontweight="bold")
 
-    cycles = [row.cycles for row in profile.layers]
-    bars = compute.bar(names, cycles, color=_COLORS[:len(names)])
-    compute.bar_label(bars, labels=[f"{count:,}" for count in cycles], padding=2)
-    compute.set_title(f"compute: {profile.totals.cycles:,} cycles")
-    compute.set_ylabel(f"modelled {profile.core} cycles, zero wait states")
+    if len(cores) > 1:
+        _side_by_side(compute, names, cores)
+        compute.set_ylabel(f"modelled cycles, {profile.memory} memory")
+    else:
+        cycles = [row.cycles for row in profile.layers]
+        bars = compute.bar(names, cycles, color=_COLORS[:len(names)])
+        compute.bar_label(bars, labels=[f"{count:,}" for count in cycles], padding=2)
+        compute.set_title(f"compute: {profile.totals.cycles:,} cycles")
+        compute.set_ylabel(f"modelled {profile.core} cycles, {profile.memory} memory")
 
     weights = [row.weight_bytes for row in profile.layers]
     activations = [row.activation_bytes for row in profile.layers]
@@ -72,3 +78,15 @@ def _figure(pyplot: ModuleType, profile: Profile) -> Figure:
         axes.grid(axis="y", alpha=0.3)
         axes.margins(y=0.12)
     return figure
+
+
+def _side_by_side(axes: Axes, names: Sequence[str], cores: Sequence[OnCore]) -> None:
+    """A bar a core, at each layer."""
+    width = 0.8 / len(cores)
+    for number, column in enumerate(cores):
+        at = [place + (number - (len(cores) - 1) / 2) * width for place in range(len(names))]
+        label = f"{column.core}, {column.profile.about['kernels']}: {column.profile.totals.cycles:,}"
+        axes.bar(at, [row.cycles for row in column.profile.layers], width, color=_COLORS[number % len(_COLORS)], label=label)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_title("compute: cycles by core")
+    axes.legend()

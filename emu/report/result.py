@@ -50,12 +50,26 @@ class Beside:
 
 
 @dataclass(frozen=True)
+class OnCore:
+    """The first input on one core: the first core's run, priced for it, or (`reason` says why that could not be executed) one of an image of its own.
+
+    `profile` is None where neither was possible, and `problem` says why.
+    """
+
+    core: str
+    profile: Profile | None
+    reason: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class Result:
-    """All that the forms draw. mhz: clock for milliseconds, or None."""
+    """All that the forms draw. mhz: clock for milliseconds, or None; cores: the first input on every core that was named, in their order."""
 
     inputs: Sequence[Heard]
     beside: Sequence[Beside] = ()
     mhz: float | None = None
+    cores: Sequence[OnCore] = ()
 
     @property
     def profile(self) -> Profile:

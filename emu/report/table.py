@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from emu.profile import PARTS, Row
+from emu.profile import PARTS, Profile, Row
 from emu.report.result import Answer, Beside, Result
 
 _FETCH = "instruction fetch"
@@ -23,7 +23,8 @@ def render(result: Result, traffic: bool = False) -> str:
     """
     several = len(result.inputs) > 1
     head = [_several(result), _inputs(result)] if several else [_layers(result)]
-    return printed([*head, *([_traffic(result)] if traffic else []), *([] if several else [_heard(result.answer)]), *_about(result)])
+    cores = [_cores(result)] if len(result.cores) > 1 else []
+    return printed([*head, *cores, *([_traffic(result)] if traffic else []), *([] if several else [_heard(result.answer)]), *_about(result)])
 
 
 def printed(parts: Sequence[Table | Text | str]) -> str:
@@ -40,8 +41,13 @@ def printed(parts: Sequence[Table | Text | str]) -> str:
 def _several(result: Result) -> Text:
     """A line, not a title: a title is folded to the width of its table."""
     about = result.profile.about
-    return Text(f"{about['network']} on a modelled {result.profile.core} at zero wait states, {about['kernels']} kernels, {len(result.inputs)} inputs"
+    return Text(f"{about['network']} {modelled(result.profile)}, {about['kernels']} kernels, {len(result.inputs)} inputs"
                 f"{_untrained(result.answer)}", "italic")
+
+
+def modelled(profile: Profile) -> str:
+    """What the cycles are of."""
+    return f"on a modelled {profile.core} with {profile.memory} memory"
 
 
 def _inputs(result: Result) -> Table:
@@ -78,15 +84,16 @@ def _about(result: Result) -> list[str]:
     size = f"{image['flash_bytes']:,} bytes of flash, {image['ram_bytes']:,} of RAM ({image['stack_reserve']:,} of them stack)"
     return [
         f"image    {size}; SHA-256 {image['sha256'][:16]}",
+        *_columns(result),
         *_beside(result),
-        f"compiler {toolchain['version']}, from {toolchain['origin']}, -{about['opt']}",
+        f"compiler {toolchain['version']}, from {toolchain['origin']}, {' '.join(about['flags'])}",
     ]
 
 
 def _layers(result: Result) -> Table:
     profile = result.profile
     integer = all(row.max_abs_error is None for row in profile.layers)
-    table = Table(title=f"{profile.about.get('network', '')} on a modelled {profile.core} at zero wait states, {profile.about.get('kernels', '')} kernels, "
+    table = Table(title=f"{profile.about.get('network', '')} {modelled(profile)}, {profile.about.get('kernels', '')} kernels, "
                         f"input {profile.about.get('input', '')}", title_justify="left", header_style="bold")
     for name in ("layer", "kernel"):
         table.add_column(name)
@@ -99,6 +106,46 @@ def _layers(result: Result) -> Table:
         table.add_row(*_cells(row, result, integer), end_section=position == len(rows))
     table.add_row(*_cells(profile.totals, result, integer), style="bold")
     return table
+
+
+def _cores(result: Result) -> Table:
+    """Cycles of the first input, a column a core; layers by their place, since a core's image can be of another network's names."""
+    columns = [_rows(column.profile) for column in result.cores]
+    of = f", input {result.inputs[0].name}" if len(result.inputs) > 1 else ""
+    table = Table(title=f"cycles by core, {result.profile.memory} memory{of}", title_justify="left", header_style="bold")
+    table.add_column("layer")
+    for column in result.cores:
+        table.add_column(column.core, justify="right")
+    rows = _rows(result.profile)
+    for position, row in enumerate(rows, 1):
+        cells = [f"{column[position - 1].cycles:,}" if column else "" for column in columns]
+        table.add_row(row.name, *cells, end_section=position == len(rows) - 1, style="bold" if position == len(rows) else None)
+    return table
+
+
+def _rows(profile: Profile | None) -> list[Row]:
+    return [*profile.layers, profile.outside, profile.totals] if profile else []
+
+
+def _columns(result: Result) -> list[str]:
+    """Which image each core's column is of: a line for the first core's and those that share its run, and one for each other."""
+    if len(result.cores) < 2:  # noqa: PLR2004
+        return []
+    first, *others = result.cores
+    sharing = [first.core, *(column.core for column in others if column.profile and not column.reason)]
+    lines = [f"cores    {', '.join(sharing)}: one run of {_image(first.profile)}"]
+    for column in others:
+        if column.profile is None:
+            lines.append(f"         {column.core}: not measured: {column.problem}")
+        elif column.reason:
+            verdict = {True: ", bit-exact", False: ", NOT bit-exact", None: ""}[column.profile.totals.bit_exact]
+            lines.append(f"         {column.core}: {_image(column.profile)}{verdict}, since {column.reason}")
+    return lines
+
+
+def _image(profile: Profile) -> str:
+    about = profile.about
+    return f"{about['kernels']} {' '.join(about['flags'])} ({about['image']['sha256'][:16]}), {profile.totals.instructions:,} instructions"
 
 
 def _cells(row: Row, result: Result, integer: bool) -> list[str | Text]:

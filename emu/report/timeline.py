@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from emu.report import csv_form, json_form
-from emu.report.table import UNTRAINED, printed
+from emu.report.table import UNTRAINED, modelled, printed
 from emu.stream.detect import STEP
 from emu.stream.timeline import Timeline
 
@@ -18,7 +18,7 @@ SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
 def render(timeline: Timeline) -> str:
     """The detections, and under them what was decided, checked and spent."""
     about = timeline.about
-    head = (f"{about['network']} on a modelled {timeline.profile.core} at zero wait states, {about['kernels']} kernels, "
+    head = (f"{about['network']} {modelled(timeline.profile)}, {about['kernels']} kernels, "
             f"{timeline.name}, {timeline.duration:.2f} s")
     return printed([Text(head, "italic"), *([_detections(timeline)] if timeline.detections else []), *_lines(timeline)])
 
@@ -53,7 +53,7 @@ def _lines(timeline: Timeline) -> list[str | Text]:
 def render_json(timeline: Timeline) -> str:
     """JSON text; the keys are listed in docs/reports.md."""
     return json_form.dumps({
-        "schema": SCHEMA, "core": timeline.profile.core, **timeline.about, "input": timeline.name, "trained": timeline.trained,
+        "schema": SCHEMA, "core": timeline.profile.core, "memory": timeline.profile.memory, **timeline.about, "input": timeline.name, "trained": timeline.trained,
         "labels": list(timeline.labels), "seconds": timeline.duration, "step": STEP, "rule": asdict(timeline.rule),
         "detections": [detection._asdict() for detection in timeline.detections],
         "decisions": [{"time": decision.time, "heard": decision.heard, "confidence": max(decision.posteriors), "quiet": decision.quiet,

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
-from emu.cli import EXIT_STATUS, progress, run_command, status
-from emu.errors import NotBitExact, UsageError
-from emu.report import csv_form, files, json_form, plot
-from emu.report.result import Result
+from emu.cli import EXIT_STATUS, run_command
+from emu.errors import UsageError
+from emu.report import plot
+from emu.run import functions
 from emu.stream.detect import Rule
 
-if TYPE_CHECKING:
-    from emu.kws import Job
-
-TARGETS = {"kws": "the keyword spotter: one second of speech, six layers, ten words"}
+TARGETS = {"kws": "the keyword spotter: one second of speech, six layers, ten words", "FILE.elf": "a bare-metal firmware, from its vector table"}
+LIMITS = {"kws": 100_000_000, "firmware": 1_000_000_000}
+# Options of one target alone; the others are for both.
+KWS_OPTIONS = frozenset({"kernels", "inputs", "stream", "threshold", "opt", "cc", "plot_file", "traffic"})
+FIRMWARE_OPTIONS = frozenset({"board", "files", "uarts", "peripherals", "vectors", "from_entry", "report", "idle_ok"})
 
 EPILOG = """\b
 Examples
@@ -29,10 +29,22 @@ Examples
   python -m emu.run kws --input yes --input no   a line an input
   python -m emu.run kws --input long.wav --stream --mhz 80
                                                  a decision every 100 ms: words with times, and the share of the CPU
+  python -m emu.run kws --core all               five cores side by side
   python -m emu.run kws --traffic --plot k.png   bytes by tensor; cycles and bytes by layer as a picture
   python -m emu.run kws --json - | jq .totals    everything that was measured, for a script
+  python -m emu.run app.elf -- one two           a firmware, with arguments; its output is standard output, the table goes to standard error
+  python -m emu.run app.elf --board stm32f407    with the board's memories, its UARTs printing, its registers' names in errors
+  python -m emu.run app.elf --uart 0x4000C000 --files data --core cortex-m3
+                                                 a UART's data register, a folder for semihosting, another core
+  python -m emu.run app.elf --functions --lines  calls, cycles and bytes by function, and cycles by line of source
+  python -m emu.run app.elf --json - | jq .totals.cycles
+                                                 the figures as JSON; the program's output goes to standard error
 
-""" + EXIT_STATUS
+""" + EXIT_STATUS + """
+\b
+A firmware's own exit code (semihosting, _exit, what main returns) is the exit status, modulo 256. Else it is 0 when the program reaches
+firmware_done or asks for a reset, and 5 when it faults, sleeps or loops with nothing to wake it (--idle-ok: 0), or meets --limit.
+"""
 
 
 def _clock(_context: click.Context, _option: click.Parameter, mhz: float | None) -> float | None:
@@ -41,8 +53,16 @@ def _clock(_context: click.Context, _option: click.Parameter, mhz: float | None)
     return mhz
 
 
+def _cores(_context: click.Context, _option: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Each name once, in the order in which it was given; `all` is every core, the default first."""
+    from emu.isa import cpu
+
+    return tuple(dict.fromkeys(core for name in names for core in (("cortex-m4", *cpu.names()) if name == "all" else (name,))))
+
+
 @click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.argument("target", required=False, metavar="[kws]")
+@click.argument("target", required=False, metavar="[kws|FILE.elf]")
+@click.argument("arguments", nargs=-1, metavar="[-- ARGUMENTS]")
 @click.option("--kernels", default="thumb2", show_default=True, metavar="SET",
               help="Kernel set: a folder of armsrc/kernels. thumb2: hand-written assembly; c: portable C; float: the same network in float, on the FPU.")
 @click.option("--input", "inputs", multiple=True, default=("yes",), metavar="WORD|FILE",
@@ -52,87 +72,81 @@ def _clock(_context: click.Context, _option: click.Parameter, mhz: float | None)
 @click.option("--stream", is_flag=True, help="Listen to the whole of one longer recording: a decision every 100 ms over the second before it.")
 @click.option("--threshold", type=click.FloatRange(0, 1, min_open=True), metavar="P",
               help=f"With --stream: the smoothed confidence at which a word counts as detected. Default: {Rule().threshold}.")
-@click.option("--core", default="cortex-m4", show_default=True, metavar="NAME", help="Core to model: a table of emu/timing/cores.")
+@click.option("--core", "cores", multiple=True, default=("cortex-m4",), callback=_cores, metavar="NAME|all",
+              help="Core to model: cortex-m0plus, cortex-m3, cortex-m4, cortex-m7, cortex-m33. May be given again, or all (cortex-m4 first): the "
+                   "cores side by side, from the first one's run where they can execute its image. Default: cortex-m4.")
+@click.option("--memory", default="zero-wait", show_default=True, metavar="NAME", help="A board's memories: a table of emu/timing/memories.")
 @click.option("--opt", default="O3", show_default=True, metavar="LEVEL", help="Optimization of C: O0 O1 O2 O3 Os Ofast Og.")
 @click.option("--cc", metavar="PATH", help="Cross compiler. Default: arm-none-eabi-gcc from PATH, else the one from PyPI.")
 @click.option("--mhz", type=float, callback=_clock, metavar="N", help="Clock, for milliseconds beside cycles.")
-@click.option("--limit", type=click.IntRange(min=1), default=100_000_000, show_default=True, metavar="N",
-              help="Instructions after which a run counts as endless.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N",
+              help=f"Instructions after which a run counts as endless. Default: {LIMITS['kws']:,}, of a firmware {LIMITS['firmware']:,}.")
 @click.option("--json", "json_file", metavar="FILE", help="Write all that was measured as JSON (schema in docs/reports.md); - prints it.")
 @click.option("--csv", "csv_file", metavar="FILE", help="Write one row a layer (with --stream, a decision) as CSV, TinyMind's four columns first; - prints it.")
 @click.option("--plot", "plot_file", metavar="FILE", help="Draw cycles and bytes by layer of the first input, or with --stream confidence over time (.png or .svg).")
 @click.option("--traffic", is_flag=True, help="Also show bytes by tensor: input, weights, bias, requantization, output, scratch, stack, literals, "
                                               "instruction fetch.")
-def main(target: str | None, inputs: tuple[str, ...], stream: bool, threshold: float | None, json_file: str | None, csv_file: str | None,
-         plot_file: str | None, traffic: bool, **options: object) -> None:
-    """Run a program as real Thumb-2 code in an emulated Cortex-M and show what it cost, layer by layer.
+@functions.options
+@click.option("--board", default="generic", show_default=True, metavar="NAME",
+              help="Firmware: the board, a file of emu/machine/boards: its memories, its UARTs, the names of its registers.")
+@click.option("--files", type=click.Path(path_type=Path), metavar="DIR", help="Firmware: semihosting may use files below DIR. Default: none.")
+@click.option("--uart", "uarts", multiple=True, metavar="ADDRESS[:STATUS[=READY]]",
+              help="Firmware: bytes stored at ADDRESS are printed; the register at STATUS reads READY (0). May be given again.")
+@click.option("--peripherals", type=click.Choice(["refuse", "ignore"]), default="refuse", show_default=True,
+              help="Firmware: what a peripheral that is not there does: end the run, or read as zero.")
+@click.option("--vectors", metavar="ADDRESS", help="Firmware: where the vector table is, when neither symbols nor the lowest segment tell.")
+@click.option("--from-entry", is_flag=True, help="Firmware: start at the ELF's entry, without a vector table.")
+@click.option("--report", metavar="FILE", help="Firmware: write the table to FILE instead of standard error; - prints it.")
+@click.option("--idle-ok", is_flag=True, help="Firmware: a program that sleeps or loops for ever, with nothing to wake it, has ended well.")
+@click.pass_context
+def main(context: click.Context, target: str | None, arguments: tuple[str, ...], inputs: tuple[str, ...], cores: tuple[str, ...], stream: bool,
+         threshold: float | None, json_file: str | None, csv_file: str | None, plot_file: str | None, traffic: bool, **options: object) -> int | None:
+    """Run a program as real Thumb-2 code in an emulated Cortex-M and show what it cost.
 
     `kws` builds the keyword spotter, runs it on one second of speech, checks every layer's output against NumPy bit for bit, and prints
-    instructions, modelled cycles, memory traffic and stack. Instructions and bytes are exact; cycles are modelled for the named core
-    at zero wait states. With --stream, words are detected in a recording of any length, and their times and the CPU's share are shown.
+    instructions, modelled cycles, memory traffic and stack, layer by layer. Instructions and bytes are exact; cycles are modelled for the named core
+    and memories. With --stream, words are detected in a recording of any length, and their times and the CPU's share are shown.
+
+    A firmware is any linked bare-metal ELF: it starts at its vector table (newlib's rdimon start-up at the ELF's entry), takes exceptions, and
+    talks through semihosting, the ITM or a UART. Time is modelled cycles of the first core that is named; others price the same run.
     """
     if target is None:
         click.echo("python -m emu.run TARGET [options]; --help says all. What can be run:")
         for name, what in TARGETS.items():
-            click.echo(f"  {name}  {what}")
-        return
-    if target not in TARGETS:
+            click.echo(f"  {name:<9} {what}")
+        return 0
+    is_kws = target == "kws"
+    if not is_kws and not _is_file(target):
         raise UsageError(f"nothing to run is called {target!r}; there is {', '.join(TARGETS)}")
-    if [json_file, csv_file].count("-") == 2:
-        raise UsageError("--json - and --csv -: only one of them can be printed")
-    if plot_file:
-        plot.check_suffix(plot_file)
-    from emu.kws import Job  # not before the options are known to be right
+    _check_options(context, "kws" if is_kws else "a firmware", FIRMWARE_OPTIONS if is_kws else KWS_OPTIONS)
+    if [json_file, csv_file, options["report"]].count("-") > 1:
+        raise UsageError("only one of --json -, --csv - and --report - can be printed")
+    options["limit"] = options["limit"] or LIMITS["kws" if is_kws else "firmware"]
+    if is_kws:
+        if arguments:
+            raise UsageError(f"kws takes no arguments: {' '.join(arguments)}")
+        if plot_file:
+            plot.check_suffix(plot_file)
+        from emu.run import kws  # not before the options are known to be right
 
-    job = Job(inputs=inputs, **options)
-    if stream:
-        _listen(job, Rule() if threshold is None else Rule(threshold=threshold), traffic, json_file, csv_file, plot_file)
-    elif threshold is not None:
-        raise UsageError("--threshold belongs to --stream")
-    else:
-        _run(job, traffic, json_file, csv_file, plot_file)
+        return kws.command(inputs, cores, stream, threshold, json_file, csv_file, plot_file, traffic,
+                           **{name: value for name, value in options.items() if name not in FIRMWARE_OPTIONS})
+    from emu.run import firmware
 
-
-def _run(job: Job, traffic: bool, json_file: str | None, csv_file: str | None, plot_file: str | None) -> None:
-    from emu.kws import run
-    from emu.report import table
-
-    with status("building and running kws"):
-        outcome = run(job)
-    _remark(outcome.remarks)
-    _write(outcome.result, (json_file, json_form.render), (csv_file, csv_form.render),
-           (plot_file, lambda result: plot.render(result, plot_file)), shown=lambda result: table.render(result, traffic))
-    if outcome.difference:
-        raise NotBitExact(outcome.difference)
+    return firmware.command(target, arguments, cores, json_file, csv_file,
+                            **{name: value for name, value in options.items() if name not in KWS_OPTIONS})
 
 
-def _listen(job: Job, rule: Rule, traffic: bool, json_file: str | None, csv_file: str | None, plot_file: str | None) -> None:
-    if len(job.inputs) > 1 or traffic:
-        raise UsageError("--stream takes one --input, and no --traffic")
-    from emu.report import confidence, timeline
-    from emu.stream.listen import listen
-
-    with contextlib.ExitStack() as bar:
-        result, remarks = listen(job, rule, progress=lambda total: bar.enter_context(progress("listening", total, "decisions")))
-    _remark(remarks)
-    _write(result, (json_file, timeline.render_json), (csv_file, timeline.render_csv),
-           (plot_file, lambda result: confidence.render(result, plot_file)), shown=timeline.render)
-    if result.wrong:
-        raise NotBitExact(f"{len(result.wrong):,} of {len(result.decisions):,} decisions are not bit-exact; the first is at "
-                          f"{result.wrong[0].time:.1f} s: {result.wrong[0].difference}")
+def _is_file(target: str) -> bool:
+    """A path, there or not: what has a folder or a suffix was meant as one."""
+    return Path(target).exists() or len(Path(target).parts) > 1 or bool(Path(target).suffix)
 
 
-def _remark(remarks: Sequence[str]) -> None:
-    for remark in remarks:
-        click.echo(f"note: {remark}", err=True)
-
-
-def _write(result: Result, *forms: tuple[str | None, Callable[[Result], str | bytes]], shown: Callable[[Result], str]) -> None:
-    """Every form is drawn before the first is written, so that nothing is written when one cannot be; `shown` when none is printed."""
-    wanted = [(target, render) for target, render in forms if target is not None]
-    if "-" not in [target for target, _ in wanted]:
-        wanted.append(("-", shown))
-    files.write_all([(target, render(result)) for target, render in wanted])
+def _check_options(context: click.Context, target: str, foreign: frozenset[str]) -> None:
+    given = [parameter for parameter in context.command.params
+             if parameter.name in foreign and context.get_parameter_source(parameter.name) == ParameterSource.COMMANDLINE]
+    if given:
+        raise UsageError(f"{given[0].opts[0]} is no option of {target}")
 
 
 if __name__ == "__main__":

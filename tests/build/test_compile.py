@@ -7,11 +7,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from emu.build import compile as compile_module
-from emu.build.compile import build, first_error, kernel_sets
+from emu.build.compile import build, first_error, kernel_sets, machine_flags
+from emu.build.elf import Image
 from emu.errors import BuildError, UsageError
+from emu.isa import cpu as cores
+from emu.machine.code import decoded
 
 
 def files(cache, pattern="**/*"):
@@ -120,9 +124,43 @@ def test_unknown_names(cache, network, toolchain, options, message):
         build(**{"kernels": "c", "generated": network, "float_abi": False, "toolchain": toolchain, **options})
 
 
-def test_float_needs_an_fpu(cache, toolchain):
-    with pytest.raises(BuildError, match="cortex-m3 has not"):
-        build("float", generated={}, float_abi=True, toolchain=toolchain, script="library", cpu="cortex-m3")
+@pytest.mark.parametrize("cpu", ["cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"])
+def test_every_core_builds(cache, network, toolchain, cpu):
+    """And the flags come from the core's table."""
+    fpu = cores.find(cpu).fpu
+    assert machine_flags(cpu, False) == (f"-mcpu={cpu}", "-mfloat-abi=soft")
+    assert machine_flags(cpu, True) == (f"-mcpu={cpu}", *(("-mfloat-abi=hard", f"-mfpu={fpu}") if fpu else ("-mfloat-abi=soft",)))
+    for script, generated in (("firmware", network), ("library", {})):
+        image = Image.load(build("c", generated=generated, float_abi=False, toolchain=toolchain, cpu=cpu, script=script))
+        assert not np.any(decoded(image)["flags"] & int(cores.find(cpu).lacks))
+
+
+def test_unknown_core(cache, network, toolchain):
+    with pytest.raises(UsageError, match="no core 'cortex-m1' .did you mean cortex-m"):
+        build("c", generated=network, float_abi=False, toolchain=toolchain, cpu="cortex-m1")
+
+
+def test_float_needs_an_fpu_or_libgcc(cache, toolchain, tmp_path):
+    """A compiler without libgcc for the core, as PyPI's is."""
+    bare = tmp_path / "bare-gcc"
+    bare.write_text(f"#!/bin/sh\ncase \"$*\" in *-lgcc*) echo 'ld: cannot find -lgcc' >&2; exit 1;; esac\nexec {toolchain.path} \"$@\"\n")
+    bare.chmod(0o755)
+    with pytest.raises(BuildError, match="^float kernels need an FPU, which cortex-m3 has not .cortex-m4, cortex-m7, cortex-m33 have., or a libgcc "
+                                         "for it, which .*bare-gcc has not$"):
+        build("float", generated={}, float_abi=True, toolchain=replace(toolchain, path=bare), script="library", cpu="cortex-m3")
+
+
+def test_the_runtime_is_ours_whatever_the_compiler_brings(cache, toolchain):
+    """Multiplication, division and shifts of C for the M0+ link without libgcc, in an image that calls them alone."""
+    text = """long long f(long long a, long long b, int n, unsigned u, int i);
+long long f(long long a, long long b, int n, unsigned u, int i)
+{
+    return a * b + a / b + (a << n) + (long long)((unsigned long long)a >> n) + (a >> n) + u / (unsigned)n + i / n + i % n + __builtin_clz(u);
+}
+"""
+    image = Image.load(build("c", generated={"f.c": text}, float_abi=False, toolchain=toolchain, script="library", cpu="cortex-m0plus"))
+    for name in ("lmul", "ldivmod", "llsl", "llsr", "lasr", "uidiv", "idiv", "idivmod"):
+        assert image.function_at(image.symbols[f"__aeabi_{name}"].address)
 
 
 @pytest.mark.parametrize(("file", "text", "message"), [
@@ -195,9 +233,10 @@ def test_sources_compile_without_warnings(toolchain, tmp_path):
     from emu.build.cache import REPOSITORY
     from emu.build.process import run
 
-    for folder, machine in (("kernels/c", ["-mfloat-abi=soft"]), ("kernels/float", ["-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]), ("firmware", [])):
+    for folder, float_abi, cpu in (("kernels/c", False, "cortex-m4"), ("kernels/c", False, "cortex-m0plus"), ("kernels/float", True, "cortex-m4"),
+                                   ("firmware", False, "cortex-m4"), ("firmware", False, "cortex-m0plus")):
         for source in sorted((REPOSITORY / "armsrc" / folder).glob("*.c")):
-            result = run([str(toolchain.path), *toolchain.flags, "-mcpu=cortex-m4", *machine, *compile_module.COMPILE_FLAGS, "-O2", "-Werror",
+            result = run([str(toolchain.path), *toolchain.flags, *machine_flags(cpu, float_abi), *compile_module.COMPILE_FLAGS, "-O2", "-Werror",
                           "-Wconversion", "-Wdouble-promotion", "-Wundef", "-Iarmsrc/include", "-c", str(source), "-o", str(tmp_path / "o.o")],
                          cwd=REPOSITORY, timeout=60)
             assert result.returncode == 0, result.stderr

@@ -93,6 +93,83 @@ def test_the_assembly_is_at_least_twice_as_fast_as_c(run) -> None:
         assert 2 * facts["totals"][key] < facts["beside"]["c"][key]
 
 
+@pytest.fixture(scope="module")
+def side_by_side(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    folder = tmp_path_factory.mktemp("cores")
+    done = run_in(REPOSITORY, "emu.run", "kws", "--core", "all", "--json", str(folder / "run.json"), "--csv", str(folder / "run.csv"),
+                  "--plot", str(folder / "run.svg"))
+    assert done.returncode == 0, done.stderr
+    return json.loads((folder / "run.json").read_text()) | {"printed": done.stdout, "folder": folder}
+
+
+CORES = ("cortex-m4", "cortex-m0plus", "cortex-m3", "cortex-m7", "cortex-m33")
+
+
+def test_all_cores_side_by_side(side_by_side: dict) -> None:
+    """From the M4's run where they can execute it, from an image of their own where they cannot; the M4's figures are as without the others."""
+    cores, facts = side_by_side["cores"], side_by_side
+    assert tuple(cores) == CORES and facts["core"] == "cortex-m4" and facts["memory"] == "zero-wait"
+    assert [name for name in cores if cores[name]["same_run"]] == ["cortex-m4", "cortex-m7", "cortex-m33"]
+    assert cores["cortex-m4"]["cycles"] == facts["totals"]["cycles"]
+    assert [layer["cycles"] for layer in cores["cortex-m4"]["layers"]] == [layer["cycles"] for layer in facts["layers"]]
+    for name, core in cores.items():
+        assert [layer["name"] for layer in core["layers"]] == LAYERS and core["bit_exact"] is True
+        assert core["cycles"] == core["outside"] + sum(layer["cycles"] for layer in core["layers"])
+        if core["same_run"]:
+            assert core["image"] == facts["image"] and core["instructions"] == facts["totals"]["instructions"] and core["kernels"] == "thumb2"
+        else:
+            assert core["image"] != facts["image"] and core["kernels"] == "c" and f"-mcpu={name}" in core["flags"]
+            assert f"{name} lacks" in core["reason"] and "SMLAD" in core["reason"]
+    assert len({core["cycles"] for core in cores.values()}) == len(CORES)
+
+
+def test_all_cores_in_the_table_the_csv_and_the_picture(side_by_side: dict) -> None:
+    cores, printed = side_by_side["cores"], side_by_side["printed"]
+    table = printed[printed.index("cycles by core, zero-wait memory"):]
+    for row, name in enumerate([*LAYERS, "outside", "total"]):
+        line = next(line for line in table.splitlines() if f"│ {name} " in line)
+        for core in cores.values():
+            cycles = [*(layer["cycles"] for layer in core["layers"]), core["outside"], core["cycles"]][row]
+            assert f" {cycles:,} " in line
+    assert "cortex-m4, cortex-m7, cortex-m33: one run of thumb2 -mcpu=cortex-m4" in printed
+    assert "cortex-m0plus: c -mcpu=cortex-m0plus" in printed and "since cortex-m0plus lacks" in printed
+    rows = list(csv.DictReader((side_by_side["folder"] / "run.csv").read_text().splitlines()))
+    for name, core in cores.items():
+        assert [int(row[f"cycles_{name}"]) for row in rows] == [layer["cycles"] for layer in core["layers"]]
+    texts = (side_by_side["folder"] / "run.svg").read_text()
+    assert all(f"{name}, {core['kernels']}: {core['cycles']:,}" in texts for name, core in cores.items())
+
+
+def test_cores_are_those_that_were_named(run) -> None:
+    facts = json.loads(run("emu.run", "kws", "--kernels", "c", "--core", "cortex-m33", "--core", "cortex-m0plus", "--core", "cortex-m33",
+                           "--json", "-").stdout)
+    assert list(facts["cores"]) == ["cortex-m33", "cortex-m0plus"] and facts["core"] == "cortex-m33"
+    alone = json.loads(run("emu.run", "kws", "--kernels", "c", "--core", "cortex-m0plus", "--core", "cortex-m33", "--json", "-").stdout)
+    assert alone["cores"]["cortex-m33"]["same_run"] is True  # the M0+'s image runs on any core
+    assert alone["totals"]["cycles"] == alone["cores"]["cortex-m0plus"]["cycles"] == facts["cores"]["cortex-m0plus"]["cycles"]
+
+
+def test_memories_are_named(run) -> None:
+    slow = json.loads(run("emu.run", "kws", "--memory", "stm32f407-168mhz", "--json", "-").stdout)
+    fast = json.loads(run("emu.run", "kws", "--json", "-").stdout)
+    assert (slow["memory"], fast["memory"]) == ("stm32f407-168mhz", "zero-wait")
+    assert slow["totals"]["cycles"] > fast["totals"]["cycles"] and slow["totals"]["instructions"] == fast["totals"]["instructions"]
+    assert "with stm32f407-168mhz memory" in run("emu.run", "kws", "--memory", "stm32f407-168mhz").stdout
+
+
+def test_a_core_that_cannot(run) -> None:
+    for core in ("cortex-m0plus", "cortex-m3"):
+        done = run("emu.run", "kws", "--core", core)
+        assert done.returncode == 4 and not done.stdout and done.stderr.count("\n") == 1
+        assert f"{core} cannot execute the thumb2 kernels" in done.stderr and "--kernels c" in done.stderr
+    done = run("emu.run", "kws", "--core", "cortex-m5")
+    assert done.returncode == 2 and "no core 'cortex-m5'" in done.stderr
+    done = run("emu.run", "kws", "--stream", "--core", "all")
+    assert done.returncode == 2 and "--stream takes one --input and one --core" in done.stderr
+    done = run("emu.run", "kws", "--memory", "fast")
+    assert done.returncode == 2 and "no memory 'fast'" in done.stderr
+
+
 def test_csv_reads_as_tinyminds(run, tmp_path: Path) -> None:
     done = run("emu.run", "kws", "--csv", "-")
     rows = list(csv.DictReader(done.stdout.splitlines()))

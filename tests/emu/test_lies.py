@@ -63,7 +63,7 @@ def passes(assembler, body: str, core: str = "cortex-m4") -> Machine:
 MCLASS = unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS
 
 
-@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m3"])
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m3"])
 @pytest.mark.parametrize("body", ["smlad r0, r1, r2, r3", "sadd16 r0, r1, r2", "vadd.f32 s0, s1, s2", "vldr s0, [sp]"])
 def test_mclass_ignores_the_model(assembler, core, body):
     assert naive_runs(assembler, body, core, MCLASS)
@@ -140,8 +140,8 @@ def test_the_dsp_extension_whole(assembler):
 
 @pytest.mark.parametrize("body", ["it eq\nmoveq r0, #1", "cbz r0, 1f\nnop\n1:", "cbnz r0, 1f\nnop\n1:"])
 def test_the_m0_model_has_it_and_cbz(assembler, body):
-    assert naive_runs(assembler, body, "cortex-m0")
-    refuses(assembler, body, "an instruction that cortex-m0 does not have", "cortex-m0")
+    assert naive_runs(assembler, body, "cortex-m0plus")
+    refuses(assembler, body, "an instruction that cortex-m0plus does not have", "cortex-m0plus")
     passes(assembler, body, "cortex-m3")
 
 
@@ -158,8 +158,8 @@ def test_the_m0_keeps_what_it_has(assembler):
         "muls r0, r1",
         "push {r0}\npop {r0}",
     ):
-        passes(assembler, body, "cortex-m0")
-    refuses(assembler, "b.w 1f\n1:", "cortex-m0 does not have; 'b.w", "cortex-m0")  # and not: jumped to nowhere
+        passes(assembler, body, "cortex-m0plus")
+    refuses(assembler, "b.w 1f\n1:", "cortex-m0plus does not have; 'b.w", "cortex-m0plus")  # and not: jumped to nowhere
 
 
 @pytest.mark.parametrize("body", [".inst.w 0xf9240a0f", ".inst.w 0xf904070f", ".inst.w 0xf88f3460", ".inst.w 0xe8842002"])
@@ -211,11 +211,11 @@ def test_unaligned_exclusives_fault(assembler, body, message):
 @pytest.mark.parametrize("body", ["ldr r0, [r4]", "str r0, [r4]", "ldrh r0, [r4]", "strh r0, [r4]", "ldrsh r0, [r4, r5]"])
 def test_unaligned_words_pass_but_on_the_m0(assembler, body):
     body = "movs r5, #0\n" + LOAD_ADDRESS.format(offset=1) + body
-    assert naive_runs(assembler, body, "cortex-m0") or naive_runs(assembler, body, "cortex-m4")
+    assert naive_runs(assembler, body, "cortex-m0plus") or naive_runs(assembler, body, "cortex-m4")
     passes(assembler, body)
     passes(assembler, body, "cortex-m3")
-    refuses(assembler, body, "unaligned address 0x.{8}, where cortex-m0 faults, in buffer\\+1; ", "cortex-m0")
-    passes(assembler, body.replace("buffer+1", "buffer+4"), "cortex-m0")
+    refuses(assembler, body, "unaligned address 0x.{8}, where cortex-m0plus faults, in buffer\\+1; ", "cortex-m0plus")
+    passes(assembler, body.replace("buffer+1", "buffer+4"), "cortex-m0plus")
 
 
 ENABLE = "ldr r1, =0xE000ED88\nldr r0, [r1]\norr r0, #(0xF << 20)\nstr r0, [r1]\ndsb\nisb\n"

@@ -21,7 +21,8 @@ from unicorn import arm_const as arm
 REGISTERS = {
     name: getattr(arm, f"UC_ARM_REG_{name.upper()}") for name in (*(f"r{n}" for n in range(13)), "sb", "sl", "fp", "ip", "sp", "lr", "pc")
 }
-MODELS = {"cortex-m0": arm.UC_CPU_ARM_CORTEX_M0, "cortex-m3": arm.UC_CPU_ARM_CORTEX_M3, "cortex-m4": arm.UC_CPU_ARM_CORTEX_M4}
+MODELS = {"cortex-m0plus": arm.UC_CPU_ARM_CORTEX_M0, "cortex-m3": arm.UC_CPU_ARM_CORTEX_M3, "cortex-m4": arm.UC_CPU_ARM_CORTEX_M4,
+          "cortex-m7": arm.UC_CPU_ARM_CORTEX_M7, "cortex-m33": arm.UC_CPU_ARM_CORTEX_M33}
 _CC = "eq|ne|hs|cs|lo|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le"
 _SINGLE = re.compile(rf"(ldr|str)(ex)?(sb|sh|b|h|d)?(t)?({_CC})?$")
 _MULTIPLE = re.compile(rf"(ldm|stm|vldm|vstm)(ia|db)?({_CC})?$")

@@ -17,28 +17,29 @@ from tests.kernels.structs import FLOAT_KERNELS, INT8_KERNELS, cases
 
 FLOAT_SETS = ("float",)
 INT8_SETS = tuple(name for name in images.kernel_sets() if name not in FLOAT_SETS)
+M4, M0PLUS = "cortex-m4", "cortex-m0plus"
 PAIRS = [(kernels, kernel) for kernels in INT8_SETS for kernel in INT8_KERNELS] + [
     (kernels, kernel) for kernels in FLOAT_SETS for kernel in FLOAT_KERNELS]
-_IMAGES: dict[str, Image] = {}
+_IMAGES: dict[tuple[str, str], Image] = {}
 
 
-def library(kernels: str) -> Image:
+def library(kernels: str, cpu: str = M4) -> Image:
     """The set's kernels, without a program."""
-    if kernels not in _IMAGES:
-        path = images.build(kernels, generated={}, float_abi=kernels in FLOAT_SETS, toolchain=toolchain.find(), script="library")
-        _IMAGES[kernels] = Image.load(path)
-    return _IMAGES[kernels]
+    if (kernels, cpu) not in _IMAGES:
+        path = images.build(kernels, generated={}, float_abi=kernels in FLOAT_SETS, toolchain=toolchain.find(), script="library", cpu=cpu)
+        _IMAGES[kernels, cpu] = Image.load(path)
+    return _IMAGES[kernels, cpu]
 
 
-@pytest.mark.parametrize(("kernels", "kernel"), PAIRS)
-def test_equals_the_reference_and_touches_nothing_else(kernels: str, kernel: str) -> None:
-    image = library(kernels)
+@pytest.mark.parametrize(("kernels", "kernel", "core"), [*((*pair, M4) for pair in PAIRS), *(("c", kernel, M0PLUS) for kernel in INT8_KERNELS)])
+def test_equals_the_reference_and_touches_nothing_else(kernels: str, kernel: str, core: str) -> None:
+    image = library(kernels, core)
 
     @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(cases(kernel))
     def check(case) -> None:
         params, x, offsets = case
-        done = call(image, kernel, params, x, offsets=offsets)
+        done = call(image, kernel, params, x, core=core, offsets=offsets)
         expected = (float_reference if abi.is_float(kernel) else reference).run_kernel(kernel, params, x).reshape(done.output.shape)
         if abi.is_float(kernel):
             np.testing.assert_allclose(done.output, expected, rtol=2e-5, atol=2e-4)

@@ -1,0 +1,1 @@
+"""Questions that take many profiles to answer: `python -m emu.experiment`."""

@@ -1,0 +1,77 @@
+"""A firmware's run as a table, JSON and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+from rich.table import Table
+from rich.text import Text
+
+from emu.firmware import FirmwareResult, Totals
+from emu.report.csv_form import text
+from emu.report.json_form import dumps
+from emu.report.table import printed
+
+SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
+FIGURES = tuple(field.name for field in fields(Totals))
+_HEADINGS = {"instructions": "instructions", "skipped": "(skipped)", "cycles": "cycles", "loads": "loads", "stores": "stores", "bytes_read": "bytes read",
+             "bytes_written": "written", "stack_bytes": "stack"}
+
+
+def render(result: FirmwareResult, mhz: float | None = None) -> str:
+    """The table for a terminal: what the run cost, on which core, how it ended."""
+    title = Text(f"{result.about['image']['path']} on a modelled {result.core} with {result.memory} memory, board {result.about['board']}", "italic")
+    return printed([title, _totals(result, mhz), *_about(result)])
+
+
+def _totals(result: FirmwareResult, mhz: float | None) -> Table:
+    table = Table(header_style="bold")
+    cells = []
+    for figure, heading in _HEADINGS.items():
+        table.add_column(heading, justify="right")
+        cells.append(f"{getattr(result.totals, figure):,}")
+        if figure == "cycles" and mhz:
+            table.add_column("ms", justify="right")
+            cells.append(f"{milliseconds(result.totals.cycles, mhz):,.3f}")
+    table.add_row(*cells)
+    return table
+
+
+def _about(result: FirmwareResult) -> list[str]:
+    totals, lines = result.totals, []
+    if totals.exceptions or totals.sleep_cycles:
+        lines.append(f"taken    {totals.exceptions:,} exceptions; {totals.sleep_cycles:,} cycles asleep")
+    for other in result.others:
+        cycles = f"{other.cycles:,} cycles" if other.cycles is not None else f"not priced: {other.problem}"
+        lines.append(f"core     {other.core}: {cycles}")
+    if result.reads_time:
+        lines.append(f"time     the program read {' and '.join(result.reads_time)}: what it did may depend on {result.core}'s cycles")
+    lines.append(f"end      {result.ending.text}")
+    return lines
+
+
+def milliseconds(cycles: int, mhz: float) -> float:
+    """At that clock."""
+    return cycles / (mhz * 1e3)
+
+
+def render_json(result: FirmwareResult, mhz: float | None = None) -> str:
+    """JSON text; docs/firmware.md has the keys."""
+    totals: dict[str, object] = {figure: getattr(result.totals, figure) for figure in FIGURES}
+    if mhz:
+        totals["milliseconds"] = milliseconds(result.totals.cycles, mhz)
+    cores: dict[str, object] = {result.core: {"cycles": result.totals.cycles}}
+    cores |= {other.core: {"cycles": other.cycles} if other.cycles is not None else {"cycles": None, "problem": other.problem} for other in result.others}
+    ending = result.ending
+    return dumps({
+        "schema": SCHEMA, "core": result.core, "memory": result.memory, **result.about, "cycles": result.totals.cycles, "totals": totals, "cores": cores,
+        "ending": {"how": ending.how, "text": ending.text, "exit_code": ending.code, "status": ending.status},
+        "notes": list(result.notes), "reads_time": list(result.reads_time), **({"mhz": mhz} if mhz else {})})
+
+
+def render_csv(result: FirmwareResult, mhz: float | None = None) -> str:
+    """CSV text: a header line and a row."""
+    extra: Sequence[object] = [milliseconds(result.totals.cycles, mhz)] if mhz else []
+    row = ["total", *(getattr(result.totals, figure) for figure in FIGURES), *extra]
+    return text(("name", *FIGURES, *(["milliseconds"] if mhz else [])), [row])
