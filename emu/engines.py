@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -97,11 +96,6 @@ def _together(counts: Sequence[Counts]) -> Counts:
         counts[0], streams=[stream for each in counts for stream in each.streams], sites=[site for each in counts for site in each.sites],
         traffic=sum(each.traffic for each in counts), calls=[sum(calls) for calls in zip(*(each.calls for each in counts), strict=True)],
         stack=[max(stack) for stack in zip(*(each.stack for each in counts), strict=True)], peak=max(each.peak for each in counts))
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def spread(tasks: Sequence[Task], work: Callable[[Task, threading.Event], Done], threads: int) -> tuple[list[Done], bool]:

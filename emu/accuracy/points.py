@@ -16,17 +16,19 @@ RECORDINGS = Path(__file__).with_name("recordings")
 
 # key -> type; of a set, and of a point. What is not in REQUIRED may be left out.
 _SET = {"title": str, "core": str, "board": str, "memory": str, "source": str, "built": str, "point": list}
-_POINT = {"program": str, "published": (int, float), "recording": str, "memory": str, "source": str, "apart": str, "note": str}
+_POINT = {"program": str, "published": (int, float), "recording": str, "runs": int, "memory": str, "source": str, "apart": str, "note": str}
 _REQUIRED = {"set": {"title", "core", "board", "memory", "source", "built", "point"}, "point": {"program", "published", "recording"}}
 
 
 @dataclass(frozen=True)
 class Point:
-    """One program on one board. published: cycles. recording: a file below `recordings/`. apart: why it does not count in the summary ("": it does)."""
+    """One program on one board. published: cycles of one run. recording: a file below `recordings/`, of `runs` runs.
+    apart: why it does not count in the summary ("": it does)."""
 
     program: str
     published: float
     recording: Path
+    runs: int
     memory: str
     source: str
     apart: str
@@ -71,7 +73,9 @@ def _set(name: str, table: Mapping[str, Any]) -> PointSet:
         _check(where, row, _POINT, _REQUIRED["point"])
         if row["published"] <= 0:
             raise ValueError(f"{where}: published must be more than 0 cycles, not {row['published']}")
-        points.append(Point(row["program"], row["published"], RECORDINGS / row["recording"], row.get("memory", table["memory"]),
+        if row.get("runs", 1) < 1:
+            raise ValueError(f"{where}: runs must be at least 1, not {row['runs']}")
+        points.append(Point(row["program"], row["published"], RECORDINGS / row["recording"], row.get("runs", 1), row.get("memory", table["memory"]),
                             row.get("source", table["source"]), row.get("apart", ""), row.get("note", "")))
     return PointSet(name, table["title"], table["core"], table["board"], table["source"], table["built"], tuple(points))
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 
 import numpy as np
 
 from emu.accuracy.points import Point, PointSet
-from emu.timing import core as cores
+from emu.host import cores
+from emu.timing import core as tables
 from emu.timing import memory as memories
 from emu.timing import pricing, recording
+
+FEW = 16  # points that are not worth processes of their own
 
 
 @dataclass(frozen=True)
 class Repriced:
-    """One point with what is modelled: cycles."""
+    """One point with what is modelled: instructions and cycles of one run, the mean where the recording holds several."""
 
     of: PointSet
     point: Point
@@ -39,16 +43,27 @@ class Summary:
 
 
 def reprice(sets: Iterable[PointSet], advance: Callable[[int], None] = lambda number: None) -> list[Repriced]:
-    """Every point of every set, priced anew. InputError for a recording that cannot be read."""
-    done = []
-    for group in sets:
-        core = cores.load(group.core)
-        for point in group.points:
-            run = recording.load(point.recording)
-            cycles = pricing.price(run.counts, run.instructions, core, memories.load(point.memory))
-            done.append(Repriced(group, point, int(run.counts.instructions().sum()), int(cycles.sum())))
-            advance(1)
-    return done
+    """Every point of every set, priced anew, on as many cores as there are. InputError for a recording that cannot be read."""
+    tasks = [(group, point) for group in sets for point in group.points]
+    if len(tasks) < FEW or cores() == 1:
+        return [_priced(task, advance) for task in tasks]
+    with ProcessPoolExecutor(min(cores(), len(tasks))) as pool:
+        futures = [pool.submit(_priced, task) for task in tasks]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                advance(1)
+        finally:  # the first failure, or an interrupt: what has not begun need not
+            pool.shutdown(wait=True, cancel_futures=True)
+        return [future.result() for future in futures]
+
+
+def _priced(task: tuple[PointSet, Point], advance: Callable[[int], None] = lambda number: None) -> Repriced:
+    group, point = task
+    run = recording.load(point.recording)
+    cycles = pricing.price(run.counts, run.instructions, tables.load(group.core), memories.load(point.memory))
+    advance(1)
+    return Repriced(group, point, round(int(run.counts.instructions().sum()) / point.runs), round(int(cycles.sum()) / point.runs))
 
 
 def summary(rows: Sequence[Repriced]) -> Summary | None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from emu.cli import progress, run_command
-from emu.engines import cores
 from emu.errors import InputError, NotBitExact, UsageError
+from emu.host import cores
 from emu.report import files, plot
 
 EPILOG = """\b

@@ -37,8 +37,10 @@ def main(context: click.Context) -> None:
 
 @main.command(epilog=EPILOG, context_settings=SETTINGS)
 @click.argument("target", default="kws", metavar="[kws|RECORDING.npz]")
-@click.option("--kernels", "sets", multiple=True, default=("thumb2", "c"), show_default=True, metavar="SET", help="Of kws: kernel sets; may be given again.")
-@click.option("--core", default="cortex-m4", show_default=True, metavar="NAME", help="Core whose rules are taken away: a table of emu/timing/cores.")
+@click.option("--kernels", "sets", multiple=True, default=("thumb2", "c"), show_default=True, metavar="SET",
+              help="Of kws: kernel sets; may be given again.")
+@click.option("--core", default="cortex-m4", show_default=True, metavar="NAME",
+              help="Core whose rules are taken away: a table of emu/timing/cores.")
 @click.option("--memory", default=memories.DEFAULT, show_default=True, metavar="NAME", help="Memories: a table of emu/timing/memories.")
 @click.option("--json", "json_file", metavar="FILE", help="Write what was found as JSON; - prints it.")
 def ablate(target: str, sets: tuple[str, ...], core: str, memory: str, json_file: str | None) -> None:

@@ -22,7 +22,7 @@ _FIGURES: dict[str, tuple[str, str, Change]] = {
     "fetch": ("fetch", "words", lambda table: table["fetch"]["words"].update(value=0)),
     "fetch_ahead": ("fetch", "ahead", lambda table: table["fetch"]["ahead"].update(value=0)),
     "speculation": ("fetch", "speculation", lambda table: table["fetch"]["speculation"].update(value=0)),
-    "refill": ("branch", "refill", lambda table: table["branch"].update({row: {**figure, "cycles": 0} for row, figure in table["branch"].items()})),
+    "refill": ("branch", "refill", lambda table: [figure.update(cycles=0) for figure in table["branch"].values()]),
     **{row: ("branch", row, lambda table, row=row: table["branch"].update({row: table["branch"]["refill"]}))
        for row in ("refill_execute", "refill_table", "refill_loaded")},
 }

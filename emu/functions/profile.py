@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby, pairwise
 from typing import NamedTuple, Protocol
 
@@ -18,7 +18,7 @@ from emu.build.elf import Image
 from emu.functions.numbering import Numbering
 from emu.functions.region import Region
 from emu.isa.instruction import Flag, Instruction
-from emu.probe import Call, Counts, Site, Stream, layout
+from emu.probe import Call, Context, Counts, Path, Site, Stream, layout
 from emu.timing import pricing
 from emu.timing.memory import DEFAULT
 
@@ -155,6 +155,8 @@ def profile(counts: Counts, image: Image, instructions: Mapping[int, Instruction
 
     lines: False leaves lines of source out, for which all of the debug information is read, once an image.
     """
+    if not counts.contexts:  # no function has a name: nothing to follow
+        counts = replace(counts, contexts=(Context(0, 0, 0, 0),), paths=(Path(0, 0),))
     on_path = _on_path(counts)
     scope = _Scope.of(counts, numbering, on_path, region)
     sums, falls = _priced(counts, instructions, numbering, prices, scope, on_path)

@@ -13,7 +13,7 @@ from emu.machine.interrupts import FAULT_HANDLERS, NMI, Interrupts
 from emu.machine.memory import Memory, OutsideError
 from emu.machine.registers import FPCA, PRIVILEGE, SPSEL, THUMB, Registers
 from emu.machine.system_control import SystemControl
-from emu.probe import Probe
+from emu.probe import Probe, layout
 
 EXC_RETURN = 0xFFFFFF00  # of all of them; Armv8-M's end in other bits
 _HANDLER, _PROCESS_STACK, _NO_FLOAT = 0x8, 0x4, 0x10  # Mode (1: thread), SPSEL, FType (1: basic frame)
@@ -42,7 +42,12 @@ class Exceptions:
                  is_code: Callable[[int], bool]) -> None:
         self._registers, self._memory, self._interrupts, self._control = registers, memory, interrupts, control
         self._probe, self._is_code = probe, is_code
-        self.entries = 0
+        self.changes = {layout.EXCEPTION_ENTRY: 0, layout.EXCEPTION_RETURN: 0, layout.TAIL_CHAIN: 0}
+
+    @property
+    def entries(self) -> int:
+        """Handlers that have run."""
+        return self.changes[layout.EXCEPTION_ENTRY] + self.changes[layout.TAIL_CHAIN]
 
     def enter(self, number: int, return_pc: int) -> int:
         """Take the exception: the interrupted code goes on at `return_pc` when it is over. Returns the handler's address."""
@@ -57,7 +62,7 @@ class Exceptions:
         self._switch(number, bool(control & PRIVILEGE))
         registers.lr = exc_return
         self._probe.exception_entry(number, handler, return_pc, frame.sp, registers.sp)
-        self.entries += 1
+        self.changes[layout.EXCEPTION_ENTRY] += 1
         return handler
 
     def _switch(self, number: int, unprivileged: bool) -> None:
@@ -106,6 +111,7 @@ class Exceptions:
             return self._tail_chain(number, following, exc_return)
         pc = self._pop(exc_return, to_thread)
         self._probe.exception_return(number, pc, registers.sp)
+        self.changes[layout.EXCEPTION_RETURN] += 1
         return pc
 
     def _tail_chain(self, number: int, following: int, exc_return: int) -> int:
@@ -121,7 +127,7 @@ class Exceptions:
         self._switch(following, bool(self._registers.control & PRIVILEGE))
         self._registers.lr = exc_return | 1
         self._probe.tail_chain(following, handler)
-        self.entries += 1
+        self.changes[layout.TAIL_CHAIN] += 1
         return handler
 
     def _pop(self, exc_return: int, to_thread: bool) -> int:

@@ -19,12 +19,14 @@ from emu.errors import InputError, TargetFault
 from emu.isa import cpu
 from emu.machine import code, faults, scb
 from emu.machine.faults import Object
-from emu.probe import STACK, UNIMPLEMENTED, Counts, Data, Probe
+from emu.probe import STACK, UNIMPLEMENTED, Counts, Data, Probe, layout
 from emu.probe.follow import Follower
 
 MEMORIES = ("flash", "ram", "system")  # numbered as streams tell them apart
 UNINITIALIZED = 0xA5  # what RAM holds at reset; a board's is anything
 DEFAULT_LIMIT = 1_000_000_000  # instructions
+SLICE = 20_000_000  # instructions after which Python looks up
+_SLICED = layout.FAULTS.index("slice")
 _REGISTERS = [arm_const.UC_ARM_REG_R0, arm_const.UC_ARM_REG_R1, arm_const.UC_ARM_REG_R2, arm_const.UC_ARM_REG_R3]
 _PAGE = 0x1000
 _RESET_XPSR = 1 << 24  # Thumb; flags and IT state clear
@@ -161,13 +163,22 @@ class Machine:
         self.probe.finish(until)
 
     def _emulate(self, pc: int, until: int) -> unicorn.UcError | None:
-        """Run to `until`, or to what stops Unicorn; YIELD does, too, but is a NOP on one core."""
+        """Run to `until`, or to what stops Unicorn; YIELD does, too, but is a NOP on one core.
+
+        Now and then the probe stops it, so that Python can hear Ctrl-C.
+        """
         while True:
             error = None
+            if self.probe:
+                self.probe.set_slice(SLICE)
             try:
                 self.engine.emu_start(pc | 1, until)
             except unicorn.UcError as problem:
                 error = problem
+            if self.probe and self.probe.fault.kind == _SLICED:
+                self.probe.resume()
+                pc = self.engine.reg_read(arm_const.UC_ARM_REG_PC)
+                continue
             if not self.probe or self.probe.fault.kind:
                 return error
             last = self.instructions.get(self.probe.fault.pc)

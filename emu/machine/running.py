@@ -13,6 +13,7 @@ from emu.isa.instruction import KIND, Flag
 from emu.machine import faults
 from emu.machine.exceptions import EXC_RETURN, LockUpError
 from emu.machine.interrupts import BUS_FAULT, HARD_FAULT, SV_CALL, SYS_TICK, USAGE_FAULT, Masks, name
+from emu.machine.machine import SLICE
 from emu.machine.memory import OutsideError
 from emu.machine.registers import THUMB
 from emu.machine.semihosting import Exited
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from emu.machine.system import System
 
 SEMIHOSTING = 0xAB
-_SLICE = 20_000_000  # instructions after which Python looks up, so that Ctrl-C is heard
 _NOWHERE = 0xF0000000  # Unicorn wants an address to stop at
 _LR_AT_RESET = 0xFFFFFFFF
 _FORCED, _DEBUG_EVENT, _VECTOR_TABLE = 1 << 30, 1 << 31, 1 << 1  # bits of HFSR
@@ -102,7 +102,7 @@ class Running:
     def _emulate(self, pc: int) -> tuple[int, unicorn.UcError | None]:
         """Run until something stops Unicorn: where it stands then, and its error."""
         system, problem = self._system, None
-        system.probe.set_slice(_SLICE)
+        system.probe.set_slice(SLICE)
         try:
             system.engine.emu_start(pc | 1, self._until)
         except unicorn.UcError as error:
@@ -208,7 +208,11 @@ class Running:
         return deadline if deadline is not None and urgent else None
 
     def _idle_loop(self, pc: int) -> None:
-        """A branch to itself: nothing happens until an interrupt. Let it loop for the time that takes, or end the run."""
+        """A branch to itself: nothing happens until an interrupt. Let it loop for the time that takes, or end the run.
+
+        A program that has returned from main, or called _exit, is over, even when a timer still ticks.
+        """
+        self._end_over(pc)
         if self._wakes_at(self._system.registers.masks()) is None:
             self._end_idle(pc, "an endless loop")
         self._watch({pc}, False)
@@ -339,19 +343,25 @@ class Running:
 
     def _end_idle(self, pc: int, what: str) -> NoReturn:
         """Nothing can ever happen again. What that means follows from where it is."""
-        system = self._system
+        self._end_over(pc)
         if self._first_fault:
             raise self._first_fault
+        place = faults.place(self._system.scene(pc), pc)
+        if what.startswith("WF"):
+            raise _Ended(Ending("idle", f"the core sleeps ({what}), and nothing is there to wake it; {place}", TargetFault.status))
+        raise _Ended(Ending("idle", f"no end in sight: an endless loop, and no interrupt can come; {place}", TargetFault.status))
+
+    def _end_over(self, pc: int) -> None:
+        """End the run when the loop at `pc` is where a program goes that has ended: _exit, or behind the call of main."""
+        system = self._system
+        if system.interrupts.active:
+            return
         function = system.image.function_at(pc)
         code = system.registers.general(0)
         if function and function.name in _EXITS and pc - function.address <= 4:  # noqa: PLR2004 - r0 still holds the argument
             raise _Ended(Ending("exit", f"the program called {function.name}({_signed(code)})", code & 0xFF, _signed(code)))
         if self._behind_main(pc):
             raise _Ended(Ending("returned", f"main returned {_signed(code)}", code & 0xFF, _signed(code)))
-        place = faults.place(system.scene(pc), pc)
-        if what.startswith("WF"):
-            raise _Ended(Ending("idle", f"the core sleeps ({what}), and nothing is there to wake it; {place}", TargetFault.status))
-        raise _Ended(Ending("idle", f"no end in sight: an endless loop, and no interrupt can come; {place}", TargetFault.status))
 
     def _behind_main(self, pc: int) -> bool:
         """The instruction before is a call of main; NOPs between do not count."""

@@ -174,8 +174,7 @@ class System:
         return self.probe.cycles_now()
 
     def _time(self) -> Time:
-        exceptions = sum(int(self.pricer.sites[site.kind, site.bucket]) * site.count for site in self.probe.counts().sites
-                         if site.kind in (layout.EXCEPTION_ENTRY, layout.EXCEPTION_RETURN, layout.TAIL_CHAIN))
+        exceptions = sum(times * int(self.pricer.sites[kind, 0]) for kind, times in self.exceptions.changes.items())
         return Time(self.cycles(), self.probe.instructions_now(), exceptions, self.sleep_cycles)
 
     def _look_again(self) -> None:

@@ -266,15 +266,9 @@ static void begin(calls *c, uint32_t pc, uint32_t function, uint32_t sp, uint32_
 void calls_exception_return(calls *c, uint32_t pc, uint32_t function, uint32_t begins, uint32_t sp, uint32_t layer) {
     frame handler;
     if (leave_handler(c, &handler)) {
-        if (handler.interrupted_sp != sp) {
-            put_aside(c, handler.return_pc, handler.interrupted_sp);
-        } else if (handler.return_pc == pc || !begins) {
-            go_on(c, handler.return_pc, pc, function, sp, layer);
+        if (handler.interrupted_sp == sp && handler.return_pc == pc)
             return;
-        } else { /* the thread ended, and another begins on its stack */
-            for (uint32_t first = first_of_thread(c); c->frame_count > first;)
-                pop(c);
-        }
+        put_aside(c, handler.return_pc, handler.interrupted_sp);
     }
     if (!take_up(c, pc, function, begins, sp, layer))
         begin(c, pc, function, sp, layer);

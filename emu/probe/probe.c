@@ -267,6 +267,12 @@ static void access_device(probe *p, uint32_t address, uint32_t size, uint32_t st
     }
 }
 
+/* An unaligned access that begins in one region ends in the next: both are ordinary memory, and it may be written where it is. */
+static int goes_on(const probe *p, const data_region *from, uint32_t last, uint32_t store) {
+    const data_region *r = region_of(p, last);
+    return r && !r->device && !from->device && (!store || !r->read_only) && r->start == from->start + from->size;
+}
+
 /* Counts an instruction's accesses, one a word of LDM and STM, before they happen; stops where they would fault. */
 static void count_access(uc_engine *uc, probe *p, const entry *e) {
     uint32_t base = e->base != PC ? core_register(p, uc, e->base) : e->flags & LITERAL && e->index < 0 ? (p->pc + 4) & ~3u : p->pc + 4;
@@ -280,7 +286,7 @@ static void count_access(uc_engine *uc, probe *p, const entry *e) {
     }
     for (uint32_t n = 0, at = address; n < e->accesses; n++, at += size) {
         const data_region *r = region_of(p, at);
-        if (!r || size > r->size - (at - r->start) || (store && r->read_only)) {
+        if (!r || (store && r->read_only) || (size > r->size - (at - r->start) && !goes_on(p, r, at + size - 1, store))) {
             if (n == 0)
                 add_event(&p->streams, 0);
             stop(uc, p, r && store && r->read_only ? READ_ONLY : UNMAPPED, at, size);

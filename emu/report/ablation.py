@@ -17,7 +17,8 @@ def render(found: Sequence[Ablation]) -> str:
     """A table a program, the rules that are worth most first."""
     tables = []
     for one in found:
-        table = Table(title=f"{one.program}: {one.cycles:,} cycles on {one.core}, memories {one.memory}", title_justify="left", header_style="bold")
+        title = f"{one.program}: {one.cycles:,} cycles on {one.core}, memories {one.memory}"
+        table = Table(title=title, title_justify="left", header_style="bold")
         table.add_column("without")
         for name in ("cycles", "difference", "%"):
             table.add_column(name, justify="right")

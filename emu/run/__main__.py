@@ -120,7 +120,7 @@ def main(context: click.Context, target: str | None, arguments: tuple[str, ...],
         raise UsageError(f"nothing to run is called {target!r}; there is {', '.join(TARGETS)}")
     _check_options(context, "kws" if is_kws else "a firmware", FIRMWARE_OPTIONS if is_kws else KWS_OPTIONS)
     if [json_file, csv_file, options["report"]].count("-") > 1:
-        raise UsageError("only one of --json -, --csv - and --report - can be printed")
+        raise UsageError("--json -, --csv -, --report -: only one of them can be printed")
     options["limit"] = options["limit"] or LIMITS["kws" if is_kws else "firmware"]
     if is_kws:
         if arguments:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from emu import kws
-from emu.engines import cores, spread
+from emu.engines import spread
+from emu.host import cores
 from emu.errors import InputError
 from emu.stream import detect
 from emu.stream.detect import Rule

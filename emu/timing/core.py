@@ -32,7 +32,8 @@ SECTIONS: dict[str, dict[str, frozenset[str]]] = {
 }
 OPTIONAL = {"per_access"}
 OPTIONAL_ROWS = {"rules": set(RULES), "branch": {"refill_execute", "refill_table"}}  # a rule is 0 then, and these are `refill`
-# Sections that a table may have: name -> what makes of it the value that `Core.sections` holds (ValueError when it is wrong); None: not for pricing.
+# Sections that a table may have: name -> what makes of it the value that `Core.sections` holds (ValueError when it is wrong);
+# None: not for pricing.
 PARSERS: dict[str, Callable[[Mapping], object] | None] = {"cpu": None, "dual_issue": dual_table.parse, "predictor": predictor.parse}
 SINGLE_ISSUE = ("fetch", "rules")  # sections that a table with [dual_issue] does without
 

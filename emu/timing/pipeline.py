@@ -62,7 +62,7 @@ class Facts(NamedTuple):
 
 def schedule(steps: Sequence[Step], taken: bool, core: Core, *, entered: bool = True, waits: Sequence[int] = (),
              displaced: Sequence[int] = (), lines: Lines | None = None) -> list[int]:
-    """Modelled cycles of every instruction of a stream, from its issue to the issue of the next one; the last one's, to that of the branch target.
+    """Modelled cycles of every instruction of a stream, from its issue to the next one's; the last one's, to that of the branch target.
 
     The first one's begin where its branch arrived; without one (`entered` False: the stream was cut out of a longer one) the
     front of the pipeline is full. `waits`: cycles that memory adds to each instruction that does not pipeline behind the one before it,
@@ -85,7 +85,8 @@ def cycles(steps: Sequence[Step], taken: bool, core: Core, **of_memory: object) 
     return sum(schedule(steps, taken, core, **of_memory))
 
 
-def _issue(steps: Sequence[Step], taken: bool, core: Core, fetch: Fetch | None, waits: Iterable[int], displaced: Iterable[int]) -> list[int]:
+def _issue(steps: Sequence[Step], taken: bool, core: Core, fetch: Fetch | None, waits: Iterable[int],
+           displaced: Iterable[int]) -> list[int]:
     """What `schedule` returns, of a core that issues one instruction after the other. fetch: None where it never makes the core wait."""
     known, ahead, held_up = core.known, core.fetch_ahead, core.rules["room_behind_access"]
     issues: list[int] = []
@@ -112,7 +113,8 @@ def _issue(steps: Sequence[Step], taken: bool, core: Core, fetch: Fetch | None, 
     return [end - start for start, end in zip([0, *issues[1:]], issues[1:], strict=False)]
 
 
-def _behind(fact: Facts, last: Facts, same_memory: bool, ready: int, alone: tuple[int, int, int], rules: Mapping[str, int]) -> tuple[int, int, int]:
+def _behind(fact: Facts, last: Facts, same_memory: bool, ready: int, alone: tuple[int, int, int],
+            rules: Mapping[str, int]) -> tuple[int, int, int]:
     """(cycle in which it can issue, cycles that it holds the stage, cycles that its memory makes it wait) behind the instruction `last`.
 
     ready: when it is fetched. alone: the same three without the other.
@@ -149,12 +151,15 @@ def _facts(instruction: Instruction, core: Core) -> Facts:
     if flags & Flag.WRITEBACK:
         early = min(early, rules["writeback_pipelining"])
     accesses, result = kind in _MEMORY, instruction.writes & _S_REGISTERS if kind in _FP_RESULTS else 0
+    end, address = instruction.address + instruction.size, (register for register in {instruction.base, instruction.index} if register >= 0)
     found = core.known[id(instruction)] = Facts(
-        instruction, instruction.address + instruction.size - 1 >> 2, instruction.address + instruction.size >> 2, cost, early, kind in _LOADS, accesses,
-        kind in ("load", "load_exclusive"), kind == "store", kind == "store" and not flags & Flag.INDEXED, kind == "it", kind == "branch" and not (flags & Flag.ALWAYS and not flags & Flag.IN_IT),
-        sum(1 << register for register in {instruction.base, instruction.index} if register >= 0) if accesses else 0,
-        instruction.reads & _S_REGISTERS, instruction.writes, result, accesses or bool(result) or kind in ("it", "nop"),
-        kind == "branch_link" or kind in ("branch_register", "alu") and bool(instruction.reads & _LR), _refill(instruction))
+        instruction=instruction, last_word=end - 1 >> 2, next_word=end >> 2, cost=cost, early=early,
+        loads=kind in _LOADS, accesses=accesses, single_load=kind in ("load", "load_exclusive"), stores=kind == "store",
+        buffered=kind == "store" and not flags & Flag.INDEXED, folds=kind == "it",
+        speculates=kind == "branch" and not (flags & Flag.ALWAYS and not flags & Flag.IN_IT),
+        address=sum(1 << register for register in address) if accesses else 0, reads=instruction.reads & _S_REGISTERS,
+        writes=instruction.writes, fp_result=result, hazards=accesses or bool(result) or kind in ("it", "nop"),
+        through_lr=kind == "branch_link" or kind in ("branch_register", "alu") and bool(instruction.reads & _LR), refill=_refill(instruction))
     return found
 
 

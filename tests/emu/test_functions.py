@@ -107,6 +107,14 @@ def test_without_symbols_there_is_one_row(assembler):
     assert [(f.name, f.own.instructions) for f in profile.functions] == [("(no symbol)", 4)]
 
 
+def test_an_image_without_any_function(assembler):
+    source = ".global snippet\nsnippet: push {r4, lr}\nmov r0, #1\npop {r4, pc}\n"
+    profile, _ = run(assembler.image(source))
+    assert [(f.name, f.calls, f.own, f.inclusive) for f in profile.functions] == [("(no symbol)", 0, profile.totals, profile.totals)]
+    assert profile.totals.instructions == 3
+    assert "(no symbol)" in report.render(profile, report.View())
+
+
 # --- regions ---
 
 

@@ -58,10 +58,12 @@ def probes(core: str) -> list[Probe]:
 def assemble(assembler: Assembler, core: str, wanted: list[Probe]) -> dict[Probe, list[Step]]:
     """The steps of each probe, all assembled in one image; each begins at a multiple of 8, or (odd) two bytes behind one."""
     text = "    .fpu fpv5-d16\n" + "".join(
-        function(f"probe{number}", "\n".join(("nop", *probe.lines) if probe.odd else probe.lines)).replace(".balign 4", ".balign 8").replace("snippet", f"probe{number}")
+        function(f"probe{number}", "\n".join([*["nop"] * probe.odd, *probe.lines]))
+        .replace(".balign 4", ".balign 8").replace("snippet", f"probe{number}")
         for number, probe in enumerate(wanted)) + array("buffer", 64)
     machine = Machine(assembler.image(text, core), core)
-    return {probe: _steps(machine, machine.image.symbols[f"probe{number}"].address + 2 * probe.odd, probe) for number, probe in enumerate(wanted)}
+    starts = [machine.image.symbols[f"probe{number}"].address + 2 * probe.odd for number, probe in enumerate(wanted)]
+    return {probe: _steps(machine, start, probe) for probe, start in zip(wanted, starts, strict=True)}
 
 
 def _steps(machine: Machine, at: int, probe: Probe) -> list[Step]:

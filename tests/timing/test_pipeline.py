@@ -17,8 +17,8 @@ CORES = ("cortex-m4", "cortex-m3", "cortex-m0plus")
 TABLES = {name: tomllib.loads((cores.CORES / f"{name}.toml").read_text()) for name in CORES}
 PROBES = [(name, probe) for name in CORES for probe in probes(name)]
 # Figures whose change a sequence must show: rules are taken away, the others become something else.
-FIGURES = {"refill": ("branch", "cycles"), "refill_execute": ("branch", "cycles"), "refill_table": ("branch", "cycles"), "refill_loaded": ("branch", "cycles"),
-           "skipped": ("issue", "cycles"), "speculation": ("fetch", "value"), "ahead": ("fetch", "value")}
+FIGURES = {row: ("branch", "cycles") for row in ("refill", "refill_execute", "refill_table", "refill_loaded")} | {
+    "skipped": ("issue", "cycles"), "speculation": ("fetch", "value"), "ahead": ("fetch", "value")}
 CHANGES = [(name, figure) for name in CORES for figure in (*TABLES[name]["rules"], *FIGURES)
            if figure in TABLES[name]["rules"] or TABLES[name][FIGURES[figure][0]].get(figure, {}).get(FIGURES[figure][1])]
 
