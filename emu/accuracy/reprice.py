@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -61,7 +61,8 @@ def reprice(sets: Iterable[PointSet], advance: Callable[[int], None] = lambda nu
 def _priced(task: tuple[PointSet, Point], advance: Callable[[int], None] = lambda number: None) -> Repriced:
     group, point = task
     run = recording.load(point.recording)
-    cycles = pricing.price(run.counts, run.instructions, tables.load(group.core), memories.load(point.memory))
+    core = replace(tables.load(group.core), known={})  # what is known of this program's instructions goes with it
+    cycles = pricing.price(run.counts, run.instructions, core, memories.load(point.memory))
     advance(1)
     return Repriced(group, point, round(int(run.counts.instructions().sum()) / point.runs), round(int(cycles.sum()) / point.runs))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 
@@ -56,6 +57,8 @@ _V7M_REGISTERS, _V8M_REGISTERS = ("basepri", "faultmask"), ("splim", "_ns")
 _WIDE_V6M = ("bl", "dmb", "dsb", "isb", "mrs", "msr", "udf")  # the 32-bit instructions of Armv6-M
 _MULTIPLES = ("load_multiple", "store_multiple", "fp_load_multiple", "fp_store_multiple")
 
+_WINDOW = 1 << 14  # bytes that are handed to capstone at once: it gets a copy, again behind every halfword that is no instruction
+
 
 def decode(code: bytes, address: int) -> np.ndarray:
     """Records of the code that begins at `address`, one an instruction, in order.
@@ -73,18 +76,22 @@ def decode(code: bytes, address: int) -> np.ndarray:
 def _rows(code: bytes, address: int) -> Iterator[dict]:
     disassembler = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
     disassembler.detail = True
-    at, left_in_it = 0, 0
+    at, left_in_it, it_at = 0, 0, 0
     while at + 1 < len(code):
-        for instruction in disassembler.disasm(code[at:], address + at):
+        begin = it_at if left_in_it else at  # an IT block that a window's end has cut is read again from its head
+        end = min(begin + _WINDOW, len(code))
+        for instruction in disassembler.disasm(code[begin:end], address + begin):
+            if instruction.address < address + at:
+                continue
             row = _row(instruction)
             if left_in_it and row["kind"] != KIND["it"]:
                 left_in_it -= 1
                 _inside_it(row)
             if row["kind"] == KIND["it"]:
-                left_in_it = len(_stem(instruction)) - 1
+                left_in_it, it_at = len(_stem(instruction)) - 1, instruction.address - address
             yield row
             at = instruction.address + instruction.size - address
-        if at + 1 < len(code):
+        if at + 1 < len(code) and (end == len(code) or at + 4 <= end):
             size = min(_width(int.from_bytes(code[at:at + 2], "little")), len(code) - at)
             yield {"address": address + at, "size": size, "kind": KIND["undefined"], "base": -1, "index": -1, "align": 1,
                    "text": f".inst 0x{int.from_bytes(code[at:at + size], 'little'):x}".encode()}
@@ -112,9 +119,14 @@ def _inside_it(row: dict) -> None:
         row["flags"] |= Flag.ALWAYS  # where it executes, its condition has passed
 
 
+@functools.cache
+def _kind(stem: str) -> str:
+    return next((kind for pattern, kind in _PATTERNS if pattern.match(stem)), "alu")
+
+
 def _row(i: capstone.CsInsn) -> dict:
     stem = _stem(i)
-    kind = next((kind for pattern, kind in _PATTERNS if pattern.match(stem)), "alu")
+    kind = _kind(stem)
     reads, writes = _masks(i)
     row = {"address": i.address, "size": i.size, "kind": KIND[kind], "flags": Flag(0), "reads": reads, "writes": writes,
            "base": -1, "index": -1, "align": 1, "condition": (i.cc - 1) & 15, "text": f"{i.mnemonic} {i.op_str}".strip().encode()[:48]}

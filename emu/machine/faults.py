@@ -23,6 +23,7 @@ _MESSAGES = {
     "fpu_off": "floating-point instruction while CPACR has the FPU off (set CP10 and CP11 in CPACR, 0xE000ED88, first)",
     "stack_overflow": "stack overflow: SP is {at}, {below} bytes below the stack's limit",
     "limit": "no end in sight after {limit:,} instructions",
+    "flood": "more distinct paths through the code than can be counted (a million)",
     "not_code": "executed what is no instruction of the image, at {at}",
     "jump": "jumped to {at}, where no Thumb code is",
     "sleep": "the core sleeps (WFI, WFE), and nothing is there to wake it",

@@ -107,19 +107,24 @@ static int left_frames_without_stack(calls *c, const branch *b) {
     return 0;
 }
 
+/* Whatever the stack pointer is: a prologue that is a function leaves something behind. */
+static int returned(calls *c, const branch *b) {
+    frame *f = called(c);
+    if (!f || f->return_pc != b->target || (b->begins && !(b->flags & RETURNS)))
+        return 0;
+    pop(c);
+    return 1;
+}
+
 /* A branch that does not link: a return, a longjmp, a tail call, or a jump between the parts of a function. */
 static void jump(calls *c, const branch *b) {
-    frame *f = called(c);
-    if (f && f->return_pc == b->target && (b->flags & RETURNS || (!b->begins && b->sp >= f->sp))) {
-        pop(c);
+    frame *f;
+    if (returned(c, b))
         return;
-    }
     while ((f = called(c)) && f->sp < b->sp) /* their stack is gone: a longjmp */
         pop(c);
-    if (f && f->return_pc == b->target && !b->begins && b->flags & INDIRECT) {
-        pop(c);
+    if (returned(c, b))
         return;
-    }
     if (b->from == b->to || !b->to || (b->flags & INDIRECT && !b->begins && left_frames_without_stack(c, b)) || function_at(c, c->here) == b->to)
         return;
     f = top(c);

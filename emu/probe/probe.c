@@ -218,7 +218,7 @@ static int discontinuity(uc_engine *uc, probe *p, const entry *e, uint32_t pc) {
         close_stream(p);
         if (p->calls)
             follow_calls(p, pc, core_register(p, uc, SP));
-        uint32_t kind = p->remaining <= 0 ? LIMIT : p->cycles >= p->deadline ? TIMER : p->slice <= 0 ? SLICE : NO_FAULT;
+        uint32_t kind = flooded(&p->streams, &p->sites) ? FLOOD : p->remaining <= 0 ? LIMIT : p->cycles >= p->deadline ? TIMER : p->slice <= 0 ? SLICE : NO_FAULT;
         if (kind) {
             stop(uc, p, kind, pc, 0);
             return 0;

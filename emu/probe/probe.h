@@ -72,9 +72,9 @@ typedef struct {
 } site;
 
 /* What stopped a run. TIMER: the deadline; SLICE: its share of instructions is used up; REQUEST: the host asked. These three stop before an
- * instruction that has not been counted, so that the run can go on. */
+ * instruction that has not been counted, so that the run can go on. FLOOD: more distinct streams or sites than a program has. */
 enum { NO_FAULT, UNMAPPED, READ_ONLY, UNALIGNED, PERIPHERAL, FPU_OFF, STACK_OVERFLOW, LIMIT, NOT_CODE, LOST, BREAKPOINT,
-       SUPERVISOR_CALL, UNDEFINED, JUMP, TIMER, SLICE, REQUEST };
+       SUPERVISOR_CALL, UNDEFINED, JUMP, TIMER, SLICE, REQUEST, FLOOD };
 typedef struct {
     uint32_t kind, pc, address, size, layer, store;
 } fault;

@@ -18,6 +18,8 @@ from emu.timing.core import Core
 from emu.timing.fetch import Fetch
 from emu.timing.lines import Lines
 
+# Flags as ints, which are several times faster.
+_INDEXED, _WRITEBACK, _ALWAYS, _IN_IT, _LOADS_PC = map(int, (Flag.INDEXED, Flag.WRITEBACK, Flag.ALWAYS, Flag.IN_IT, Flag.LOADS_PC))
 _LR = 1 << 14
 _S_REGISTERS = 0xFFFFFFFF << S_BIT
 _LOADS = frozenset({"load", "load_multiple", "load_exclusive", "fp_load", "fp_load_multiple", "table_branch"})
@@ -145,18 +147,18 @@ def _facts(instruction: Instruction, core: Core) -> Facts:
     """Finds the facts of an instruction and keeps them, with the instruction, so that its id stays its own."""
     kind, flags, rules = instruction.kind, instruction.flags, core.rules
     cost = core.cycles[kind] + core.per_access[kind] * max(0, instruction.accesses - 1)
-    if kind == "store" and flags & Flag.INDEXED:
+    if kind == "store" and flags & _INDEXED:
         cost += rules["indexed_store"]
     early = rules[_EARLY[kind]] if kind in _EARLY else 0
-    if flags & Flag.WRITEBACK:
+    if flags & _WRITEBACK:
         early = min(early, rules["writeback_pipelining"])
     accesses, result = kind in _MEMORY, instruction.writes & _S_REGISTERS if kind in _FP_RESULTS else 0
     end, address = instruction.address + instruction.size, (register for register in {instruction.base, instruction.index} if register >= 0)
     found = core.known[id(instruction)] = Facts(
         instruction=instruction, last_word=end - 1 >> 2, next_word=end >> 2, cost=cost, early=early,
         loads=kind in _LOADS, accesses=accesses, single_load=kind in ("load", "load_exclusive"), stores=kind == "store",
-        buffered=kind == "store" and not flags & Flag.INDEXED, folds=kind == "it",
-        speculates=kind == "branch" and not (flags & Flag.ALWAYS and not flags & Flag.IN_IT),
+        buffered=kind == "store" and not flags & _INDEXED, folds=kind == "it",
+        speculates=kind == "branch" and not (flags & _ALWAYS and not flags & _IN_IT),
         address=sum(1 << register for register in address) if accesses else 0, reads=instruction.reads & _S_REGISTERS,
         writes=instruction.writes, fp_result=result, hazards=accesses or bool(result) or kind in ("it", "nop"),
         through_lr=kind == "branch_link" or kind in ("branch_register", "alu") and bool(instruction.reads & _LR), refill=_refill(instruction))
@@ -165,7 +167,7 @@ def _facts(instruction: Instruction, core: Core) -> Facts:
 
 def _refill(instruction: Instruction) -> str:
     """The name of what the branch costs when it is taken, by where its target is found."""
-    if instruction.flags & Flag.LOADS_PC:
+    if instruction.flags & _LOADS_PC:
         return "refill_loaded"
     if instruction.kind == "table_branch":
         return "refill_table"

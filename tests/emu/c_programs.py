@@ -256,10 +256,14 @@ def _statement(chance: random.Random, names: list[str]) -> str:
             f"if (n & {1 << chance.randrange(3)}) n += {other}(n >> 1);",
             f"for (int i = 0; i < {chance.randrange(1, 4)}; i++) sink += {other}(i);",
             f"if (sink & 1) return {other}(n);",
-            f"{{ int kept[10]; for (int i = 0; i < 10; i++) kept[i] = back[{slot}][i]; if (!setjmp(back[{slot}])) n += {other}(3);"
-            f" for (int i = 0; i < 10; i++) back[{slot}][i] = kept[i]; }}",
+            (
+                f"{{ int kept[10]; for (int i = 0; i < 10; i++) kept[i] = back[{slot}][i]; if (!setjmp(back[{slot}])) n += {other}(3);"
+                f" for (int i = 0; i < 10; i++) back[{slot}][i] = kept[i]; }}"
+            ),
             f"if (fuel % 5 == 1 && jumps < 20) {{ jumps++; fuel--; longjmp(back[{slot}], 1); }}",
-            f"switch (n & 7) {{ case 0: n += {other}(1); break; case 1: sink++; break; case 2: n -= 3; break; case 3: n += sink; break;"
-            f" case 4: n = {other}(n); break; default: n++; }}",
+            (
+                f"switch (n & 7) {{ case 0: n += {other}(1); break; case 1: sink++; break; case 2: n -= 3; break; case 3: n += sink; break;"
+                f" case 4: n = {other}(n); break; default: n++; }}"
+            ),
         )
     )

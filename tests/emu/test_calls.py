@@ -133,6 +133,10 @@ ASSEMBLY = {
         {"keeper": "mov r4, lr\nbl helper\nbl helper\nbx r4", "helper": "movs r0, #1\nbx lr"},
     ),
     "a loop to the first instruction": ("push {r4, lr}\nmovs r0, #4\nbl down\npop {r4, pc}", {"down": "subs r0, #1\nbne down\nbx lr"}),
+    "a call at the end of a function": (
+        "push {r4, lr}\nbl first\npop {r4, pc}",
+        {"first": "push {r4, lr}\nbl leaf", "behind": "pop {r4, pc}", "leaf": "bx lr"},
+    ),
     "a switch of many": (
         "push {r4, r5, lr}\nmovs r4, #2\nagain: mov r0, r4\nbl choose\nsubs r4, #1\nbpl again\npop {r4, r5, pc}",
         {"choose": "tbb [pc, r0]\n.byte 2, 3, 4, 0\nb.n one\nb.n two\nb.n one\nnop", "one": "bx lr", "two": "bx lr"},
@@ -145,6 +149,12 @@ def test_assembly(assembler, name):
     body, others = ASSEMBLY[name]
     source = function("snippet", body) + "".join(function(other, text).replace(".balign 4", ".balign 2") for other, text in others.items())
     compare(assembler.image(source))
+
+
+def test_code_without_a_name_is_the_functions_that_jumps_there(assembler):
+    """As in newlib's strcmp: a loop goes back to before the symbol and runs on into the function."""
+    source = function("snippet", "push {r4, lr}\nmovs r0, #3\nbl named\npop {r4, pc}") + ".balign 4\n.Lgap: nop\nnop\n"
+    compare(assembler.image(source + function("named", "subs r0, #1\nbne .Lgap\nbx lr")))
 
 
 def test_a_cold_part_is_its_function(assembler):

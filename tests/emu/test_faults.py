@@ -11,7 +11,7 @@ from emu.machine import Machine
 from tests.emu.target import array, function
 
 DATA = array("weights", 16, ".rodata") + array("output", 32) + array("scratch", 8)
-WHERE = r"at 0x08[0-9a-f]{6} in kernel\+0x[0-9a-f]+ \(\S+\.S:\d+\), layer first$"
+WHERE = r"at 0x08[0-9a-f]{6} in kernel\+0x[0-9a-f]+ \(\S+\.S:\d+\), layer first(; cortex-\S+ has it)?$"
 OUTSIDE = "snippet:push {lr}\nbl kernel\npop {pc}"
 
 # body of a kernel -> message before "; 'instruction' at ... in kernel (file:line), layer first"

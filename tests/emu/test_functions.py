@@ -155,7 +155,7 @@ def test_a_region_from_place_to_place(assembler):
     assert {name: (f.own.instructions, f.calls) for name, f in rows(part).items()} == {"snippet": (2 * 3, 0), "other": (3 * 3, 3)}
     part, _ = run(image, region.between(image, instructions, f"0x{image.symbols['other'].address:x}", None))
     assert part.entries == 1
-    assert rows(part)["other"].own.instructions == 3 * 3
+    assert (rows(part)["other"].own.instructions, rows(part)["other"].calls) == (3 * 3, 3)
 
 
 def test_the_parts_of_a_cut_stream_cost_what_the_table_says(assembler):

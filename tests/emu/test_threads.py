@@ -273,6 +273,7 @@ def test_threads_without_number_exhaust_nothing(tree):
             tree.library.calls_branch(tree.tree, branch)
         tree.strike(0x4020, PENDSV, TOP - 8 * thread - 8, TOP)
         tree.leave(TASK_B << 12, TOP + 8 * thread + 8)
+    assert _resident() - before < 60 * MEGABYTE
     for thread in range(2000):
         tree.strike(0x1020, PENDSV, 8 * thread, TOP)
         tree.leave(TASK_A << 12, 0x80000000 + 8 * thread)

@@ -194,3 +194,50 @@ def test_context_switch(start):
         done = start(text, *flags)
         assert done.code == 0
         assert done.result.totals.exceptions > 20
+
+
+V6M = """#include "firmware.h"
+static volatile uint32_t ticks, order;
+void SysTick_Handler(void) { ticks++; }
+void PendSV_Handler(void) { order = order * 10 + 4; }
+void SVC_Handler(void) { order = order * 10 + 1; REG(0xE000ED04) = 1 << 28; order = order * 10 + 2; }
+void IRQ1_Handler(void) { order = order * 10 + 7; }
+int main(void) {
+    __asm volatile("svc 1");
+    CHECK(order == 124);
+    REG(0xE000E100) = 2;
+    CHECK(REG(0xE000E100) == 2);
+    __asm volatile("cpsid i");
+    REG(0xE000E200) = 2;
+    CHECK(order == 124);
+    __asm volatile("cpsie i\\n isb");
+    CHECK(order == 1247);
+    REG(0xE000E400) = 0xFFFFFFFF;
+    CHECK(REG(0xE000E400) == 0xC0C0C0C0);
+    REG(0xE000E014) = 999;
+    REG(0xE000E018) = 0;
+    REG(0xE000E010) = 7;
+    while (ticks < 3)
+        __asm volatile("wfi");
+    CHECK(REG(0xE000ED00) >> 4 == 0x410CC60);
+    return ticks;
+}"""
+
+
+def test_armv6m(start):
+    """A Cortex-M0+: two bits of priority, no DWT."""
+    done = start(V6M, cpu="cortex-m0plus")
+    assert done.code == 3
+    assert 2500 < done.result.totals.sleep_cycles < 3100
+    done = start('#include "firmware.h"\nint main(void) { return REG(0xE0001004); }', cpu="cortex-m0plus")
+    assert done.result.ending.text.startswith("read of 4 bytes at 0xe0001004 (DWT_CYCCNT): no peripheral is there; ")
+
+
+def test_armv6m_faults_are_hard_faults(start):
+    text = """#include "firmware.h"
+    __attribute__((used)) void handle(uint32_t *frame) { frame[6] += 2; }
+    __attribute__((naked)) void HardFault_Handler(void) { __asm volatile("mrs r0, msp\\n push {r4, lr}\\n bl handle\\n pop {r4, pc}"); }
+    int main(void) { __asm volatile("str %0, [%0]" : : "l"(0x20000001)); return 8; }"""
+    done = start(text, cpu="cortex-m0plus")
+    assert done.code == 8
+    assert done.result.notes[0].startswith("HardFault: unaligned address 0x20000001, where cortex-m0plus faults")
