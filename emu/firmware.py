@@ -99,7 +99,8 @@ class _TimedPrices:
 
     def __init__(self, prices: Prices) -> None:
         self.stream = prices.stream
-        self.sites = np.array([[prices.site(kind, bucket) for bucket in range(probe_layout.BUCKETS)] for kind in range(probe_layout.SITE_KINDS)], np.uint32)
+        kinds, buckets = range(probe_layout.SITE_KINDS), range(probe_layout.BUCKETS)
+        self.sites = np.array([[prices.site(kind, bucket) for bucket in buckets] for kind in kinds], np.uint32)
 
 
 def run(job: Job, follow: Callable[[Image], Marks] | None = None) -> tuple[FirmwareResult, System]:

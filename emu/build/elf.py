@@ -169,10 +169,11 @@ class Image:
 
         def read() -> dict[str, Any]:
             from emu.build.dwarf import read_lines
-            from emu.build.elf_reader import DAMAGED
+            from emu.build.elf_reader import DAMAGED, shown
 
             try:
-                return {"lines": read_lines(self.path, self.code_ranges)}
+                starts, lines = read_lines(self.path, self.code_ranges)
+                return {"lines": (starts, [shown(line) if line else None for line in lines])}
             except DAMAGED:  # lines only adorn what is said: no reason to say nothing
                 return {"lines": ([], [])}
 

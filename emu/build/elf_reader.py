@@ -37,7 +37,7 @@ def read_image(path: Path, data: bytes) -> dict[str, Any]:
         symbols, mapping = _symbols(elf, sections)
         architecture, profile = _attributes(elf)
         # A section without bytes in the file (SHT_NOBITS) has no code, whatever it says.
-        loaded = [(i, s.name, s["sh_addr"], s["sh_size"], s["sh_flags"]) for i, s in enumerate(sections)
+        loaded = [(i, shown(s.name), s["sh_addr"], s["sh_size"], s["sh_flags"]) for i, s in enumerate(sections)
                   if s["sh_flags"] & SHF_ALLOC and s["sh_size"] and s["sh_type"] != "SHT_NOBITS"]
     except InputError:
         raise
@@ -113,17 +113,22 @@ def _symbols(elf: ELFFile, sections: list[Any]) -> tuple[list[tuple[int, list[An
     symbols: list[tuple[int, list[Any]]] = []
     mapping: dict[int, list[tuple[int, str]]] = {}
     for symbol in table.iter_symbols() if table is not None else ():
-        index, name, kind = symbol["st_shndx"], symbol.name, symbol["st_info"]["type"]
+        index, name, kind = symbol["st_shndx"], shown(symbol.name), symbol["st_info"]["type"]
         if name.startswith(("$t", "$d", "$a")) and symbol["st_info"]["bind"] == "STB_LOCAL" and kind == "STT_NOTYPE":
             if isinstance(index, int):
                 mapping.setdefault(index, []).append((symbol["st_value"], name[:2]))
             continue
         if not name or kind not in KINDS or index == "SHN_UNDEF":
             continue
-        section = sections[index].name if isinstance(index, int) else "ABS"
+        section = shown(sections[index].name) if isinstance(index, int) else "ABS"
         value = symbol["st_value"] & ~1 if kind == "STT_FUNC" else symbol["st_value"]
         symbols.append((PREFERENCE.get(symbol["st_info"]["bind"], 3), [name, value, symbol["st_size"], KINDS[kind], section]))
     return symbols, mapping
+
+
+def shown(name: str) -> str:
+    """The name without what would break a line, or make a terminal do things."""
+    return name if name.isprintable() else name.encode("unicode_escape").decode()
 
 
 def _best(symbols: list[tuple[int, list[Any]]], key: Any) -> dict[Any, list[Any]]:

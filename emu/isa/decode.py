@@ -57,7 +57,7 @@ _V7M_REGISTERS, _V8M_REGISTERS = ("basepri", "faultmask"), ("splim", "_ns")
 _WIDE_V6M = ("bl", "dmb", "dsb", "isb", "mrs", "msr", "udf")  # the 32-bit instructions of Armv6-M
 _MULTIPLES = ("load_multiple", "store_multiple", "fp_load_multiple", "fp_store_multiple")
 
-_WINDOW = 1 << 14  # bytes that are handed to capstone at once: it gets a copy, again behind every halfword that is no instruction
+_WINDOW = 1 << 14  # bytes (an IT block and more) that are handed to capstone at once: it gets a copy, again behind whatever is no instruction
 
 
 def decode(code: bytes, address: int) -> np.ndarray:

@@ -47,7 +47,8 @@ class Dwt:
         yield _DWT, Register("DWT_CTRL", lambda: _COMPARATORS | self._ctrl, self._store_ctrl)
         yield _DWT + 4, Register("DWT_CYCCNT", self._load_cyccnt, self._store_cyccnt)
         for offset, (name, _) in _EVENTS.items():
-            yield _DWT + offset, Register(f"DWT_{name}", lambda o=offset: self._event(o) & 0xFF, lambda value, mask, o=offset: self._set_event(o, value & mask))
+            yield _DWT + offset, Register(f"DWT_{name}", lambda o=offset: self._event(o) & 0xFF,
+                                          lambda value, mask, o=offset: self._set_event(o, value & mask))
         yield _DWT + 0x1C, constant("DWT_PCSR", WORD)
         for number in range(4):
             for offset, name in ((0x20, "COMP"), (0x24, "MASK"), (0x28, "FUNCTION")):
@@ -58,9 +59,10 @@ class Dwt:
         """The ITM as if a debugger listened to port 0; what start-up code sets in the trace port is kept and means nothing."""
         for port in range(32):
             yield _ITM + 4 * port, Register(f"ITM_STIM{port}", lambda: 1, self._send if port == 0 else None)
-        for at, name, value in ((_ITM + 0xE00, "ITM_TER", 1), (_ITM + 0xE40, "ITM_TPR", 0), (_ITM + 0xE80, "ITM_TCR", 1), (_ITM + 0xFB0, "ITM_LAR", 0),
-                                (_DWT + 0xFB0, "DWT_LAR", 0), (_TPIU + 4, "TPIU_CSPSR", 1), (_TPIU + 0x10, "TPIU_ACPR", 0), (_TPIU + 0xF0, "TPIU_SPPR", 1),
-                                (_TPIU + 0x304, "TPIU_FFCR", 0x102), (_TPIU + 0xFB0, "TPIU_LAR", 0)):
+        for at, name, value in (
+                (_ITM + 0xE00, "ITM_TER", 1), (_ITM + 0xE40, "ITM_TPR", 0), (_ITM + 0xE80, "ITM_TCR", 1), (_ITM + 0xFB0, "ITM_LAR", 0),
+                (_DWT + 0xFB0, "DWT_LAR", 0), (_TPIU + 4, "TPIU_CSPSR", 1), (_TPIU + 0x10, "TPIU_ACPR", 0), (_TPIU + 0xF0, "TPIU_SPPR", 1),
+                (_TPIU + 0x304, "TPIU_FFCR", 0x102), (_TPIU + 0xFB0, "TPIU_LAR", 0)):
             yield at, Kept(value).register(name)
         for at, name in ((_ITM + 0xFB4, "ITM_LSR"), (_DWT + 0xFB4, "DWT_LSR"), (_TPIU, "TPIU_SSPSR"), (_TPIU + 0x300, "TPIU_FFSR")):
             yield at, constant(name, 0)

@@ -62,9 +62,11 @@ def plan(image: Image, board: Board, *, vectors: int | None = None, from_entry: 
 
 def _check_architecture(image: Image) -> None:
     if image.profile in PROFILES:
-        raise InputError(f"{image.path}: built for {PROFILES[image.profile]} of Arm{image.architecture}; a Cortex-M image (-mcpu=cortex-m4, ...) is wanted")
+        raise InputError(f"{image.path}: built for {PROFILES[image.profile]} of Arm{image.architecture}; "
+                         "a Cortex-M image (-mcpu=cortex-m4, ...) is wanted")
     if image.architecture not in M_PROFILE or image.profile not in ("", "M"):
-        raise InputError(f"{image.path}: built for Arm{image.architecture}, which no Cortex-M is; compile with -mcpu=cortex-m4 or the like, and -mthumb")
+        raise InputError(f"{image.path}: built for Arm{image.architecture}, which no Cortex-M is; "
+                         "compile with -mcpu=cortex-m4 or the like, and -mthumb")
 
 
 def _spans(segment: Segment) -> Iterator[tuple[int, int]]:
@@ -83,7 +85,8 @@ def _check_overlap(image: Image) -> None:
         before = (0, 0)
         for start, size in sorted(span for span in spans if span[1]):
             if start < before[0] + before[1]:
-                raise InputError(f"{image.path}: segments overlap where they are {what}: {before[1]:,} bytes at 0x{before[0]:08x} and {size:,} at 0x{start:08x}")
+                raise InputError(f"{image.path}: segments overlap where they are {what}: "
+                                 f"{before[1]:,} bytes at 0x{before[0]:08x} and {size:,} at 0x{start:08x}")
             before = start, size
 
 
@@ -96,7 +99,8 @@ def _regions(image: Image, board: Board) -> tuple[Region, ...]:
         for start, size in _spans(segment):
             if not _held(regions, start, size):
                 have = ", ".join(f"{r.name} 0x{r.start:08x}-0x{r.end - 1:08x}" for r in sorted(regions, key=lambda r: r.start))
-                raise InputError(f"{image.path}: a segment of {size:,} bytes at 0x{start:08x} lies outside the memories of board {board.name} ({have})")
+                raise InputError(f"{image.path}: a segment of {size:,} bytes at 0x{start:08x} lies outside the memories of "
+                                 f"board {board.name} ({have})")
     return tuple(sorted(regions, key=lambda r: r.start))
 
 
@@ -198,7 +202,8 @@ def _from_table(image: Image, regions: Sequence[Region], table: int, sp: int, re
         why = "is no multiple of 4" if sp % 4 else "points into no RAM"
         raise InputError(f"{image.path}: the initial stack pointer 0x{sp:08x} in {where} {why}")
     if not reset & 1:
-        raise InputError(f"{image.path}: the reset vector 0x{reset:08x} in {where} has no Thumb bit: the core would fault before its first instruction")
+        raise InputError(f"{image.path}: the reset vector 0x{reset:08x} in {where} has no Thumb bit: "
+                         "the core would fault before its first instruction")
     if not _in_code(image, reset & ~1):
         raise InputError(f"{image.path}: the reset vector 0x{reset:08x} in {where} points to no code")
     return Plan(tuple(regions), table, reset & ~1, (_stack_limit(image, sp), sp), _heap(image, regions, sp))
@@ -207,11 +212,11 @@ def _from_table(image: Image, regions: Sequence[Region], table: int, sp: int, re
 def _from_entry(image: Image, regions: Sequence[Region], asked: bool) -> Plan:
     """newlib's semihosting start-up runs from the ELF's entry; anything else has to be asked for."""
     function = image.function_at(image.entry)
-    name = function.name if function else next((s.name for s in image.symbols.values() if s.address & ~1 == image.entry and s.kind != "object"), "")
-    hosted = {name} | {s.name for s in image.symbols.values() if s.address & ~1 == image.entry and s.name in HOSTED_STARTS}
+    there = [s.name for s in image.symbols.values() if s.address & ~1 == image.entry and s.kind != "object"]
+    name, hosted = function.name if function else next(iter(there), ""), set(there)
     if not asked and not hosted & set(HOSTED_STARTS):
-        raise InputError(f"{image.path}: no vector table: neither a section or symbol of a name like .isr_vector, nor does the image begin with a stack "
-                         f"pointer and a reset vector (--vectors ADDRESS names its place, --from-entry starts at the entry 0x{image.entry:08x})")
+        raise InputError(f"{image.path}: no vector table: neither a section or symbol of a name like .isr_vector, nor does the image begin "
+                         f"with a stack pointer and a reset vector (--vectors ADDRESS names its place, --from-entry starts at the entry 0x{image.entry:08x})")
     if not image.thumb_entry:
         raise InputError(f"{image.path}: the entry 0x{image.entry:08x} has no Thumb bit: Arm code, which no Cortex-M runs")
     if not _in_code(image, image.entry):

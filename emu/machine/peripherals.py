@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from emu.machine.board import Block, Board, Uart
 from emu.machine.bus import Bus, Kept, Register, constant
 
-MOST_IGNORED = 1024  # pages
+MOST_IGNORED = 256  # pages
 
 
 class Peripherals:

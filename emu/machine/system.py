@@ -20,7 +20,6 @@ from unicorn import arm_const
 from emu.build.elf import Image
 from emu.errors import InputError, TargetFault
 from emu.isa import cpu as cpus
-from emu.isa.instruction import Flag
 from emu.machine import code, faults
 from emu.machine.board import Board, Region, Uart
 from emu.machine.bus import Bus
@@ -38,10 +37,10 @@ from emu.machine.running import Ending, Running
 from emu.machine.semihosting import Environment, Semihosting
 from emu.machine.system_control import SystemControl
 from emu.machine.systick import SysTick
-from emu.probe import STACK, UNIMPLEMENTED, Counts, Data, Probe, layout
+from emu.probe import STACK, UNIMPLEMENTED, Counts, Data, Pricer, Probe
 from emu.probe.follow import Follower
-from emu.probe.probe import Pricer
 
+Prices = Callable[[code.Instructions, Mapping[int, tuple[str, int, int]]], Pricer]
 DEFAULT_LIMIT = 1_000_000_000  # instructions
 SYSTEM = "system"  # the memory that all devices are, as streams tell memories apart
 _MOST_NOTES = 16
@@ -75,8 +74,7 @@ class System:
     notes: what was refused or is not modelled, each said once; unimplemented: address -> how it was ignored.
     """
 
-    def __init__(self, image: Image, plan: Plan, board: Board, core: str, prices: Callable[[code.Instructions, Mapping[int, tuple[str, int, int]]], Pricer],
-                 settings: Settings | None = None) -> None:
+    def __init__(self, image: Image, plan: Plan, board: Board, core: str, prices: Prices, settings: Settings | None = None) -> None:
         self.image, self.plan, self.board, self.settings = image, plan, board, settings or Settings()
         self.cpu = cpus.find(core)
         self.notes: list[str] = list(plan.remarks)
@@ -201,8 +199,8 @@ class System:
 
     def ignore(self, address: int, size: int, store: bool) -> None:
         """Make the word at the address one that reads 0, and say so."""
-        what = f"{'write to' if store else 'read of'} {self.register_name(address) or 'a peripheral'} at 0x{address:08x} ignored: no peripheral is there"
-        self.note(f"{what}{self._where(self._running.pc_now())}")
+        what = f"{'write to' if store else 'read of'} {self.register_name(address) or 'a peripheral'} at 0x{address:08x}"
+        self.note(f"{what} ignored: no peripheral is there{self._where(self._running.pc_now())}")
         self.peripherals.ignore(address, size)
 
     def map_ignored(self, address: int, size: int) -> None:
@@ -235,7 +233,8 @@ class System:
     @property
     def reads_time(self) -> list[str]:
         """What the program asked for time: then its run is that of one core."""
-        return [name for used, name in ((self.dwt.used, "DWT"), (self.systick.used, "SysTick"), (self.semihosting.reads_time, "the semihosting clock")) if used]
+        clocks = (self.dwt.used, "DWT"), (self.systick.used, "SysTick"), (self.semihosting.reads_time, "the semihosting clock")
+        return [name for used, name in clocks if used]
 
     def run(self) -> Ending:
         """From reset to the end. Raises no TargetFault: a fault is an ending, too."""

@@ -28,14 +28,15 @@ _LAZY_ACTIVE = 1
 _CPACR_BITS = 0xF << 20
 # Of a Cortex-M7 with 16 KB caches: CLIDR, CTR, and CCSIDR of the data and the instruction cache.
 _CLIDR, _CTR, _CCSIDR = 0x09000003, 0x8303C003, (0xF00FE019, 0xF01FE009)
-_CACHE_OPERATIONS = {0x50: "ICIALLU", 0x58: "ICIMVAU", 0x5C: "DCIMVAC", 0x60: "DCISW", 0x64: "DCCMVAU", 0x68: "DCCMVAC", 0x6C: "DCCSW", 0x70: "DCCIMVAC",
-                     0x74: "DCCISW", 0x78: "BPIALL"}
+_CACHE_OPERATIONS = {0x50: "ICIALLU", 0x58: "ICIMVAU", 0x5C: "DCIMVAC", 0x60: "DCISW", 0x64: "DCCMVAU", 0x68: "DCCMVAC", 0x6C: "DCCSW",
+                     0x70: "DCCIMVAC", 0x74: "DCCISW", 0x78: "BPIALL"}
 
 
 class SystemControl:
     """Registers of the SCB. reset() is called when the program asks for one; note(text) for what is kept but means nothing here."""
 
-    def __init__(self, cpu: Cpu, vectors: int, lines: int, set_group: Callable[[int], None], reset: Callable[[], None], note: Callable[[str], None]) -> None:
+    def __init__(self, cpu: Cpu, vectors: int, lines: int, set_group: Callable[[int], None], reset: Callable[[], None],
+                 note: Callable[[str], None]) -> None:
         self._cpu, self._lines = cpu, lines
         self._set_group, self._reset, self._note = set_group, reset, note
         self.armv6 = cpu.architecture == "armv6-m"
@@ -97,8 +98,8 @@ class SystemControl:
         else:
             yield CPACR, constant("CPACR", 0)
         if self._cpu.architecture == "armv8-m.main":
-            for at, name in ((0xE000ED8C, "NSACR"), (0xE000EDD0, "SAU_CTRL"), (0xE000EDD4, "SAU_TYPE"), (0xE000EDD8, "SAU_RNR"), (0xE000EDDC, "SAU_RBAR"),
-                             (0xE000EDE0, "SAU_RLAR"), (0xE000EDE4, "SFSR"), (0xE000EDE8, "SFAR")):
+            for at, name in ((0xE000ED8C, "NSACR"), (0xE000EDD0, "SAU_CTRL"), (0xE000EDD4, "SAU_TYPE"), (0xE000EDD8, "SAU_RNR"),
+                             (0xE000EDDC, "SAU_RBAR"), (0xE000EDE0, "SAU_RLAR"), (0xE000EDE4, "SFSR"), (0xE000EDE8, "SFAR")):
                 yield at, Kept().register(name)
         if self._cpu.name == "cortex-m7":
             yield from self._caches()
@@ -137,6 +138,9 @@ class SystemControl:
                 number.value = value & 0xF
             bases[number.value] = value & mask & ~0x1F if self._cpu.architecture != "armv8-m.main" else value & mask
 
+        def describe(value: int, mask: int) -> None:
+            attributes[number.value] = attributes[number.value] & ~mask | value & mask
+
         control = Kept(0, 7)
         yield _MPU, constant("MPU_TYPE", regions << 8)
         yield _MPU + 4, Register("MPU_CTRL", lambda: control.value, enable if regions else None)
@@ -144,8 +148,7 @@ class SystemControl:
         for alias in range(1 if self.armv6 else 4):
             suffix = f"_A{alias}" if alias else ""
             yield _MPU + 12 + 8 * alias, Register(f"MPU_RBAR{suffix}", lambda: bases[number.value] | number.value & 0xF, select)
-            yield _MPU + 16 + 8 * alias, Register(f"MPU_RASR{suffix}", lambda: attributes[number.value],
-                                                  lambda value, mask: attributes.__setitem__(number.value, attributes[number.value] & ~mask | value & mask))
+            yield _MPU + 16 + 8 * alias, Register(f"MPU_RASR{suffix}", lambda: attributes[number.value], describe)
         if self._cpu.architecture == "armv8-m.main":
             yield _MPU + 0x30, Kept().register("MPU_MAIR0")
             yield _MPU + 0x34, Kept().register("MPU_MAIR1")

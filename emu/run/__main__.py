@@ -19,7 +19,7 @@ TARGETS = {"kws": "the keyword spotter: one second of speech, six layers, ten wo
 LIMITS = {"kws": 100_000_000, "firmware": 1_000_000_000}
 # Options of one target alone; the others are for both.
 KWS_OPTIONS = frozenset({"kernels", "inputs", "stream", "threshold", "opt", "cc", "plot_file", "traffic"})
-FIRMWARE_OPTIONS = frozenset({"board", "files", "uarts", "peripherals", "vectors", "from_entry", "report", "idle_ok"})
+FIRMWARE_OPTIONS = frozenset({"board", "files", "uarts", "peripherals", "vectors", "from_entry", "report", "record", "idle_ok"})
 
 EPILOG = """\b
 Examples
@@ -97,6 +97,8 @@ def _cores(_context: click.Context, _option: click.Parameter, names: tuple[str, 
 @click.option("--vectors", metavar="ADDRESS", help="Firmware: where the vector table is, when neither symbols nor the lowest segment tell.")
 @click.option("--from-entry", is_flag=True, help="Firmware: start at the ELF's entry, without a vector table.")
 @click.option("--report", metavar="FILE", help="Firmware: write the table to FILE instead of standard error; - prints it.")
+@click.option("--record", metavar="FILE", help="Firmware: write the run as a recording (.npz), which other cores and tables can price: emu.experiment ablate, "
+                                               "emu.accuracy.")
 @click.option("--idle-ok", is_flag=True, help="Firmware: a program that sleeps or loops for ever, with nothing to wake it, has ended well.")
 @click.pass_context
 def main(context: click.Context, target: str | None, arguments: tuple[str, ...], inputs: tuple[str, ...], cores: tuple[str, ...], stream: bool,
@@ -119,8 +121,8 @@ def main(context: click.Context, target: str | None, arguments: tuple[str, ...],
     if not is_kws and not _is_file(target):
         raise UsageError(f"nothing to run is called {target!r}; there is {', '.join(TARGETS)}")
     _check_options(context, "kws" if is_kws else "a firmware", FIRMWARE_OPTIONS if is_kws else KWS_OPTIONS)
-    if [json_file, csv_file, options["report"]].count("-") > 1:
-        raise UsageError("--json -, --csv -, --report -: only one of them can be printed")
+    if [json_file, csv_file, options["report"], options["record"]].count("-") > 1:
+        raise UsageError("--json -, --csv -, --report -, --record -: only one of them can be printed")
     options["limit"] = options["limit"] or LIMITS["kws" if is_kws else "firmware"]
     if is_kws:
         if arguments:

@@ -18,24 +18,24 @@ from emu.machine.running import Ending
 from emu.machine.system import System
 from emu.report import files, firmware
 from emu.run import functions
-from emu.timing import core, memory
+from emu.timing import core, memory, recording
 
 UART = "ADDRESS[:STATUS[=READY]]"
 
 
 def command(path: str, arguments: tuple[str, ...], cores: tuple[str, ...], json_file: str | None, csv_file: str | None, *, report: str | None,
-            idle_ok: bool, uarts: tuple[str, ...], peripherals: str, vectors: str | None, **options: object) -> int:
+            record: str | None, idle_ok: bool, uarts: tuple[str, ...], peripherals: str, vectors: str | None, **options: object) -> int:
     """Run it, print what it printed, then the report; the exit status. The table goes to standard error, since standard output is the program's.
 
     `options` are Job's.
     """
     wanted = functions.Wanted.taken_from(options)
-    for target in (json_file, csv_file, report):
+    for target in (json_file, csv_file, report, record):
         if target is not None:
             files.check(target)
     if options["files"] is not None and not options["files"].is_dir():
         raise InputError(f"--files {options['files']}: no such folder")
-    printed = "-" in (json_file, csv_file, report)
+    printed = "-" in (json_file, csv_file, report, record)
     job = Job(Path(path), cores[0], cores[1:], uarts=tuple(map(uart, uarts)), ignore_peripherals=peripherals == "ignore", arguments=arguments,
               vectors=None if vectors is None else _option("--vectors", vectors), console=_console_on_stderr if printed else Console, **options)
     followed = _Followed(wanted)
@@ -46,7 +46,9 @@ def command(path: str, arguments: tuple[str, ...], cores: tuple[str, ...], json_
     table = firmware.render(result, job.mhz) + functions.shown(by_function, wanted)
     rows = functions.csv(by_function) if by_function else firmware.render_csv(result, job.mhz)
     document = functions.with_functions(firmware.render_json(result, job.mhz), by_function)
-    files.write_all([(target, form) for target, form in ((json_file, document), (csv_file, rows), (report, table)) if target is not None])
+    recorded = recording.save(recording.record(system.counts(), system.instructions)) if record is not None else b""
+    written = ((json_file, document), (csv_file, rows), (report, table), (record, recorded))
+    files.write_all([(target, form) for target, form in written if target is not None])
     if report is None and not printed:
         click.echo(table, err=True, nl=False)
     return _status(result.ending, idle_ok)

@@ -18,7 +18,8 @@ CORES = Path(__file__).with_name("cores")
 
 # section -> row -> keys that it may have beside `source`; every row of a section must be there, but those of OPTIONAL_ROWS may be left out
 RULES = {"load_pipelining": "saves", "writeback_pipelining": "saves", "store_behind_load": "saves", "nop_behind_load": "saves",
-         "memory_change": "saves", "indexed_store": "extra", "load_behind_store": "extra", "address_dependency": "extra",
+         "memory_change": "saves", "indexed_store": "extra", "load_behind_store": "extra", "load_behind_writeback": "extra",
+         "address_dependency": "extra",
          "room_behind_access": "extra", "it_folding": "saves", "fp_result": "extra"}
 _CYCLES, _VALUE = frozenset({"cycles"}), frozenset({"value"})
 SECTIONS: dict[str, dict[str, frozenset[str]]] = {

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from emu.errors import InputError, UsageError
 from emu.isa.instruction import Flag
 from emu.probe import Counts, follow
+from emu.timing.bus import IDEAL, Behaviour, Bus, Wait
 from emu.timing.lines import Lines, found
 from emu.timing.pipeline import Step
 
@@ -23,37 +23,14 @@ DEFAULT = "zero-wait"
 _STORE = int(Flag.STORE)  # an int is several times faster than the flag
 
 # Tables of a file -> their rows -> the keys of a row beside `source`; rows and keys in OPTIONAL may be left out.
-REGION = {"addresses": {"start", "size"}, "load": {"first", "next"}, "load_behind_store": {"first", "next"},
-          "store": {"first", "next"}, "displaces": {"requests"}}
+REGION = {"addresses": {"start", "size"}, "load": {"first", "next"}, "store": {"first", "next"},
+          "store_holds": {"cycles"}, "switch": {"cycles", "within"}, "displaces": {"requests"}}
 CACHE = {"watches": {"accesses", "regions"}, "shape": {"line", "sets", "ways", "replacement", "prefetch"},
          "writes": {"write_back", "store_allocates"}, "cost": {"fetch_miss", "load_miss", "store_miss", "evicted"}}
-OPTIONAL = {"load", "load_behind_store", "store", "displaces", "writes", "clock", "regions", "caches", "ways", "replacement", "prefetch", *CACHE["cost"]}
+OPTIONAL = {"load", "store", "store_holds", "switch", "displaces", "writes", "clock", "regions", "caches", "ways", "replacement", "prefetch", *CACHE["cost"]}
 _HEAD = {"name", "board", "clock", "not_modelled", "regions", "caches"}
 _ACCESSES = {"fetch": follow.FETCH, "load": follow.LOAD, "store": follow.STORE}
 _TYPES = {"accesses": list, "regions": list, "replacement": str, "prefetch": bool, "write_back": bool, "store_allocates": bool}
-
-
-class Wait(NamedTuple):
-    """Cycles beyond the core's own: of an instruction's first access, where it does not pipeline behind another's, and of each further one."""
-
-    first: int = 0
-    next: int = 0
-
-    def cycles(self, accesses: int) -> int:
-        return self.first + self.next * (accesses - 1)
-
-
-class Behaviour(NamedTuple):
-    """What an access to a memory costs. behind_store: a load directly behind a single store to it (None: as any other). displaces: requests
-    for code that every word loaded displaces, since both leave by one port."""
-
-    load: Wait = Wait()
-    store: Wait = Wait()
-    displaces: int = 0
-    behind_store: Wait | None = None
-
-
-IDEAL = Behaviour()
 
 
 @dataclass(frozen=True)
@@ -89,9 +66,17 @@ class Placed:
     costs: Mapping[int, Cost]  # kind of site -> what the events of that follower cost
     fetches: Mapping[int, tuple[int, int]]  # number of a follower of fetch -> bytes of a line, cycles that a miss waits
 
+    def bus(self) -> Bus | None:
+        """The bus at the begin of a stream; None where no access can wait."""
+        return Bus(self._waiting) if self._waiting else None
+
     def waits(self, steps: Sequence[Step]) -> list[int]:
-        """Cycles that the memories add to each instruction of a stream that does not pipeline (empty: none to any)."""
-        return [self._wait(step, before) for step, before in zip(steps, [None, *steps], strict=False)] if self.behaviours else []
+        """Cycles that the memories add to each instruction of a stream by itself (empty: none to any)."""
+        return [self._wait(step) for step in steps] if self.behaviours else []
+
+    @functools.cached_property
+    def _waiting(self) -> Mapping[int, Behaviour]:
+        return {memory: behaviour for memory, behaviour in self.behaviours.items() if behaviour.waits}
 
     def displaced(self, steps: Sequence[Step]) -> list[int]:
         """Requests for code that each instruction's loads displace (empty: nothing is)."""
@@ -99,13 +84,9 @@ class Placed:
             return []
         return [self._of(step).displaces * step.instruction.accesses * (not step.instruction.flags & _STORE) for step in steps]
 
-    def _wait(self, step: Step, before: Step | None) -> int:
+    def _wait(self, step: Step) -> int:
         behaviour = self._of(step)
-        if step.instruction.flags & _STORE:
-            return behaviour.store.cycles(step.instruction.accesses)
-        behind_store = before and before.instruction.kind == "store" and before.memory == step.memory
-        wait = behaviour.behind_store if behind_store and behaviour.behind_store is not None else behaviour.load
-        return wait.cycles(step.instruction.accesses)
+        return (behaviour.store if step.instruction.flags & _STORE else behaviour.load).cycles(step.instruction.accesses)
 
     def _of(self, step: Step) -> Behaviour:
         return IDEAL if step.skipped else self.behaviours.get(step.memory, IDEAL)
@@ -232,8 +213,9 @@ def from_table(table: Mapping) -> Memory:
         for row, keys in rows.items():
             _row(f"{name}.{row}", keys, REGION[row])
         waits = (Wait(**_values(rows.get(row, {}))) for row in ("load", "store"))
-        behind_store = Wait(**_values(rows["load_behind_store"])) if "load_behind_store" in rows else None
-        behaviour = Behaviour(*waits, rows.get("displaces", {}).get("requests", 0), behind_store)
+        holds, displaces = rows.get("store_holds", {}).get("cycles", 0), rows.get("displaces", {}).get("requests", 0)
+        switch = rows.get("switch", {})
+        behaviour = Behaviour(*waits, displaces, holds, switch.get("cycles", 0), switch.get("within", 0))
         regions.append(Region(name, **_values(rows["addresses"]), behaviour=behaviour))
     _disjoint(regions)
     caches = tuple(_cache(name, rows, {r.name: r for r in regions}) for name, rows in _tables(table, "caches").items())

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from emu.isa.instruction import S_BIT, Flag, Instruction
 from emu.timing import dual_issue
+from emu.timing.bus import Bus
 from emu.timing.core import Core
 from emu.timing.fetch import Fetch
 from emu.timing.lines import Lines
@@ -23,7 +24,8 @@ _INDEXED, _WRITEBACK, _ALWAYS, _IN_IT, _LOADS_PC = map(int, (Flag.INDEXED, Flag.
 _LR = 1 << 14
 _S_REGISTERS = 0xFFFFFFFF << S_BIT
 _LOADS = frozenset({"load", "load_multiple", "load_exclusive", "fp_load", "fp_load_multiple", "table_branch"})
-_MEMORY = _LOADS | {"store", "store_multiple", "store_exclusive", "fp_store", "fp_store_multiple"}
+_STORES = frozenset({"store", "store_multiple", "store_exclusive", "fp_store", "fp_store_multiple"})
+_MEMORY = _LOADS | _STORES
 _SINGLE_LOADS = frozenset({"load", "load_exclusive", "store_exclusive"})  # STREX reads its status back like a load
 _FP_RESULTS = frozenset({"fp_arithmetic", "fp_multiply", "fp_multiply_accumulate", "fp_divide"})
 # Kind -> the rule that lets it issue early behind a single load.
@@ -47,10 +49,13 @@ class Facts(NamedTuple):
     cost: int  # cycles that it holds the issue stage, when nothing before it interferes
     early: int  # cycles that it saves when it pipelines behind a single load
     loads: bool
+    late: bool  # what it writes is there too late for the next one's address
     accesses: bool
     single_load: bool  # others can pipeline behind it
-    stores: bool  # one value
-    buffered: bool  # a store whose wait the write buffer hides
+    stores: bool
+    buffered: bool  # a store of one value, whose wait the write buffer hides
+    immediate: bool  # and whose address is no sum of registers
+    writeback: bool  # its base register is written, too
     folds: bool  # an IT
     speculates: bool  # a conditional branch whose target decode asks for
     address: int  # mask of the registers that its address is made of
@@ -62,23 +67,23 @@ class Facts(NamedTuple):
     refill: str  # name of what it costs as a taken branch
 
 
-def schedule(steps: Sequence[Step], taken: bool, core: Core, *, entered: bool = True, waits: Sequence[int] = (),
-             displaced: Sequence[int] = (), lines: Lines | None = None) -> list[int]:
+def schedule(steps: Sequence[Step], taken: bool, core: Core, *, entered: bool = True, bus: Bus | None = None,
+             waits: Sequence[int] = (), displaced: Sequence[int] = (), lines: Lines | None = None) -> list[int]:
     """Modelled cycles of every instruction of a stream, from its issue to the next one's; the last one's, to that of the branch target.
 
     The first one's begin where its branch arrived; without one (`entered` False: the stream was cut out of a longer one) the
-    front of the pipeline is full. `waits`: cycles that memory adds to each instruction that does not pipeline behind the one before it,
-    `displaced`: requests for code that each one's accesses displace (none: no waits, nothing displaced); fetch goes on during waits.
-    `lines`: lines of code that come late (None: none does).
+    front of the pipeline is full. `bus`: of its data (None: no access waits); fetch goes on while it waits. `waits`: the same for a core
+    with two slots, cycles that memory adds to each instruction. `displaced`: requests for code that each one's accesses displace (none:
+    nothing is). `lines`: lines of code that come late (None: none does).
     """
     if core.fetch_words:
         fetch = Fetch(core, steps[0].instruction.address, entered=entered, lines=lines)
-        return _issue(steps, taken, core, fetch, waits or repeat(0), displaced or repeat(0))
+        return _issue(steps, taken, core, fetch, bus, displaced or repeat(0))
     if "dual_issue" in core.sections:
         issued = dual_issue.schedule(steps, taken, core, entered=entered)
         issued = [cycles + wait for cycles, wait in zip(issued, waits, strict=True)] if waits else issued
     else:
-        issued = _issue(steps, taken, core, None, waits or repeat(0), repeat(0))
+        issued = _issue(steps, taken, core, None, bus, repeat(0))
     return lines.delayed([step.instruction.address + step.instruction.size for step in steps], issued) if lines else issued
 
 
@@ -87,55 +92,63 @@ def cycles(steps: Sequence[Step], taken: bool, core: Core, **of_memory: object) 
     return sum(schedule(steps, taken, core, **of_memory))
 
 
-def _issue(steps: Sequence[Step], taken: bool, core: Core, fetch: Fetch | None, waits: Iterable[int],
-           displaced: Iterable[int]) -> list[int]:
+def _issue(steps: Sequence[Step], taken: bool, core: Core, fetch: Fetch | None, bus: Bus | None, displaced: Iterable[int]) -> list[int]:
     """What `schedule` returns, of a core that issues one instruction after the other. fetch: None where it never makes the core wait."""
     known, ahead, held_up = core.known, core.fetch_ahead, core.rules["room_behind_access"]
     issues: list[int] = []
     free = 0  # cycle in which the next one can issue
     last = before = fact = None
-    for step, wait, lost in zip(steps, waits, displaced, strict=False):
+    for step, lost in zip(steps, displaced, strict=False):
         instruction, skipped, memory = step
         fact = known.get(id(instruction)) or _facts(instruction, core)
         ready = fetch.ready(fact.last_word) if fetch else 0
-        start, cost = free, fact.cost
+        start, cost, saved = free, fact.cost, 0
         if skipped:
             cost = core.skipped
         elif last and (last.hazards or fact.hazards):
-            start, cost, wait = _behind(fact, last, memory == before.memory, ready, (free, cost, wait), core.rules)  # noqa: PLW2901
+            start, cost, saved = _behind(fact, last, memory == before.memory, ready, free, core.rules)
         at = start if start > ready else ready
         issues.append(at)
         if fetch:
             fetch.leave(fact.next_word, at - ahead + (held_up if last and last.accesses and at in (free, free - fact.early) else 0))
             if lost or fact.speculates and not (taken and len(issues) == len(steps)):
                 fetch.lose(at - 1, lost or core.fetch_speculation)
-        free = at + cost + (0 if fact.buffered else wait)
+        free = at + cost
+        if bus and memory >= 0:
+            free = _accessed(fact, bus, memory, at, free, saved)
         before, behind, last = step, last, None if skipped else fact
     issues.append(free + (core.branch[_refill_behind(fact, behind)] if taken else 0))
     return [end - start for start, end in zip([0, *issues[1:]], issues[1:], strict=False)]
 
 
-def _behind(fact: Facts, last: Facts, same_memory: bool, ready: int, alone: tuple[int, int, int],
-            rules: Mapping[str, int]) -> tuple[int, int, int]:
-    """(cycle in which it can issue, cycles that it holds the stage, cycles that its memory makes it wait) behind the instruction `last`.
+def _accessed(fact: Facts, bus: Bus, memory: int, at: int, free: int, saved: int) -> int:
+    """Cycle in which the next one can issue, behind an instruction that asks for a memory in cycle `at`; `free`: if it need not wait."""
+    address, waited = bus.access(memory, at, fact.instruction.accesses, fact.stores, fact.buffered, saved)
+    if fact.buffered:
+        return max(free, address + 1) if fact.writeback else free
+    return address - at + free + waited
 
-    ready: when it is fetched. alone: the same three without the other.
+
+def _behind(fact: Facts, last: Facts, same_memory: bool, ready: int, free: int, rules: Mapping[str, int]) -> tuple[int, int, int]:
+    """(cycle in which it can issue, cycles that it holds the stage, cycles of its memory's wait that pass beside) behind the instruction `last`.
+
+    ready: when it is fetched. free: when it could issue behind any other.
     """
-    start, cost, wait = alone
+    start, cost = free, fact.cost
     depends = last.writes & fact.address
     if last.single_load and fact.early and not depends:
         if same_memory or not fact.accesses:
-            return (start - fact.early, cost, 0) if ready <= start - fact.early else (start, cost, wait)
-        return start, cost, max(0, wait - rules["memory_change"]) if fact.loads else wait
-    if depends and not last.loads:
+            return (start - fact.early if ready <= start - fact.early else start), cost, 0
+        return start, cost, rules["memory_change"] if fact.loads else 0
+    if depends and last.late:
         start += rules["address_dependency"]
-    if fact.loads and last.stores:
-        start = max(start, alone[0] + rules["load_behind_store"])
+    if fact.loads and last.immediate:
+        start = max(start, free + rules["load_behind_store"]) + (rules["load_behind_writeback"] if depends else 0)
     if last.fp_result & fact.reads:
         start += rules["fp_result"]
     if fact.folds and not last.instruction.wide:
         cost -= rules["it_folding"]
-    return start, cost, wait
+    return start, cost, 0
 
 
 def _refill_behind(fact: Facts, last: Facts | None) -> str:
@@ -156,8 +169,8 @@ def _facts(instruction: Instruction, core: Core) -> Facts:
     end, address = instruction.address + instruction.size, (register for register in {instruction.base, instruction.index} if register >= 0)
     found = core.known[id(instruction)] = Facts(
         instruction=instruction, last_word=end - 1 >> 2, next_word=end >> 2, cost=cost, early=early,
-        loads=kind in _LOADS, accesses=accesses, single_load=kind in ("load", "load_exclusive"), stores=kind == "store",
-        buffered=kind == "store" and not flags & _INDEXED, folds=kind == "it",
+        loads=kind in _LOADS, late=kind not in _LOADS and kind != "store_multiple", accesses=accesses, single_load=kind in ("load", "load_exclusive"), stores=kind in _STORES,
+        buffered=kind == "store", immediate=kind == "store" and not flags & _INDEXED, writeback=bool(flags & _WRITEBACK), folds=kind == "it",
         speculates=kind == "branch" and not (flags & _ALWAYS and not flags & _IN_IT),
         address=sum(1 << register for register in address) if accesses else 0, reads=instruction.reads & _S_REGISTERS,
         writes=instruction.writes, fp_result=result, hazards=accesses or bool(result) or kind in ("it", "nop"),

@@ -47,6 +47,7 @@ class Prices:
     def __init__(self, instructions: Mapping[int, Instruction], core: Core, placed: Placed = ANYWHERE,
                  followers: Sequence[Follower] = ()) -> None:
         self._instructions, self._core, self._placed = instructions, core, placed
+        self._two_slots = "dual_issue" in core.sections
         self._branches = predictor.costs(core, followers)
         self._known: dict[tuple[int, int, bool, bool, bytes], int] = {}
 
@@ -61,8 +62,8 @@ class Prices:
         """Cycles of every instruction of the stream; not kept."""
         walk = steps(self._instructions, start, end, events, self._placed.identity)
         placed = self._placed
-        return pipeline.schedule(walk, taken, self._core, entered=entered, waits=placed.waits(walk), displaced=placed.displaced(walk),
-                                 lines=placed.lines(start, events))
+        return pipeline.schedule(walk, taken, self._core, entered=entered, bus=placed.bus(),
+                                 waits=placed.waits(walk) if self._two_slots else (), displaced=placed.displaced(walk), lines=placed.lines(start, events))
 
     def site(self, kind: int, bucket: int) -> int:
         """Cycles that one count of a site adds to its stream's (0 for what neither this core nor its memories ask of sites)."""

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from emu.build.cache import REPOSITORY, cache_dir
+from emu.timing import core as cores
+from emu.timing import memory as memories
+from emu.timing import pricing, recording
 from tests.firmware.conftest import BARE, HOSTED
 
 HELLO = '#include <stdio.h>\nint main(int c, char **v) { printf("hello %d %s\\n", c, v[c - 1]); fprintf(stderr, "oops\\n"); return 7; }'
@@ -71,6 +74,14 @@ def test_a_core_that_cannot_run_it(hello):
     assert entry["cycles"] is None and entry["problem"].startswith("it does not have '")
 
 
+def test_a_recording_is_priced_as_the_run_was(hello, tmp_path):
+    command(hello, "--record", str(tmp_path / "run.npz"), "--json", str(tmp_path / "run.json"), "--core", "cortex-m4", "--core", "cortex-m33")
+    cores_of_run = json.loads((tmp_path / "run.json").read_text())["cores"]
+    run = recording.load(tmp_path / "run.npz")
+    for name in ("cortex-m4", "cortex-m33"):
+        assert pricing.price(run.counts, run.instructions, cores.load(name), memories.load("zero-wait")).sum() == cores_of_run[name]["cycles"]
+
+
 def test_functions(hello):
     done = command(hello, "--functions")
     assert "_vfprintf_r" in done.stderr and "functions on a modelled cortex-m4" in done.stderr
@@ -109,7 +120,7 @@ def test_the_limit(bare):
         (("ELF", "--uart", "x"), 2, "--uart 'x': ADDRESS[:STATUS[=READY]] is wanted"),
         (("ELF", "--vectors", "x"), 2, "--vectors 'x': an address is wanted"),
         (("ELF", "--json", "/nowhere/x"), 3, "cannot write /nowhere/x"),
-        (("ELF", "--json", "-", "--csv", "-"), 2, "--json -, --csv -, --report -: only one of them can be printed"),
+        (("ELF", "--json", "-", "--csv", "-"), 2, "--json -, --csv -, --report -, --record -: only one of them can be printed"),
     ],
 )
 def test_what_is_refused(hello, arguments, status, line):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from emu.machine import peripherals
 from tests.firmware.conftest import FPU, HOSTED
 
 
@@ -213,7 +214,8 @@ def test_ignored_peripherals_read_zero_and_are_told_once(start):
     assert abs(done.result.totals.instructions - (memory.result.totals.instructions - none.result.totals.instructions)) < 70
 
 
-def test_ignoring_is_bounded(start):
+def test_ignoring_is_bounded(start, monkeypatch):
+    monkeypatch.setattr(peripherals, "MOST_IGNORED", 16)
     done = ends(start, "for (uint32_t at = 0x40000000; ; at += 4096) REG(at) = 1;", ignore_peripherals=True)
     assert done.result.ending.status == 5
     assert "no peripheral is there" in done.result.ending.text

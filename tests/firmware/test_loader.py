@@ -356,6 +356,17 @@ def test_garbage_symbols(small, tmp_path):
             _survives(path)
 
 
+def test_names_stay_on_one_line(builder, tmp_path):
+    """A function whose name would clear the terminal."""
+    text = '#include "firmware.h"\n__attribute__((noinline, used)) void evil_name_here(void) { REG(0x70000000) = 1; }\nint main(void) { evil_name_here(); return 0; }'
+    data = builder.elf(text, "-g0").read_bytes()
+    path = tmp_path / "evil.elf"
+    path.write_bytes(data.replace(b"evil_name_here", b"\x1b[2J\nevil\rname"))
+    ending = ran(path).result.ending.text
+    assert ending.isprintable()
+    assert "in \\x1b[2J\\nevil\\rname+0x" in ending
+
+
 def test_debug_information_that_lies(small, tmp_path):
     with contextlib.suppress(ValueError):
         for offset in range(0, len(small) - 64, 997):
