@@ -5,7 +5,7 @@ PYTHON_IN_VENV = .venv/bin/python
 
 help:
 	@echo "make run        a spoken word through the network in an emulated Cortex-M4: python -m emu.run kws"
-	@echo "make test       all tests"
+	@echo "make test       all tests, on all processors"
 	@echo "make setup      installs what is missing: compilers, .venv/, the native probe (PYTHON=... names the interpreter)"
 	@echo "make lock       pins the newest versions of requirements.in in requirements.lock"
 	@echo "make clean      removes what was built; make distclean: .venv/ too"
@@ -17,7 +17,7 @@ run: setup
 	@$(PYTHON_IN_VENV) -m emu.run kws
 
 test: setup
-	@$(PYTHON_IN_VENV) -m pytest -rs
+	@$(PYTHON_IN_VENV) -m pytest -rs -n auto
 
 lock:
 	@bash tools/lock.sh

@@ -19,8 +19,8 @@ class Wait(NamedTuple):
 class Behaviour(NamedTuple):
     """What an access to a memory costs. displaces: requests for code that every word loaded displaces, since both leave by one port.
 
-    holds: the bus stays with the memory that many cycles after it took the address of a single store (0: the write buffer hides all of it). switch: cycles that a load waits when
-    the bus was with another memory at most `within` cycles before.
+    holds: the bus stays with the memory that many cycles after it took the address of a single store (0: the write buffer hides all
+    of it). switch: cycles that a load waits when the bus was with another memory at most `within` cycles before.
     """
 
     load: Wait = Wait()
@@ -39,6 +39,16 @@ class Behaviour(NamedTuple):
 IDEAL = Behaviour()
 
 
+class Access(NamedTuple):
+    """What an instruction asks of the bus. buffered: a store of one value, into the write buffer. early: its address is no sum of
+    registers, so that nothing but the buffer holds it up."""
+
+    accesses: int
+    stores: bool
+    buffered: bool
+    early: bool
+
+
 class Bus:
     """The bus of one stream. A memory that makes an access wait does so once while the accesses follow each other without a gap."""
 
@@ -49,22 +59,23 @@ class Bus:
         self._until = 0  # last cycle in which an address for it finds the bus there
         self._free = 0  # cycle from which the next address is taken
 
-    def access(self, memory: int, at: int, accesses: int, stores: bool, buffered: bool, saved: int) -> tuple[int, int]:
+    def access(self, memory: int, at: int, access: Access, saved: int) -> tuple[int, int]:
         """(cycle in which its address is taken, cycles that it waits) of an instruction that asks for a memory in cycle `at`.
 
-        stores: it writes. buffered: one value, into the write buffer. saved: cycles of the wait that pass while it is held up otherwise.
+        saved: cycles of the wait that pass while it is held up otherwise.
         """
         behaviour = self._behaviours.get(memory)
-        if behaviour is None or buffered and not behaviour.holds:
+        if behaviour is None or access.buffered and not behaviour.holds:
             return at, 0
-        wait = behaviour.store if stores else behaviour.load
+        wait = behaviour.store if access.stores else behaviour.load
         at, first = max(at, self._free), wait.first
         if memory == self._memory:
             if at <= self._until:
                 first = 0
-        elif not stores and self._memory >= 0 and at <= self._until + behaviour.within:
+        elif not access.stores and self._memory >= 0 and at <= self._until + behaviour.within:
             first = max(first, behaviour.switch)
-        waited = max(0, first + wait.next * (accesses - 1) - saved)
-        self._free = at + accesses + waited
-        self._memory, self._until = memory, at + behaviour.holds if buffered else self._free
+        waited = max(0, first + wait.next * (access.accesses - 1) - saved)
+        self._free = at + access.accesses + waited
+        held = behaviour.holds if access.early else 1
+        self._memory, self._until = memory, at + held if access.buffered else self._free
         return at, waited

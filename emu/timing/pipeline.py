@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from emu.isa.instruction import S_BIT, Flag, Instruction
 from emu.timing import dual_issue
-from emu.timing.bus import Bus
+from emu.timing.bus import Access, Bus
 from emu.timing.core import Core
 from emu.timing.fetch import Fetch
 from emu.timing.lines import Lines
@@ -52,9 +52,7 @@ class Facts(NamedTuple):
     late: bool  # what it writes is there too late for the next one's address
     accesses: bool
     single_load: bool  # others can pipeline behind it
-    stores: bool
-    buffered: bool  # a store of one value, whose wait the write buffer hides
-    immediate: bool  # and whose address is no sum of registers
+    access: Access
     writeback: bool  # its base register is written, too
     folds: bool  # an IT
     speculates: bool  # a conditional branch whose target decode asks for
@@ -123,8 +121,8 @@ def _issue(steps: Sequence[Step], taken: bool, core: Core, fetch: Fetch | None, 
 
 def _accessed(fact: Facts, bus: Bus, memory: int, at: int, free: int, saved: int) -> int:
     """Cycle in which the next one can issue, behind an instruction that asks for a memory in cycle `at`; `free`: if it need not wait."""
-    address, waited = bus.access(memory, at, fact.instruction.accesses, fact.stores, fact.buffered, saved)
-    if fact.buffered:
+    address, waited = bus.access(memory, at, fact.access, saved)
+    if fact.access.buffered:
         return max(free, address + 1) if fact.writeback else free
     return address - at + free + waited
 
@@ -142,7 +140,7 @@ def _behind(fact: Facts, last: Facts, same_memory: bool, ready: int, free: int, 
         return start, cost, rules["memory_change"] if fact.loads else 0
     if depends and last.late:
         start += rules["address_dependency"]
-    if fact.loads and last.immediate:
+    if fact.loads and last.access.early:
         start = max(start, free + rules["load_behind_store"]) + (rules["load_behind_writeback"] if depends else 0)
     if last.fp_result & fact.reads:
         start += rules["fp_result"]
@@ -169,8 +167,9 @@ def _facts(instruction: Instruction, core: Core) -> Facts:
     end, address = instruction.address + instruction.size, (register for register in {instruction.base, instruction.index} if register >= 0)
     found = core.known[id(instruction)] = Facts(
         instruction=instruction, last_word=end - 1 >> 2, next_word=end >> 2, cost=cost, early=early,
-        loads=kind in _LOADS, late=kind not in _LOADS and kind != "store_multiple", accesses=accesses, single_load=kind in ("load", "load_exclusive"), stores=kind in _STORES,
-        buffered=kind == "store", immediate=kind == "store" and not flags & _INDEXED, writeback=bool(flags & _WRITEBACK), folds=kind == "it",
+        loads=kind in _LOADS, late=kind not in _LOADS and kind != "store_multiple", accesses=accesses, single_load=kind in ("load", "load_exclusive"),
+        access=Access(instruction.accesses, kind in _STORES, kind == "store", kind == "store" and not flags & _INDEXED),
+        writeback=bool(flags & _WRITEBACK), folds=kind == "it",
         speculates=kind == "branch" and not (flags & _ALWAYS and not flags & _IN_IT),
         address=sum(1 << register for register in address) if accesses else 0, reads=instruction.reads & _S_REGISTERS,
         writes=instruction.writes, fp_result=result, hazards=accesses or bool(result) or kind in ("it", "nop"),

@@ -159,7 +159,7 @@ LOADS = [
 
 @pytest.mark.parametrize(("steps", "extra"), [row[1:] for row in LOADS], ids=[row[0] for row in LOADS])
 def test_sram3_of_the_stm32l4r5(steps: list[Step], extra: int) -> None:
-    assert pipeline.cycles(steps, False, M4, waits=SRAM3.waits(steps)) - pipeline.cycles(steps, False, M4) == extra
+    assert pipeline.cycles(steps, False, M4, bus=SRAM3.bus()) - pipeline.cycles(steps, False, M4) == extra
 
 
 def test_every_access_of_a_slow_memory_waits() -> None:
