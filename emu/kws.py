@@ -20,6 +20,7 @@ from emu.errors import BuildError, InputError, ThumbcycleError, UsageError
 from emu.isa import cpu as cpus
 from emu.machine import code
 from emu.measure import Inference
+from emu.profile import Profile
 from emu.report.result import Answer, Beside, Heard, OnCore, Result
 from emu.timing import memory as memories
 from emu.timing.core import Core

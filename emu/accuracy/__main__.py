@@ -39,7 +39,7 @@ def main(sets: tuple[str, ...], core: str | None, json_file: str | None, markdow
     recordings (what each instruction is and how often each stream of them ran; no machine code), so every point is priced anew with
     today's tables in seconds: change a figure in emu/timing/cores and see what it does to all that is known.
     """
-    if [json_file, markdown_file].count("-") == 2:  # noqa: PLR2004
+    if [json_file, markdown_file].count("-") == 2:
         raise UsageError("--json - and --markdown -: only one of them can be printed")
     chosen = [loaded for loaded in map(points.load, sets or points.names()) if core in (None, loaded.core)]
     if not chosen:

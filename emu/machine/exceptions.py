@@ -100,7 +100,7 @@ class Exceptions:
     def leave(self, exc_return: int) -> int | None:
         """A branch to that EXC_RETURN, its bit 0 as the program had it or clear: where execution goes on; None when it is not a valid one."""
         registers, interrupts = self._registers, self._interrupts
-        valid = exc_return & 0xE in (0x0, 0x8, 0xC) and exc_return & 0x20 and interrupts.active  # noqa: PLR2004
+        valid = exc_return & 0xE in (0x0, 0x8, 0xC) and exc_return & 0x20 and interrupts.active
         to_thread = bool(exc_return & _HANDLER)
         if not valid or to_thread != (len(interrupts.active) == 1):
             return None

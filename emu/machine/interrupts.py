@@ -118,7 +118,7 @@ class Interrupts:
             yield _STIR, Register("STIR", lambda: 0, self._trigger)
 
     def _word(self, numbers: set[int] | list[int], word: int) -> int:
-        return sum(1 << n - FIRST - 32 * word for n in set(numbers) if 0 <= n - FIRST - 32 * word < 32)  # noqa: PLR2004
+        return sum(1 << n - FIRST - 32 * word for n in set(numbers) if 0 <= n - FIRST - 32 * word < 32)
 
     def _bits(self, what: str, numbers: set[int], word: int, act: Callable[[set[int], int, int], None]) -> Register:
         return Register(what, lambda: self._word(numbers, word), lambda value, mask: act(numbers, word, value & mask))

@@ -46,7 +46,7 @@ class Registers:
         """R0 to R12."""
         self._write(_GENERAL[number], value)
 
-    def _property(register: int) -> property:  # noqa: N805 - makes the properties below
+    def _property(register: int) -> property:
         return property(lambda self: self._read(register), lambda self, value: self._write(register, value))
 
     sp = _property(arm.UC_ARM_REG_SP)

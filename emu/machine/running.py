@@ -50,7 +50,7 @@ class Ending:
     fault: TargetFault | None = None
 
 
-class _Ended(Exception):  # noqa: N818 - carries the ending out of the loop
+class _Ended(Exception):
     def __init__(self, ending: Ending) -> None:
         super().__init__(ending.text)
         self.ending = ending
@@ -358,7 +358,7 @@ class Running:
             return
         function = system.image.function_at(pc)
         code = system.registers.general(0)
-        if function and function.name in _EXITS and pc - function.address <= 4:  # noqa: PLR2004 - r0 still holds the argument
+        if function and function.name in _EXITS and pc - function.address <= 4:
             raise _Ended(Ending("exit", f"the program called {function.name}({_signed(code)})", code & 0xFF, _signed(code)))
         if self._behind_main(pc):
             raise _Ended(Ending("returned", f"main returned {_signed(code)}", code & 0xFF, _signed(code)))

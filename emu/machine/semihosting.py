@@ -26,7 +26,7 @@ _MODES = 12
 _APPENDING = 8
 
 
-class Exited(Exception):  # noqa: N818 - no error: the program is over
+class Exited(Exception):
     """The program ended itself with that exit code."""
 
     def __init__(self, code: int) -> None:
@@ -102,7 +102,7 @@ class Semihosting:
         if len(self._handles) >= _MOST_HANDLES:
             return self._fail(errno.EMFILE)
         if name == b":tt":
-            handle = _Handle("in" if mode < 4 else "out" if mode < _APPENDING else "err")  # noqa: PLR2004
+            handle = _Handle("in" if mode < 4 else "out" if mode < _APPENDING else "err")
         elif name == b":semihosting-features":
             if mode > 1:
                 return self._fail(errno.EACCES)

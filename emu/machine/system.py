@@ -18,7 +18,7 @@ import unicorn
 from unicorn import arm_const
 
 from emu.build.elf import Image
-from emu.errors import InputError, TargetFault
+from emu.errors import InputError
 from emu.isa import cpu as cpus
 from emu.machine import code, faults
 from emu.machine.board import Board, Region, Uart
@@ -259,7 +259,7 @@ def _split(regions: Sequence[Region], boundaries: Sequence[tuple[str, int, int]]
         for first, last in zip(ordered, ordered[1:], strict=False):
             name = next((name for name, start, size in boundaries if start <= first and last <= start + size), region.name)
             pieces.append(replace(region, name=name, start=first, size=last - first))
-    if len(pieces) > 0x7F:  # noqa: PLR2004 - what a stream's event can tell
+    if len(pieces) > 0x7F:
         raise InputError(f"more than 127 memories ({len(pieces)})")
     return tuple(pieces)
 

@@ -18,8 +18,8 @@ from emu.isa.instruction import Flag
 from emu.probe import layout
 
 HERE = Path(__file__).parent
-SOURCES = tuple(HERE / f"{name}.c" for name in ("probe", "calls", "paths", "follow", "tables"))
-HEADERS = tuple(source.with_suffix(".h") for source in SOURCES)
+SOURCES = tuple(HERE / f"{name}.c" for name in ("probe", "control", "calls", "paths", "follow", "tables"))
+HEADERS = tuple(HERE / f"{name}.h" for name in ("probe", "state", "calls", "paths", "follow", "tables"))
 # Bits of an entry's flags: isa numbers them, the probe is told.
 BITS = {flag.name: flag.value for flag in (Flag.BRANCH, Flag.ALWAYS, Flag.TO_NEXT, Flag.IN_IT, Flag.STORE, Flag.LITERAL, Flag.WRITES_SP,
                                            Flag.FP, Flag.DIVIDE, Flag.SIGNED)} | layout.FLAGS

@@ -6,49 +6,7 @@
  * ended in a taken branch, events), where the events are the memory of each access and what became of each member of an
  * IT block, in order. The probe also raises what Unicorn lets pass: unaligned LDRD, LDM, VLDR and the like, float while
  * the FPU is off, stack overflow, writes to flash. It never changes the program's state. */
-#include "tables.h"
-
-#include <string.h>
-
-#include <unicorn/unicorn.h>
-
-typedef uc_err (*reg_read_fn)(uc_engine *, int, void *);
-typedef uc_err (*emu_stop_fn)(uc_engine *);
-typedef uc_err (*hook_add_fn)(uc_engine *, uc_hook *, int, void *, void *, uint64_t, uint64_t, ...);
-
-/* BRANCH, ALWAYS, TO_NEXT, IN_IT, STORE, LITERAL, WRITES_SP, FP, DIVIDE, SIGNED: bits of entry.flags, as emu.isa numbers them; the rest as
- * layout.py does. ENTRY: a kernel's first instruction; REFUSED: not on this core; BEGINS: a function's first instruction; LINKS: BL, BLX;
- * INDIRECT: a branch whose target is a value; RETURNS: BX LR, or a load of PC from the stack; FROM, TO: a region begins, ends; WATCHED: the host
- * wants to be asked first. build.py defines them. */
-#define NOWHERE 0xFFFFFFFFu
-enum { MOST_STORES = 32 };
-
-struct probe {
-    config c;
-    reg_read_fn reg_read;
-    emu_stop_fn emu_stop;
-
-    /* where execution stands */
-    const entry *previous;
-    uint32_t pc, expected, start, length;
-    uint32_t loaded; /* words that the stream loaded, where its fetches are followed */
-    int sp_changed, taken, open;
-    uint32_t layer, sequence, layer_return, layer_sp;
-    int64_t remaining, slice;
-    int entered, fresh, requested, passing; /* passing: the instruction that the host let pass */
-    uint64_t cycles, deadline; /* of a timed run */
-
-    struct { uint32_t address, size; } stored[MOST_STORES]; /* to devices, by the instruction before: the host is told when it is done */
-    uint32_t stores;
-
-    stream_table streams;
-    site_table sites;
-    calls *calls; /* NULL where functions are not followed */
-    follow *history;
-    layer_facts *facts; /* [layers + 1] */
-    uint32_t peak;
-    fault fault;
-};
+#include "state.h"
 
 /* --- small things ---------------------------------------------------------------------------------------------------- */
 
@@ -69,7 +27,7 @@ static const entry *look_up(const probe *p, uint32_t pc) {
     return NULL;
 }
 
-static uint32_t function_at(const probe *p, uint32_t pc) {
+uint32_t function_at(const probe *p, uint32_t pc) {
     for (uint32_t i = 0; i < p->c.code_regions; i++) {
         uint32_t offset = pc - p->c.code[i].start;
         if (offset < p->c.code[i].size)
@@ -78,7 +36,7 @@ static uint32_t function_at(const probe *p, uint32_t pc) {
     return 0;
 }
 
-static uint32_t begins_at(const probe *p, uint32_t pc) {
+uint32_t begins_at(const probe *p, uint32_t pc) {
     const entry *e = look_up(p, pc);
     return e && e->flags & BEGINS;
 }
@@ -112,7 +70,7 @@ static void add_fetched_lines(probe *p) {
     p->loaded = 0;
 }
 
-static void close_stream(probe *p) {
+void close_stream(probe *p) {
     stream key = {.start = p->start, .end = p->pc, .layer = p->layer, .context = context_here(p), .length = p->length,
                   .taken = (uint16_t)p->taken, .entered = (uint16_t)p->entered};
     if (p->history)
@@ -124,16 +82,16 @@ static void close_stream(probe *p) {
     p->open = 0;
 }
 
-static void count_at(probe *p, uint32_t pc, uint32_t kind, uint32_t bucket, uint64_t times) {
+void count_at(probe *p, uint32_t pc, uint32_t kind, uint32_t bucket, uint64_t times) {
     site key = {.pc = pc, .layer = p->layer, .context = context_here(p), .kind = kind, .bucket = bucket};
     count_site(&p->sites, &key, times);
     if (p->c.site_prices)
         p->cycles += times * p->c.site_prices[kind * BUCKETS + bucket];
 }
 
-static void count_here(probe *p, uint32_t kind, uint32_t bucket) { count_at(p, p->pc, kind, bucket, 1); }
+void count_here(probe *p, uint32_t kind, uint32_t bucket) { count_at(p, p->pc, kind, bucket, 1); }
 
-static void count_followed(void *user, uint32_t number, uint32_t pc, uint32_t event) { count_at(user, pc, FOLLOWED + number, event, 1); }
+void count_followed(void *user, uint32_t number, uint32_t pc, uint32_t event) { count_at(user, pc, FOLLOWED + number, event, 1); }
 
 /* clz(divisor) - clz(dividend) + 1: the bits of the quotient or one more; 0 when it is 0. An early-terminating divider depends on it. */
 static uint32_t quotient_bits(uint32_t dividend, uint32_t divisor, int is_signed) {
@@ -175,7 +133,7 @@ static void check_stack(uc_engine *uc, probe *p) {
 }
 
 /* A taken branch has led to `pc`: a call, a return, or a jump inside a function, which is nothing. */
-static void follow_calls(probe *p, uint32_t pc, uint32_t sp) {
+void follow_calls(probe *p, uint32_t pc, uint32_t sp) {
     uint32_t flags = p->previous->flags, from = function_at(p, p->pc), to = function_at(p, pc);
     if (from != to || flags & (LINKS | INDIRECT))
         calls_branch(p->calls, &(branch){p->pc, from, pc, to, flags, begins_at(p, pc), p->pc + p->previous->size, sp, p->layer});
@@ -191,7 +149,7 @@ static void follow_branches(probe *p, uint32_t pc) {
 /* --- the hook -------------------------------------------------------------------------------------------------------- */
 
 /* Records what an IT block skipped between `expected` and `pc`; false when something else lies there. */
-static int skipped(probe *p, uint32_t pc) {
+int skipped(probe *p, uint32_t pc) {
     uint32_t at = p->expected;
     while (at < pc) {
         const entry *e = look_up(p, at);
@@ -314,7 +272,7 @@ static void count_access(uc_engine *uc, probe *p, const entry *e) {
         count_here(p, MISALIGNED, misaligned & 1 ? size >> 1 : 1);
 }
 
-static void on_code(uc_engine *uc, uint64_t address, uint32_t size, void *user) {
+void on_code(uc_engine *uc, uint64_t address, uint32_t size, void *user) {
     probe *p = user;
     uint32_t pc = (uint32_t)address;
     const entry *e = look_up(p, pc);
@@ -367,212 +325,11 @@ static void on_code(uc_engine *uc, uint64_t address, uint32_t size, void *user) 
 }
 
 /* An exception that the program raised; nothing handles it, so the run ends here. */
-static void on_interrupt(uc_engine *uc, uint32_t number, void *user) {
+void on_interrupt(uc_engine *uc, uint32_t number, void *user) {
     enum { SVC = 2, PREFETCH_ABORT = 3, BKPT = 7, EXCEPTION_EXIT = 8 }; /* Unicorn's numbers */
     probe *p = user;
     uint32_t kind = number == BKPT ? BREAKPOINT : number == SVC ? SUPERVISOR_CALL : number == PREFETCH_ABORT || number == EXCEPTION_EXIT ? JUMP : UNDEFINED;
     if (p->stores)
         probe_flush(p);
     stop(uc, p, kind, kind == JUMP ? core_register(p, uc, PC) : p->pc, 0);
-}
-
-/* --- for the host ---------------------------------------------------------------------------------------------------- */
-
-size_t probe_sizes(int which) {
-    static const size_t sizes[] = {sizeof(entry), sizeof(code_region), sizeof(data_region), sizeof(config), sizeof(stream),
-                                   sizeof(site), sizeof(fault), sizeof(layer_facts), sizeof(context), sizeof(path), sizeof(call_edge)};
-    return sizes[which];
-}
-
-probe *probe_new(const config *c) {
-    probe *p = allocate(1, sizeof *p);
-    p->c = *c;
-    memcpy(&p->reg_read, &c->reg_read, sizeof c->reg_read);
-    memcpy(&p->emu_stop, &c->emu_stop, sizeof c->emu_stop);
-    p->facts = allocate(c->layers + 1, sizeof *p->facts);
-    streams_new(&p->streams);
-    sites_new(&p->sites);
-    if (c->code_regions && c->code[0].functions)
-        p->calls = calls_new();
-    if (c->follower_count)
-        p->history = follow_new(c->followers, c->follower_count, count_followed, p);
-    p->deadline = UINT64_MAX;
-    p->slice = INT64_MAX;
-    probe_start(p);
-    return p;
-}
-
-int probe_attach(probe *p, void *uc) {
-    hook_add_fn hook_add;
-    uc_hook handle;
-    memcpy(&hook_add, &p->c.hook_add, sizeof hook_add);
-    uc_err error = hook_add(uc, &handle, UC_HOOK_CODE, (void *)on_code, p, 1, 0);
-    return error ? error : hook_add(uc, &handle, UC_HOOK_INTR, (void *)on_interrupt, p, 1, 0);
-}
-
-void probe_start(probe *p) {
-    p->previous = NULL;
-    p->expected = NOWHERE;
-    p->open = p->taken = 0;
-    p->sp_changed = 1;
-    p->length = p->streams.event_count = p->layer = p->sequence = 0;
-    p->remaining = p->c.limit;
-    p->fresh = p->entered = 1;
-    p->requested = p->passing = 0;
-    p->stores = 0;
-    p->fault.kind = NO_FAULT;
-}
-
-/* The stream that is executing ends before `pc`. */
-static void end_stream(probe *p, uint32_t pc) {
-    if (!p->open)
-        return;
-    if (pc != p->expected && !p->taken) {
-        if (p->previous->flags & BRANCH)
-            p->taken = 1;
-        else
-            skipped(p, pc);
-    }
-    close_stream(p);
-}
-
-void probe_finish(probe *p, uint32_t pc) {
-    probe_flush(p);
-    end_stream(p, pc);
-    if (p->calls)
-        calls_finish(p->calls);
-}
-
-void probe_flush(probe *p) {
-    uint32_t count = p->stores;
-    p->stores = 0;
-    for (uint32_t i = 0; i < count; i++)
-        p->c.device(p->stored[i].address, p->stored[i].size, 1);
-}
-
-void probe_resume(probe *p) {
-    p->fault.kind = NO_FAULT;
-    p->requested = 0;
-    p->passing = 1;
-}
-
-void probe_retry(probe *p) {
-    if (!p->open || !p->length)
-        return;
-    p->streams.event_count -= (p->previous->flags & IN_IT ? 1u : 0u) + (p->previous->accesses ? 1u : 0u);
-    p->length--;
-    p->expected = p->pc;
-    p->taken = 0;
-}
-
-void probe_data(probe *p, const data_region *data, uint32_t count) {
-    p->c.data = data;
-    p->c.data_regions = count;
-}
-
-int64_t probe_instructions(const probe *p) { return p->c.limit - p->remaining + p->length; }
-
-void probe_request(probe *p) { p->requested = 1; }
-void probe_slice(probe *p, int64_t instructions) { p->slice = instructions ? instructions : INT64_MAX; }
-void probe_deadline(probe *p, uint64_t cycles) { p->deadline = cycles; }
-uint64_t probe_cycles(const probe *p) { return p->cycles; }
-
-int probe_open(const probe *p, stream *open, const uint8_t **events) {
-    *open = (stream){.start = p->start, .end = p->pc, .layer = p->layer, .event_count = p->streams.event_count, .length = p->length,
-                     .entered = (uint16_t)p->entered};
-    *events = p->streams.events.at;
-    return p->open;
-}
-
-void probe_sleep(probe *p, uint64_t cycles) {
-    count_at(p, p->pc, SLEEP, 0, cycles);
-    if (!p->c.site_prices)
-        p->cycles += cycles;
-}
-
-/* Forget where execution stood: it goes on somewhere else. The stream's branch was no branch, but an exception. */
-static void leave(probe *p, uint32_t pc) {
-    probe_flush(p);
-    if (p->open) {
-        if (pc != p->expected && !p->taken && !(p->previous->flags & BRANCH))
-            skipped(p, pc);
-        p->taken = 0;
-        close_stream(p);
-    }
-    p->expected = NOWHERE;
-    p->taken = 0;
-    p->sp_changed = 1;
-}
-
-/* The exception struck behind a branch that was taken: it has led to `pc` before. */
-static void arrive(probe *p, uint32_t pc, uint32_t sp) {
-    if (!p->open || !(p->previous->flags & BRANCH) || pc == p->expected)
-        return;
-    p->taken = 1;
-    close_stream(p);
-    if (p->calls)
-        follow_calls(p, pc, sp);
-}
-
-void probe_exception_entry(probe *p, uint32_t number, uint32_t handler, uint32_t return_pc, uint32_t sp, uint32_t handler_sp) {
-    arrive(p, return_pc, sp);
-    leave(p, return_pc);
-    if (p->calls) /* first: what entering costs is the handler's */
-        calls_exception(p->calls, &(exception){p->pc, function_at(p, handler), return_pc, sp, handler_sp, p->layer});
-    count_here(p, EXCEPTION_ENTRY, number & (BUCKETS - 1));
-}
-
-void probe_exception_return(probe *p, uint32_t number, uint32_t pc, uint32_t sp) {
-    leave(p, pc);
-    count_here(p, EXCEPTION_RETURN, number & (BUCKETS - 1));
-    if (p->calls)
-        calls_exception_return(p->calls, pc, function_at(p, pc), begins_at(p, pc), sp, p->layer);
-}
-
-void probe_tail_chain(probe *p, uint32_t number, uint32_t handler) {
-    leave(p, handler);
-    if (p->calls)
-        calls_tail_chain(p->calls, function_at(p, handler), p->layer);
-    count_here(p, TAIL_CHAIN, number & (BUCKETS - 1));
-}
-
-const stream *probe_streams(const probe *p, uint32_t *count) {
-    *count = p->streams.count;
-    return p->streams.streams.at;
-}
-
-const uint8_t *probe_events(const probe *p, size_t *size) {
-    *size = p->streams.pool_size;
-    return p->streams.pool.at;
-}
-
-const site *probe_sites(const probe *p, uint32_t *count) {
-    *count = p->sites.mask + 1;
-    return p->sites.sites;
-}
-
-const layer_facts *probe_facts(const probe *p) { return p->facts; }
-
-const fault *probe_fault(probe *p) {
-    if (!p->fault.kind)
-        p->fault = (fault){.pc = p->pc, .layer = p->layer};
-    return &p->fault;
-}
-
-uint32_t probe_peak(const probe *p) { return p->peak; }
-
-const context *probe_contexts(const probe *p, uint32_t *count) { return *count = 0, p->calls ? calls_contexts(p->calls, count) : NULL; }
-const path *probe_paths(const probe *p, uint32_t *count) { return *count = 0, p->calls ? calls_paths(p->calls, count) : NULL; }
-int probe_folded(const probe *p) { return p->calls && calls_folded(p->calls); }
-const call_edge *probe_edges(const probe *p, uint32_t *count) { return *count = 0, p->calls ? calls_edges(p->calls, count) : NULL; }
-
-void probe_free(probe *p) {
-    if (!p)
-        return;
-    streams_free(&p->streams);
-    sites_free(&p->sites);
-    free(p->facts);
-    calls_free(p->calls);
-    follow_free(p->history);
-    free(p);
 }

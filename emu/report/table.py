@@ -129,7 +129,7 @@ def _rows(profile: Profile | None) -> list[Row]:
 
 def _columns(result: Result) -> list[str]:
     """Which image each core's column is of: a line for the first core's and those that share its run, and one for each other."""
-    if len(result.cores) < 2:  # noqa: PLR2004
+    if len(result.cores) < 2:
         return []
     first, *others = result.cores
     sharing = [first.core, *(column.core for column in others if column.profile and not column.reason)]

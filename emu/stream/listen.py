@@ -9,8 +9,8 @@ import numpy as np
 
 from emu import kws
 from emu.engines import spread
-from emu.host import cores
 from emu.errors import InputError
+from emu.host import cores
 from emu.stream import detect
 from emu.stream.detect import Rule
 from emu.stream.timeline import Decision, Timeline

@@ -139,8 +139,7 @@ class Board:
         earliest, whole = self._fetched(fact), 0
         for register, port in fact.reads:
             there = at[register] + latency[result[register]][port]
-            if there > earliest:
-                earliest = there
+            earliest = max(earliest, there)
         for register, port, cycles in fact.ahead:
             there = at[register] + latency[result[register]][port]
             earliest, whole = max(earliest, there - cycles), max(whole, there)

@@ -105,14 +105,14 @@ def _issue(steps: Sequence[Step], taken: bool, core: Core, fetch: Fetch | None, 
             cost = core.skipped
         elif last and (last.hazards or fact.hazards):
             start, cost, saved = _behind(fact, last, memory == before.memory, ready, free, core.rules)
-        at = start if start > ready else ready
+        at = max(ready, start)
         issues.append(at)
         if fetch:
             fetch.leave(fact.next_word, at - ahead + (held_up if last and last.accesses and at in (free, free - fact.early) else 0))
             if lost or fact.speculates and not (taken and len(issues) == len(steps)):
                 fetch.lose(at - 1, lost or core.fetch_speculation)
         free = at + cost
-        if bus and memory >= 0:
+        if bus and memory >= 0 and not skipped:
             free = _accessed(fact, bus, memory, at, free, saved)
         before, behind, last = step, last, None if skipped else fact
     issues.append(free + (core.branch[_refill_behind(fact, behind)] if taken else 0))

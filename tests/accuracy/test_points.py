@@ -57,7 +57,7 @@ def test_every_set_has_a_bar() -> None:
 def test_wrong_sets(change: dict, message: str) -> None:
     table = {key: value for key, value in (GOOD | change).items() if value is not None}
     with pytest.raises(ValueError, match=message):
-        points._set("wrong", table)  # noqa: SLF001
+        points._set("wrong", table)
 
 
 def test_unknown_set_and_missing_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_unknown_set_and_missing_recording(tmp_path: Path, monkeypatch: pytest.M
         points.load("m34")
     monkeypatch.setattr(points, "RECORDINGS", tmp_path)
     with pytest.raises(InputError, match=r"x\.npz: No such file"):
-        reprice.reprice([points._set("absent", GOOD)])  # noqa: SLF001
+        reprice.reprice([points._set("absent", GOOD)])
 
 
 def test_summary_leaves_out_what_stands_apart(kws_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,10 +75,10 @@ def test_summary_leaves_out_what_stands_apart(kws_run, tmp_path: Path, monkeypat
     (tmp_path / "x.npz").write_bytes(recording.save(recording.record(counts, instructions)))
     monkeypatch.setattr(points, "RECORDINGS", tmp_path)
     row = {"program": "p", "published": 100, "recording": "x.npz"}
-    [exact] = reprice.reprice([points._set("one", GOOD)])  # noqa: SLF001
+    [exact] = reprice.reprice([points._set("one", GOOD)])
     cycles = exact.modelled
     table = GOOD | {"point": [row | {"published": cycles}, row | {"program": "q", "published": 2 * cycles}, row | {"program": "r", "published": 3 * cycles, "apart": "why"}]}
-    rows = reprice.reprice([points._set("three", table)])  # noqa: SLF001
+    rows = reprice.reprice([points._set("three", table)])
     found = reprice.summary(rows)
     assert (found.points, found.mean, found.worst, found.bias) == (2, 0.25, -0.5, -0.25)
     assert reprice.summary(rows[2:]) is None

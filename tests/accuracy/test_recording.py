@@ -52,7 +52,7 @@ def test_followers_are_kept(kws_run, tmp_path: Path) -> None:
 
 def test_layers_and_contexts_are_summed() -> None:
     streams = [Stream(layer, 0x100, 0x100, True, b"", 1, 5, context, True) for layer, context in ((0, 0), (1, 0), (1, 7))]
-    counts = recording._counts(streams, [], {}, ())  # noqa: SLF001
+    counts = recording._counts(streams, [], {}, ())
     assert recording.record(counts, {}).counts.streams == [Stream(0, 0x100, 0x100, True, b"", 1, 15, 0, True)]
 
 

@@ -10,10 +10,9 @@ from dataclasses import replace
 import pytest
 
 from emu.isa.instruction import Flag
-from emu.machine import Machine
 from emu.timing import core as cores
 from emu.timing import pipeline, pricing
-from tests.emu.target import array, function
+from tests.emu.target import array
 
 M4 = cores.load("cortex-m4")
 TABLE = tomllib.loads((cores.CORES / "cortex-m4.toml").read_text())

@@ -166,7 +166,7 @@ def switch(name: str, odd: bool) -> str:
     code = [(table + at, f"adds r0, #{16 * n}\nbx r2\n") for n, at in enumerate(targets)]
     entry = table - 6 - 2 * odd
     code.append((entry, f".global enter\n.type enter, %function\nenter:\nmov r2, lr\nbl __gnu_thumb1_case_{name}\n.balign 4\n"
-                 + "".join(f"{directive} {at // unit}\n" for at in targets) + f".balign 2\n.size enter, . - enter\n"))
+                 + "".join(f"{directive} {at // unit}\n" for at in targets) + ".balign 2\n.size enter, . - enter\n"))
     return '.syntax unified\n.section .text.enter, "ax", %progbits\n.balign 4\n.thumb\n' + "".join(
         f".org {at}\n{text}" for at, text in sorted(code))
 

@@ -145,6 +145,9 @@ def test_a_memory_that_the_table_does_not_know_is_named() -> None:
 SRAM3 = memory.load("stm32l4r5").placed(L4R5)
 BANK, NEAR = SRAM3.identity[3], SRAM3.identity[1]
 STORE = Step(instruction("store", accesses=1, flags=Flag.STORE, base=0), False, BANK)
+ALU = Step(instruction("alu"), False, -1)
+INDEXED = Step(instruction("store", accesses=1, flags=Flag.STORE | Flag.INDEXED, base=0), False, BANK)
+WRITEBACK = Step(instruction("store", accesses=1, flags=Flag.STORE | Flag.WRITEBACK, base=0), False, BANK)
 LOADS = [
     ("one load", [load(0, 1, BANK)], 1),
     ("of loads that pipeline the first", [load(0, 1, BANK), load(0, 2, BANK), load(0, 3, BANK)], 1),
@@ -152,6 +155,16 @@ LOADS = [
     ("the first access of a multiple", [load(13, 4, BANK, accesses=4)], 1),
     ("a multiple does not pipeline behind a load", [load(0, 1, BANK), load(13, 4, BANK, accesses=2)], 2),
     ("stores are free", [STORE], 0),
+    ("the bus is there behind a store", [STORE, load(0, 1, BANK)], 0),
+    ("and an instruction later", [STORE, ALU, load(0, 1, BANK)], 0),
+    ("not two later", [STORE, ALU, ALU, load(0, 1, BANK)], 1),
+    ("a store with register offset does not keep it", [load(0, 1, BANK), INDEXED, load(0, 2, BANK)], 2),
+    ("a store that writes back waits for the bus", [STORE, WRITEBACK], 1),
+    ("a second store does not", [STORE, STORE], 0),
+    ("nor one that writes back behind a load", [load(0, 1, BANK), WRITEBACK], 1),
+    ("SRAM1 behind SRAM3", [load(0, 1, BANK), ALU, load(0, 2, NEAR)], 2),
+    ("directly behind, where the loads do not pipeline anyway", [load(0, 1, BANK), load(0, 2, NEAR)], 1),
+    ("SRAM1 long behind SRAM3", [load(0, 1, BANK), *[ALU] * 5, load(0, 2, NEAR)], 1),
     ("a load that its IT block skipped", [load(0, 1, BANK)._replace(skipped=True)], 0),
     ("SRAM1", [load(0, 1, NEAR)], 0),
 ]
