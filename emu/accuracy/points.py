@@ -89,4 +89,4 @@ def _check(where: str, row: object, keys: Mapping[str, Any], required: set[str])
         raise ValueError(f"{where}: no {', '.join(sorted(missing))}")
     for key, value in row.items():
         if not isinstance(value, keys[key]) or isinstance(value, bool):
-            raise ValueError(f"{where}: {key} is {value!r}")
+            raise ValueError(f"{where}: {key} is {value!r}")  # noqa: TRY004

@@ -78,9 +78,14 @@ def render_json(rows: Sequence[Repriced]) -> str:
 
 _HEAD = f"""# How true the cycles are
 
-Written by `{COMMAND}`, which prices every row anew with today's tables in `emu/timing/`. The programs ran once in the emulator; their
-streams are kept in `emu/accuracy/recordings` (what each instruction is and how often each stream of them ran; no machine code). What was published, and where,
-stands in `emu/accuracy/points`. `error` is modelled over published, less one. A row that stands *apart* is shown and does not count, for the reason it gives.
+Written by `{COMMAND}`, which prices every row anew with today's tables in `emu/timing/`. The programs ran once in the
+emulator; their streams are kept in `emu/accuracy/recordings` (what each instruction is and how often each stream of them ran; no machine code). What was
+published, and where, stands in `emu/accuracy/points`. `error` is modelled over published, less one. A row that stands *apart* is shown and does not count,
+for the reason it gives.
+
+These are the programs that the rules were found on, or held against: the tables name, rule by rule, which of them support it. No constant belongs to a program,
+but an error of programs that nobody has looked at may be larger. Of floating-point programs, of interrupts and of the H743's caches we know no published
+cycles that can be reproduced; nothing is claimed for them beyond the sources in the tables.
 """
 
 
@@ -91,11 +96,12 @@ def render_markdown(rows: Sequence[Repriced]) -> str:
         found = summary(members)
         lines.append(f"| {core} | {title} | {' | '.join(_cells(found) if found else ['0', '', '', ''])} |")
     for group, members in _by_set(rows):
-        lines += ["", f"## {group.title}", "", f"{group.core} on {group.board}. Published: {group.source}", "", group.built.strip(), "", *_markdown_rows(members)]
+        lines += ["", f"## {group.title}", "", f"{group.core} on {group.board}. Published: {group.source}", "", group.built.strip(), "", *markdown_rows(members)]
     return "\n".join(lines) + "\n"
 
 
-def _markdown_rows(rows: Sequence[Repriced]) -> list[str]:
+def markdown_rows(rows: Sequence[Repriced]) -> list[str]:
+    """The lines of a set's table."""
     lines = ["| program | memory | published | modelled | error | |", "| --- | --- | ---: | ---: | ---: | --- |"]
     for row in rows:
         remarks = [f"apart: {row.point.apart}"] * bool(row.point.apart) + [row.point.note] * bool(row.point.note)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Wait(NamedTuple):
-    """Cycles beyond the core's own: of an instruction's first access, where the bus is not with its memory already, and of each further one."""
+    """Cycles beyond the core's own: of an instruction's first access, where the bus is not with its memory, and of each further one."""
 
     first: int = 0
     next: int = 0
@@ -19,8 +19,9 @@ class Wait(NamedTuple):
 class Behaviour(NamedTuple):
     """What an access to a memory costs. displaces: requests for code that every word loaded displaces, since both leave by one port.
 
-    holds: the bus stays with the memory that many cycles after it took the address of a single store (0: the write buffer hides all
-    of it). switch: cycles that a load waits when the bus was with another memory at most `within` cycles before.
+    holds: the bus stays with the memory that many cycles after it took the address of a store of one value, which itself does not wait
+    (0: an STR leaves the bus alone, other stores wait). switch: cycles that a load waits when the bus was with another
+    memory at most `within` cycles before.
     """
 
     load: Wait = Wait()
@@ -40,13 +41,16 @@ IDEAL = Behaviour()
 
 
 class Access(NamedTuple):
-    """What an instruction asks of the bus. buffered: a store of one value, into the write buffer. early: its address is no sum of
-    registers, so that nothing but the buffer holds it up."""
+    """What an instruction asks of the bus.
+
+    single: a store of one of the core's registers. buffered: by STR, so into the write buffer. indexed: at a sum of registers.
+    """
 
     accesses: int
     stores: bool
+    single: bool
     buffered: bool
-    early: bool
+    indexed: bool
 
 
 class Bus:
@@ -60,7 +64,7 @@ class Bus:
         self._free = 0  # cycle from which the next address is taken
 
     def access(self, memory: int, at: int, access: Access, saved: int) -> tuple[int, int]:
-        """(cycle in which its address is taken, cycles that it waits) of an instruction that asks for a memory in cycle `at`.
+        """(cycle in which its address is taken, cycles that the core waits) of an instruction that asks for a memory in cycle `at`.
 
         saved: cycles of the wait that pass while it is held up otherwise.
         """
@@ -75,7 +79,9 @@ class Bus:
         elif not access.stores and self._memory >= 0 and at <= self._until + behaviour.within:
             first = max(first, behaviour.switch)
         waited = max(0, first + wait.next * (access.accesses - 1) - saved)
-        self._free = at + access.accesses + waited
-        held = behaviour.holds if access.early else 1
-        self._memory, self._until = memory, at + held if access.buffered else self._free
+        self._memory, self._free = memory, at + access.accesses + waited
+        if access.single and behaviour.holds:
+            self._until = at + (1 if access.indexed else behaviour.holds)
+            return at, 0
+        self._until = self._free
         return at, waited

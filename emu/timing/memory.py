@@ -27,7 +27,8 @@ REGION = {"addresses": {"start", "size"}, "load": {"first", "next"}, "store": {"
           "store_holds": {"cycles"}, "switch": {"cycles", "within"}, "displaces": {"requests"}}
 CACHE = {"watches": {"accesses", "regions"}, "shape": {"line", "sets", "ways", "replacement", "prefetch"},
          "writes": {"write_back", "store_allocates"}, "cost": {"fetch_miss", "load_miss", "store_miss", "evicted"}}
-OPTIONAL = {"load", "store", "store_holds", "switch", "displaces", "writes", "clock", "regions", "caches", "ways", "replacement", "prefetch", *CACHE["cost"]}
+OPTIONAL = {"load", "store", "store_holds", "switch", "displaces", *CACHE["cost"],
+            "writes", "clock", "regions", "caches", "ways", "replacement", "prefetch"}
 _HEAD = {"name", "board", "clock", "not_modelled", "regions", "caches"}
 _ACCESSES = {"fetch": follow.FETCH, "load": follow.LOAD, "store": follow.STORE}
 _TYPES = {"accesses": list, "regions": list, "replacement": str, "prefetch": bool, "write_back": bool, "store_allocates": bool}

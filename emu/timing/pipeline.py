@@ -128,7 +128,7 @@ def _accessed(fact: Facts, bus: Bus, memory: int, at: int, free: int, saved: int
 
 
 def _behind(fact: Facts, last: Facts, same_memory: bool, ready: int, free: int, rules: Mapping[str, int]) -> tuple[int, int, int]:
-    """(cycle in which it can issue, cycles that it holds the stage, cycles of its memory's wait that pass beside) behind the instruction `last`.
+    """(cycle in which it can issue, cycles that it holds the stage, cycles of its wait that are saved) behind the instruction `last`.
 
     ready: when it is fetched. free: when it could issue behind any other.
     """
@@ -140,7 +140,7 @@ def _behind(fact: Facts, last: Facts, same_memory: bool, ready: int, free: int, 
         return start, cost, rules["memory_change"] if fact.loads else 0
     if depends and last.late:
         start += rules["address_dependency"]
-    if fact.loads and last.access.early:
+    if fact.loads and last.access.buffered and not last.access.indexed:
         start = max(start, free + rules["load_behind_store"]) + (rules["load_behind_writeback"] if depends else 0)
     if last.fp_result & fact.reads:
         start += rules["fp_result"]
@@ -164,16 +164,18 @@ def _facts(instruction: Instruction, core: Core) -> Facts:
     if flags & _WRITEBACK:
         early = min(early, rules["writeback_pipelining"])
     accesses, result = kind in _MEMORY, instruction.writes & _S_REGISTERS if kind in _FP_RESULTS else 0
+    single = kind in ("store", "store_multiple") and instruction.accesses == 1
+    access = Access(instruction.accesses, kind in _STORES, single, kind == "store", bool(flags & _INDEXED))
     end, address = instruction.address + instruction.size, (register for register in {instruction.base, instruction.index} if register >= 0)
     found = core.known[id(instruction)] = Facts(
         instruction=instruction, last_word=end - 1 >> 2, next_word=end >> 2, cost=cost, early=early,
-        loads=kind in _LOADS, late=kind not in _LOADS and kind != "store_multiple", accesses=accesses, single_load=kind in ("load", "load_exclusive"),
-        access=Access(instruction.accesses, kind in _STORES, kind == "store", kind == "store" and not flags & _INDEXED),
-        writeback=bool(flags & _WRITEBACK), folds=kind == "it",
+        loads=kind in _LOADS, late=kind not in _LOADS and kind != "store_multiple", accesses=accesses,
+        single_load=kind in ("load", "load_exclusive"), access=access, writeback=bool(flags & _WRITEBACK), folds=kind == "it",
         speculates=kind == "branch" and not (flags & _ALWAYS and not flags & _IN_IT),
         address=sum(1 << register for register in address) if accesses else 0, reads=instruction.reads & _S_REGISTERS,
         writes=instruction.writes, fp_result=result, hazards=accesses or bool(result) or kind in ("it", "nop"),
-        through_lr=kind == "branch_link" or kind in ("branch_register", "alu") and bool(instruction.reads & _LR), refill=_refill(instruction))
+        through_lr=kind == "branch_link" or kind in ("branch_register", "alu") and bool(instruction.reads & _LR),
+        refill=_refill(instruction))
     return found
 
 

@@ -62,8 +62,9 @@ class Prices:
         """Cycles of every instruction of the stream; not kept."""
         walk = steps(self._instructions, start, end, events, self._placed.identity)
         placed = self._placed
-        return pipeline.schedule(walk, taken, self._core, entered=entered, bus=placed.bus(),
-                                 waits=placed.waits(walk) if self._two_slots else (), displaced=placed.displaced(walk), lines=placed.lines(start, events))
+        waits = placed.waits(walk) if self._two_slots else ()
+        return pipeline.schedule(walk, taken, self._core, entered=entered, bus=placed.bus(), waits=waits, displaced=placed.displaced(walk),
+                                 lines=placed.lines(start, events))
 
     def site(self, kind: int, bucket: int) -> int:
         """Cycles that one count of a site adds to its stream's (0 for what neither this core nor its memories ask of sites)."""

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from emu.accuracy import points, reprice
+from emu.build.cache import REPOSITORY
 from emu.errors import InputError, UsageError
+from emu.report import accuracy
 from emu.timing import core as cores
 from emu.timing import memory as memories
 
@@ -37,12 +39,14 @@ def test_every_recording_is_used() -> None:
 
 
 @pytest.mark.parametrize("name", points.names())
-def test_errors_have_not_grown(name: str) -> None:
+def test_errors_have_not_grown_and_the_document_says_them(name: str) -> None:
     group = points.load(name)
-    found = reprice.summary(reprice.reprice([replace(group, points=group.points[::-(-len(group.points) // MOST)])]))
-    bar = BARS[name]
+    rows = reprice.reprice([replace(group, points=group.points[::-(-len(group.points) // MOST)])])
+    found, bar = reprice.summary(rows), BARS[name]
     assert found.mean <= bar["mean"] / 100, f"mean |error| {found.mean:.2%}"
     assert abs(found.worst) <= bar["worst"] / 100, f"worst {found.worst:+.2%}"
+    document = (REPOSITORY / "docs" / "accuracy.md").read_text()
+    assert not [line for line in accuracy.markdown_rows(rows) if line not in document], f"out of date: {accuracy.COMMAND}"
 
 
 def test_every_set_has_a_bar() -> None:
@@ -82,8 +86,6 @@ def test_summary_leaves_out_what_stands_apart(kws_run, tmp_path: Path, monkeypat
     found = reprice.summary(rows)
     assert (found.points, found.mean, found.worst, found.bias) == (2, 0.25, -0.5, -0.25)
     assert reprice.summary(rows[2:]) is None
-    from emu.report import accuracy
-
     document = json.loads(accuracy.render_json(rows))
     assert [point["apart"] for point in document["points"]] == [None, None, "why"]
     assert "apart: why" in accuracy.render_markdown(rows)

@@ -16,7 +16,8 @@ def test_every_rule_of_the_table_is_taken_away(run) -> None:
     done = run(*ABLATE, "--kernels", "c", "--json", "-")
     (program,) = json.loads(done.stdout)["programs"]
     without = {row["rule"]: row for row in program["without"]}
-    assert set(cores.load("cortex-m4").rules) <= set(without) and {"fetch", "speculation", "refill"} <= set(without)
+    rules = {rule for rule, cycles in cores.load("cortex-m4").rules.items() if cycles}
+    assert rules <= set(without) and {"fetch", "speculation", "refill"} <= set(without)
     assert all(row["difference"] == row["cycles"] - program["cycles"] for row in without.values())
     assert all(abs(row["percent"] - 100 * row["difference"] / program["cycles"]) < 1e-9 and row["source"] for row in without.values())
     worth = [abs(row["difference"]) for row in program["without"]]

@@ -148,6 +148,7 @@ STORE = Step(instruction("store", accesses=1, flags=Flag.STORE, base=0), False, 
 ALU = Step(instruction("alu"), False, -1)
 INDEXED = Step(instruction("store", accesses=1, flags=Flag.STORE | Flag.INDEXED, base=0), False, BANK)
 WRITEBACK = Step(instruction("store", accesses=1, flags=Flag.STORE | Flag.WRITEBACK, base=0), False, BANK)
+PUSH = Step(instruction("store_multiple", accesses=1, flags=Flag.STORE | Flag.WRITEBACK, base=13), False, BANK)
 LOADS = [
     ("one load", [load(0, 1, BANK)], 1),
     ("of loads that pipeline the first", [load(0, 1, BANK), load(0, 2, BANK), load(0, 3, BANK)], 1),
@@ -162,6 +163,8 @@ LOADS = [
     ("a store that writes back waits for the bus", [STORE, WRITEBACK], 1),
     ("a second store does not", [STORE, STORE], 0),
     ("nor one that writes back behind a load", [load(0, 1, BANK), WRITEBACK], 1),
+    ("a push of one register", [PUSH], 0),
+    ("of two", [PUSH._replace(instruction=PUSH.instruction._replace(accesses=2))], 1),
     ("SRAM1 behind SRAM3", [load(0, 1, BANK), ALU, load(0, 2, NEAR)], 2),
     ("directly behind, where the loads do not pipeline anyway", [load(0, 1, BANK), load(0, 2, NEAR)], 1),
     ("SRAM1 long behind SRAM3", [load(0, 1, BANK), *[ALU] * 5, load(0, 2, NEAR)], 1),

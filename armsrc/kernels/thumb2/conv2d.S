@@ -12,7 +12,7 @@
 @
 @ Cycles: 3x3 on one channel: 14.9 an output with one ReLU requantizer, 15.9 with one other, 17.4 with one a channel (out_c a
 @ multiple of 8). Every other: 1.5 a MAC and 20.25 an output, 12 for four taps of a pixel (in_c % 4 = 0) or 9 a tap, 14 a kernel
-@ row and 75.5 a pixel; where a requantizer is rare 26.5 an output more.
+@ row and 74.5 a pixel; where a requantizer is rare 26.5 an output more.
 @
 @ Bit-exact: gather.inc subtracts the input zero point, so padding is 0 as the ABI wants; matmul.inc, conv2d_3x3.inc,
 @ requantize.inc for the rest.
