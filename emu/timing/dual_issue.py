@@ -21,7 +21,7 @@ from emu.timing.roles import FORMS, roles
 
 if TYPE_CHECKING:
     from emu.timing.core import Core
-    from emu.timing.pipeline import Step
+    from emu.timing.step import Step
 
 _LONG_AGO = -1000
 _REGISTERS = 64

@@ -16,7 +16,7 @@ from emu.isa.instruction import Flag
 from emu.probe import Counts, follow
 from emu.timing.bus import IDEAL, Behaviour, Bus, Wait
 from emu.timing.lines import Lines, found
-from emu.timing.pipeline import Step
+from emu.timing.step import Step
 
 MEMORIES = Path(__file__).with_name("memories")
 DEFAULT = "zero-wait"

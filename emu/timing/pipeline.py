@@ -18,6 +18,7 @@ from emu.timing.bus import Access, Bus
 from emu.timing.core import Core
 from emu.timing.fetch import Fetch
 from emu.timing.lines import Lines
+from emu.timing.step import Step
 
 # Flags as ints, which are several times faster.
 _INDEXED, _WRITEBACK, _ALWAYS, _IN_IT, _LOADS_PC = map(int, (Flag.INDEXED, Flag.WRITEBACK, Flag.ALWAYS, Flag.IN_IT, Flag.LOADS_PC))
@@ -30,14 +31,6 @@ _SINGLE_LOADS = frozenset({"load", "load_exclusive", "store_exclusive"})  # STRE
 _FP_RESULTS = frozenset({"fp_arithmetic", "fp_multiply", "fp_multiply_accumulate", "fp_divide"})
 # Kind -> the rule that lets it issue early behind a single load.
 _EARLY = dict.fromkeys(_SINGLE_LOADS, "load_pipelining") | {"store": "store_behind_load", "nop": "nop_behind_load"}
-
-
-class Step(NamedTuple):
-    """One instruction of a stream: issued, perhaps skipped by its IT block; `memory` is where it accesses (-1: nowhere)."""
-
-    instruction: Instruction
-    skipped: bool
-    memory: int
 
 
 class Facts(NamedTuple):

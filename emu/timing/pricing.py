@@ -12,7 +12,7 @@ from emu.probe.follow import Follower
 from emu.timing import pipeline, predictor
 from emu.timing.core import Core
 from emu.timing.memory import ANYWHERE, Memory, Placed
-from emu.timing.pipeline import Step
+from emu.timing.step import Step
 
 _EXCEPTIONS = {layout.EXCEPTION_ENTRY: "entry", layout.EXCEPTION_RETURN: "return", layout.TAIL_CHAIN: "tail_chain"}
 _IN_IT = int(Flag.IN_IT)  # an int is several times faster than the flag
