@@ -61,8 +61,9 @@ def render_json(result: FirmwareResult, mhz: float | None = None) -> str:
     totals: dict[str, object] = {figure: getattr(result.totals, figure) for figure in FIGURES}
     if mhz:
         totals["milliseconds"] = milliseconds(result.totals.cycles, mhz)
-    cores: dict[str, object] = {result.core: {"cycles": result.totals.cycles}}
-    cores |= {other.core: {"cycles": other.cycles} if other.cycles is not None else {"cycles": None, "problem": other.problem} for other in result.others}
+    of_image = {"image": result.about["image"], "layers": []}  # the same keys as the main job's; a firmware has no layers
+    cores: dict[str, object] = {result.core: {"cycles": result.totals.cycles, **of_image}}
+    cores |= {other.core: {"cycles": other.cycles, **of_image, **({"problem": other.problem} if other.problem else {})} for other in result.others}
     ending = result.ending
     return dumps({
         "schema": SCHEMA, "core": result.core, "memory": result.memory, **result.about, "cycles": result.totals.cycles, "totals": totals, "cores": cores,

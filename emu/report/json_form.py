@@ -19,6 +19,7 @@ def render(result: Result) -> str:
         "schema": SCHEMA,
         "core": profile.core,
         "memory": profile.memory,
+        "cycles": profile.totals.cycles,
         **profile.about,
         "layers": [row_of(row, result) for row in profile.layers],
         "outside": row_of(profile.outside, result),
