@@ -33,7 +33,8 @@ Examples
 @click.option("--junit", "junit_file", metavar="FILE", help="Write JUnit XML; - prints it.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the comparison as JSON; - prints it.")
 @click.option("--markdown", "markdown_file", metavar="FILE", help="Write tables in GitHub's Markdown; - prints them.")
-def main(file: str, update: bool, accept: bool, cc: str | None, junit_file: str | None, json_file: str | None, markdown_file: str | None) -> None:
+def main(file: str, update: bool, accept: bool, cc: str | None, junit_file: str | None, json_file: str | None,
+         markdown_file: str | None) -> None:
     """Fail when a kernel is not bit-exact or a count grew.
 
     Every run that budgets.toml names is built, run, held against the reference and against its budget: instructions, cycles, bytes and

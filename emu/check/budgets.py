@@ -49,7 +49,8 @@ FIGURES = tuple(figure.name for figure in fields(Figures))
 
 @dataclass(frozen=True)
 class Budget:
-    """One [[run]]: what to run, and its layers' figures, None where none were written down yet. lines: layer -> line of the file, "" of the run."""
+    """One [[run]]: what to run, and its layers' figures, None where none were written down yet. lines: layer or key -> line of the file,
+    "" of the run."""
 
     kernels: str
     core: str
@@ -185,8 +186,8 @@ def _head(text: str) -> str:
 
 
 def _written(budget: Budget) -> str:
-    rows = [f"{key} = {_quoted(getattr(budget, key))}" for key, usual in OPTIONS.items() if getattr(budget, key) != usual or key == "core"]
-    rows += [f"compiler = {_quoted(budget.compiler)}"] * bool(budget.compiler)
+    keys = [key for key, usual in OPTIONS.items() if getattr(budget, key) != usual or key == "core"]
+    rows = [f"{key} = {_quoted(getattr(budget, key))}" for key in (*keys, *["compiler"] * (budget.compiler is not None))]
     if budget.layers is not None:
         rows += ["", "[run.layers]"]
         for name, figures in budget.layers.items():

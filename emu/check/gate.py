@@ -77,7 +77,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Checked:
-    """One run. wrong: the first byte that differs from the reference's; failure: why nothing could be measured. Both are "" when all is well."""
+    """One run. wrong: the first byte that differs from the reference's; failure: why nothing could be measured; "" when all is well."""
 
     budget: Budget
     layers: tuple[Layer, ...] = ()

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as xml
 
 from rich.table import Table
 
+from emu.check.budgets import OPTIONS
 from emu.check.gate import ELSEWHERE, FAILS, IMPROVED, Checked, written
 from emu.report import json_form
 from emu.report.table import printed
@@ -44,7 +45,8 @@ def _table(checked: Sequence[Checked]) -> Table:
 def render_markdown(checked: Sequence[Checked]) -> str:
     """The same in GitHub's Markdown."""
     lines = ["### thumbcycle: kernels against their budgets", "",
-             f"| run | {' | '.join(name.replace('_', ' ') for name in _TOTALS)} | bit-exact | verdict |", f"| --- |{' ---: |' * len(_TOTALS)} --- | --- |"]
+             f"| run | {' | '.join(name.replace('_', ' ') for name in _TOTALS)} | bit-exact | verdict |",
+             f"| --- |{' ---: |' * len(_TOTALS)} --- | --- |"]
     for one in checked:
         verdict = f"**{one.verdict}**" if one.problems else one.verdict
         lines.append(f"| {_cell(one.budget.name)} | {' | '.join(_totals(one))} | {_exact(one)} | {verdict} |")
@@ -54,13 +56,15 @@ def render_markdown(checked: Sequence[Checked]) -> str:
 
 
 def render_json(checked: Sequence[Checked]) -> str:
-    """schema, passed, runs (options, compiler, budget_compiler, verdict, bit_exact, failure, layers (name, verdict, budget, measured, compared))."""
+    """schema, passed, runs (options, compiler, budget_compiler, verdict, bit_exact, difference, failure, and layers: name, verdict, budget,
+    measured, compared)."""
     return json_form.dumps({"schema": SCHEMA, "passed": not any(one.problems for one in checked), "runs": [{
-        "kernels": one.budget.kernels, "core": one.budget.core, "memory": one.budget.memory, "input": one.budget.input, "opt": one.budget.opt,
-        "compiler": one.compiler or None, "budget_compiler": one.budget.compiler, "verdict": one.verdict,
-        "bit_exact": None if one.floating or one.failure else not one.wrong, "difference": one.wrong or None, "failure": one.failure or None,
+        **dict(zip(OPTIONS, one.budget.options, strict=True)), "compiler": one.compiler or None, "budget_compiler": one.budget.compiler,
+        "verdict": one.verdict, "bit_exact": None if one.floating or one.failure else not one.wrong, "difference": one.wrong or None,
+        "failure": one.failure or None,
         "layers": [{"name": layer.name, "verdict": layer.verdict, "budget": asdict(layer.budget) if layer.budget else None,
-                    "measured": asdict(layer.measured) if layer.measured else None, "compared": list(layer.compared)} for layer in one.layers],
+                    "measured": asdict(layer.measured) if layer.measured else None, "compared": list(layer.compared)}
+                   for layer in one.layers],
     } for one in checked]})
 
 
@@ -116,8 +120,10 @@ def _elsewhere(one: Checked) -> str:
 
 
 def _totals(one: Checked) -> list[str]:
-    return [f"{measured:,}" + (f" ({measured - budget:+,})" if budget and measured != budget else "") for budget, measured in map(one.total, _TOTALS)] \
-        if one.layers else [""] * len(_TOTALS)
+    if not one.layers:
+        return [""] * len(_TOTALS)
+    sides = [one.total(figure) for figure in _TOTALS]
+    return [f"{measured:,}" + (f" ({measured - budget:+,})" if budget and measured != budget else "") for budget, measured in sides]
 
 
 def _exact(one: Checked) -> str:

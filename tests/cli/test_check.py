@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,16 +30,18 @@ def own() -> dict[tuple[str, str], Budget]:
     """Runs as the compiler that is here makes them: (kernels, core) -> budget with its figures."""
     done = run_in(REPOSITORY, CHECK, "--json", "-", **OUTSIDE_GITHUB)
     runs = json.loads(done.stdout)["runs"]
-    wanted = {(run.kernels, run.core): run for run in budgets.load(str(REPOSITORY / "budgets.toml")).runs}
-    return {(run["kernels"], run["core"]): replace(wanted[run["kernels"], run["core"]], compiler=run["compiler"],
-                                                   layers={row["name"]: Figures(**row["measured"]) for row in run["layers"]}) for run in runs}
+    wanted = budgets.load(str(REPOSITORY / "budgets.toml")).runs
+    return {(budget.kernels, budget.core): replace(budget, compiler=run["compiler"],
+                                                   layers={row["name"]: Figures(**row["measured"]) for row in run["layers"]})
+            for budget, run in zip(wanted, runs, strict=True)}
 
 
 @pytest.fixture
 def write(tmp_path: Path, own) -> Write:
     """Writes a file with one run's budget, of which a layer's figures are changed by so much; its path."""
 
-    def written(kernels: str = "thumb2", core: str = "cortex-m4", layer: str = "qdense_16x10", compiler: str | None = None, **by: int) -> str:
+    def written(kernels: str = "thumb2", core: str = "cortex-m4", layer: str = "qdense_16x10", compiler: str | None = None,
+                **by: int) -> str:
         run = own[kernels, core]
         figures = run.layers[layer]
         figures = replace(figures, **{figure: getattr(figures, figure) + change for figure, change in by.items()})
@@ -138,6 +141,16 @@ def test_c_of_another_compiler_is_shown_and_does_not_fail(write, own) -> None:
     assert budgets.load(file).runs[0] == own["c", "cortex-m4"]
 
 
+def test_the_compiler_that_runs_is_asked_for_its_version(write, tmp_path: Path) -> None:
+    gcc = shutil.which("arm-none-eabi-gcc")
+    if gcc is None:
+        pytest.skip("the cross compiler is not on PATH")
+    (tmp_path / "gcc").write_text(f'#!/bin/sh\n[ "$*" = --version ] && {{ echo gcc 99; exit; }}\nexec {gcc} "$@"\n')
+    (tmp_path / "gcc").chmod(0o755)
+    done = check("--budgets", write("c", cycles=-1), "--cc", str(tmp_path / "gcc"), THUMBCYCLE_CACHE=str(tmp_path / "cache"))
+    assert done.returncode == 0 and "this is gcc 99" in done.stdout and "c on cortex-m4: not comparable in qconv2d_3x3_8, " in done.stdout
+
+
 def test_assembly_is_compared_whatever_the_compiler(write) -> None:
     assert "qdense_16x10 grew: cycles" in check("--budgets", write(compiler=OTHER, cycles=-1)).stderr
     assert check("--budgets", write(compiler=OTHER, layer="outside", cycles=-1)).returncode == 0
@@ -152,6 +165,16 @@ def test_a_run_without_figures_wants_an_update(one_line_error, tmp_path: Path, o
     done = check("--budgets", str(file), "--update")
     assert done.returncode == 0 and "written: thumb2 on cortex-m4: first figures" in done.stdout
     assert budgets.load(str(file)).runs[0] == own["thumb2", "cortex-m4"] and file.read_text().startswith("# Mine.\n[[run]]")
+
+
+def test_an_update_leaves_a_run_without_figures_that_failed(tmp_path: Path) -> None:
+    file = tmp_path / "b.toml"
+    file.write_text('[[run]]\nkernels = "thumb2"\ncore = "cortex-m0plus"\n[[run]]\nkernels = "float"\nmemory = "stm32f407-24mhz"\n')
+    done = check("--budgets", str(file), "--update")
+    assert done.returncode == 1 and "error: thumb2 on cortex-m0plus: cortex-m0plus cannot execute the thumb2 kernels" in done.stderr
+    floating, failed = budgets.load(str(file)).runs
+    assert floating.name == "float on cortex-m4, memory stm32f407-24mhz" and floating.layers
+    assert failed.layers is None and failed.compiler is None
 
 
 @pytest.mark.parametrize(("row", "message"), [
@@ -201,7 +224,8 @@ def test_annotations_and_the_step_summary(write, tmp_path: Path) -> None:
 
 
 def test_junit(write, tmp_path: Path) -> None:
-    for arguments, counts, kind in (({"cycles": -1}, ("9", "1", "0"), "failure"), ({"kernels": "c", "compiler": OTHER}, ("9", "0", "7"), "skipped")):
+    for arguments, counts, kind in (({"cycles": -1}, ("9", "1", "0"), "failure"),
+                                    ({"kernels": "c", "compiler": OTHER}, ("9", "0", "7"), "skipped")):
         check("--budgets", write(**arguments), "--junit", str(tmp_path / "j.xml"))
         (suite,) = xml.parse(tmp_path / "j.xml").getroot()
         assert tuple(suite.get(key) for key in ("tests", "failures", "skipped")) == counts and suite.get("errors") == "0"

@@ -135,6 +135,7 @@ def test_what_an_update_writes(measured, compared, compiler, wrong, updated, acc
 
 
 @pytest.mark.parametrize(("core", "memory", "placed"), [
-    ("cortex-m4", "zero-wait", False), ("cortex-m0plus", "zero-wait", False), ("cortex-m7", "zero-wait", True), ("cortex-m4", "stm32f407-24mhz", True)])
+    ("cortex-m4", "zero-wait", False), ("cortex-m0plus", "zero-wait", False), ("cortex-m7", "zero-wait", True),
+    ("cortex-m4", "stm32f407-24mhz", True)])
 def test_where_a_functions_place_changes_its_cycles(core, memory, placed) -> None:
     assert gate.placed(cores.load(core), memory) is placed
