@@ -17,7 +17,7 @@ BUG = 70  # EX_SOFTWARE of sysexits.h
 EXIT_STATUS = """\b
 Exit status
   0  done, and every output byte equals the reference's
-  1  done, but an output is not bit-exact (the first difference is named)
+  1  done, but an output is not bit-exact (the first difference is named); of emu.check also: a count grew
   2  an option or a name that does not exist
   3  an input file that cannot be used, or an output file that cannot be written
   4  no compiler, or kernels that do not compile or link

@@ -15,6 +15,12 @@ class NotBitExact(ThumbcycleError):
     status = 1
 
 
+class OverBudget(ThumbcycleError):
+    """A count grew over its budget, or what a budget is about cannot be measured."""
+
+    status = 1
+
+
 class UsageError(ThumbcycleError):
     """An option or a name that does not exist."""
 

@@ -199,6 +199,19 @@ def run(job: Job) -> Outcome:
                    first_difference)
 
 
+def judged(job: Job) -> tuple[Profile, str]:
+    """The first input through one kernel set on one core, nothing beside it: the profile with the reference's verdict, and the first
+    byte that differs ("": none does). Raises what `load`, `read`, `prepared` raise, and TargetFault."""
+    loaded = load(job)
+    inference, difference = _measure(job, prepared(job, loaded, job.kernels), read(job.inputs[0]))
+    return inference.profile, str(difference or "")
+
+
+def kernel_reference(kernel: str, params: Mapping[str, object], x: np.ndarray) -> np.ndarray:
+    """What the NumPy reference makes of one kernel's call, int8 or float32 as the kernel is."""
+    return (float_reference if kernel.endswith("_f32") else reference).run_kernel(kernel, params, x)
+
+
 def _on_core(job: Job, loaded: Loaded, first: Inference, entry: Input, core: Core) -> OnCore:
     """The first core's run priced for another one; where that could not execute it, a run of an image that is built for it."""
     reason = measure.obstacle(first.counts, first.instructions, cpus.find(core.name))

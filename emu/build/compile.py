@@ -65,6 +65,11 @@ def kernel_sets(source_root: Path | None = None) -> list[str]:
     return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(("_", ".")))
 
 
+def holds_c(kernels: str, source_root: Path | None = None) -> bool:
+    """Whether a kernel set is more than assembly, so that its counts depend on the compiler."""
+    return any(path.suffix == ".c" for path in ((source_root or REPOSITORY) / "armsrc" / "kernels" / kernels).rglob("*"))
+
+
 def build(kernels: str, *, generated: Mapping[str, str], float_abi: bool, toolchain: Toolchain, script: str = "firmware",
           opt: str = "O3", cpu: str = "cortex-m4", source_root: Path | None = None) -> Path:
     """The ELF of kernel set `kernels` for the core `cpu`, from the cache when nothing that takes part in it has changed.

@@ -6,7 +6,7 @@ The structs' layout comes from the image's own debug information, so it cannot d
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from emu.errors import InputError
 from emu.machine.faults import Object
 from emu.machine.machine import DEFAULT_LIMIT, Machine
 from emu.probe import Counts
+from emu.probe.follow import Follower
 
 _POINTED = ("weights", "bias", "requant")
 _PAGE = 0x1000
@@ -48,11 +49,12 @@ class _Place:
 
 
 def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *, core: str = "cortex-m4",
-         offsets: Mapping[str, int] | None = None, limit: int = DEFAULT_LIMIT, before: Callable[[Machine], None] | None = None) -> KernelCall:
+         offsets: Mapping[str, int] | None = None, limit: int = DEFAULT_LIMIT, before: Callable[[Machine], None] | None = None,
+         followers: Sequence[Follower] = ()) -> KernelCall:
     """Run `kernel` of a library image on input `x` (H, W, C) with the struct `params` (armsrc/abi.py says what it holds).
 
     offsets: bytes by which "input", "output" or "weights" are moved off their 16-byte alignment. before: called with the machine
-    when everything is in place, to set registers or look around.
+    when everything is in place, to set registers or look around. followers: caches and predictors that follow the run.
     Raises armsrc.abi.AbiError for a struct that the ABI calls illegal, InputError for a wrong input or image, TargetFault.
     """
     abi.check(kernel, params)
@@ -72,7 +74,8 @@ def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *,
     x_at, y_at = ram("input", x.nbytes, offsets.get("input", 0)), ram("output", out_bytes, offsets.get("output", 0))
     scratch_at = ram("scratch", max(abi.scratch_bytes(kernel, params), 4))
     sizes = _pages(flash.end + 4, image, "__flash_start"), _pages(ram.end, image, "__ram_start")
-    machine = Machine(image, core, kernels=[kernel], layers=1, layer_names=[kernel], limit=limit, sizes=sizes, objects=[*flash.objects, *ram.objects])
+    machine = Machine(image, core, kernels=[kernel], layers=1, layer_names=[kernel], limit=limit, sizes=sizes,
+                      objects=[*flash.objects, *ram.objects], followers=followers)
     for field, array in arrays.items():
         machine.write(places[field], array.tobytes())
     machine.write(struct_at, packed)

@@ -27,13 +27,17 @@ def check(target: str) -> None:
         raise InputError(f"cannot write {target}: {problem}")
 
 
-def write_all(forms: Sequence[tuple[str, str | bytes]]) -> None:
-    """(target, data) each; when it can be seen that one cannot be written, none is."""
-    targets = [target for target, _ in forms]
+def check_all(targets: Sequence[str]) -> None:
+    """`check` of each; UsageError when two are the same."""
     if twice := next((target for target in targets if targets.count(target) > 1), None):
         raise UsageError(f"two reports cannot both be written to {'standard output' if twice == '-' else twice}")
     for target in targets:
         check(target)
+
+
+def write_all(forms: Sequence[tuple[str, str | bytes]]) -> None:
+    """(target, data) each; when it can be seen that one cannot be written, none is."""
+    check_all([target for target, _ in forms])
     for target, data in forms:
         write(target, data)
 

@@ -1,0 +1,18 @@
+"""The pytest plug-in: the fixture `thumbcycle`. Imports nothing of the laboratory before a test asks for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from emu.testing import Kernels
+
+
+@pytest.fixture(scope="session")
+def thumbcycle(tmp_path_factory: pytest.TempPathFactory) -> Kernels:
+    """Calls one kernel on a modelled core: `thumbcycle(kernel, params, x, kernels=..., core=...)` (docs/gate.md)."""
+    from emu.testing import Kernels
+
+    return Kernels(tmp_path_factory)

@@ -1,0 +1,127 @@
+"""One kernel, called and asserted on: what the pytest fixture `thumbcycle` is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from armsrc import abi
+from emu.build import compile as images
+from emu.build import toolchain
+from emu.build.cache import REPOSITORY
+from emu.build.elf import Image
+from emu.check.budgets import FIGURES, near
+from emu.errors import UsageError
+from emu.machine.call import KernelCall, call
+from emu.profile import Traffic
+from emu.timing import core as cores
+from emu.timing import memory as memories
+from emu.timing import predictor, pricing
+
+_SIZES = np.array([1, 2, 4])
+
+
+class _Folders(Protocol):
+    def mktemp(self, basename: str) -> Path: ...
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One call. output (H, W, C); stack in bytes; traffic by tensor: input, weights, bias, requant, parameters, output, scratch, stack,
+    literals, other."""
+
+    kernel: str
+    output: np.ndarray
+    instructions: int
+    cycles: int
+    stack: int
+    traffic: Mapping[str, Traffic]
+    reference: Callable[[], np.ndarray]
+
+    @property
+    def bytes_read(self) -> int:
+        return sum(traffic.bytes_read for traffic in self.traffic.values())
+
+    @property
+    def bytes_written(self) -> int:
+        return sum(traffic.bytes_written for traffic in self.traffic.values())
+
+    def assert_bit_exact(self, expected: np.ndarray | None = None) -> None:
+        """AssertionError, with the first element, where the output is not `expected`, by default what the project's reference says."""
+        __tracebackhide__ = True
+        want = np.asarray(self.reference() if expected is None else expected)
+        if want.size != self.output.size or want.dtype != self.output.dtype:
+            raise AssertionError(f"{self.kernel}: the output is {self.output.dtype} {self.output.shape}, "
+                                 f"but {want.dtype} {want.shape} is expected")
+        want = want.reshape(self.output.shape)
+        wrong = np.argwhere(self.output != want)
+        if len(wrong):
+            at = tuple(int(i) for i in wrong[0])
+            raise AssertionError(f"{self.kernel} is not bit-exact: element {at} is {self.output[at]}, {want[at]} is expected "
+                                 f"({len(wrong)} of {self.output.size} elements differ)")
+
+    def assert_at_most(self, **figures: int) -> None:
+        """AssertionError that names every figure (instructions, cycles, bytes_read, bytes_written, stack) that is over its limit."""
+        __tracebackhide__ = True
+        if unknown := figures.keys() - set(FIGURES):
+            name = min(unknown)
+            raise UsageError(f"no figure is called {name!r}{near(name, FIGURES)}; there are {', '.join(FIGURES)}")
+        found = {name: getattr(self, name) for name in figures}
+        over = [f"{found[name]:,} {name.replace('_', ' ')}, at most {limit:,}"
+                for name, limit in figures.items() if found[name] > limit]
+        if over:
+            raise AssertionError(f"{self.kernel}: {'; '.join(over)}")
+
+
+class Kernels:
+    """Builds kernel sets and calls their kernels."""
+
+    def __init__(self, folders: _Folders) -> None:
+        self._folders = folders
+
+    def __call__(self, kernel: str, params: Mapping[str, Any], x: np.ndarray, *, kernels: str | os.PathLike[str] = "thumb2",
+                 core: str = "cortex-m4", memory: str = memories.DEFAULT, opt: str = "O3", cc: str | None = None) -> Measured:
+        """Call `kernel` on `x` (H, W, C) with the struct `params` (armsrc/abi.py says what it holds).
+
+        kernels: a set of this project, or a folder of sources. Raises AbiError, UsageError, InputError, BuildError, TargetFault.
+        """
+        from emu.kws import kernel_reference
+
+        table, board = cores.load(core), memories.load(memory)
+        name, root = self._located(kernels)
+        image = Image.load(images.build(name, generated={}, float_abi=abi.is_float(kernel), toolchain=toolchain.find(cc),
+                                        script="library", opt=opt, cpu=core, source_root=root))
+        done = call(image, kernel, params, x, core=core, followers=(*board.followers, *predictor.followers(table)))
+        cycles = pricing.price(done.counts, done.machine.instructions, table, board)
+        return Measured(kernel, done.output, int(done.counts.instructions()[1]), int(cycles[1]), done.counts.stack[1], _traffic(done),
+                        lambda: kernel_reference(kernel, params, x))
+
+    def _located(self, kernels: str | os.PathLike[str]) -> tuple[str, Path]:
+        """(set's name, folder that holds armsrc/): of somebody's folder a copy of armsrc/ with it as the one kernel set."""
+        if isinstance(kernels, str) and kernels in images.kernel_sets():
+            return kernels, REPOSITORY
+        folder = Path(kernels).resolve()
+        if not folder.is_dir():
+            known = images.kernel_sets()
+            raise UsageError(f"no kernel set and no folder is called {os.fspath(kernels)!r}{near(os.fspath(kernels), known)}; "
+                             f"there are {', '.join(known)}")
+        root = self._folders.mktemp("thumbcycle")
+        for part in ("include", "firmware", "runtime"):
+            shutil.copytree(REPOSITORY / "armsrc" / part, root / "armsrc" / part)
+        shutil.copytree(folder, root / "armsrc" / "kernels" / folder.name)
+        return folder.name, root
+
+
+def _traffic(done: KernelCall) -> dict[str, Traffic]:
+    """By tensor, of those that the kernel touched."""
+    found = {}
+    for name, accesses in zip(done.counts.objects, done.counts.traffic[1], strict=True):
+        if accesses.any():
+            found[name] = Traffic(*accesses.sum(axis=1).tolist(), *(accesses @ _SIZES).tolist())
+    return found

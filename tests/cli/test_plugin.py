@@ -1,0 +1,105 @@
+"""The pytest plug-in as somebody else's suite uses it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from armsrc import abi
+from emu.build.cache import REPOSITORY, cache_dir
+from emu.errors import BuildError, TargetFault, UsageError
+from emu.testing import Kernels
+
+POOL = "global_avg_pool2d_s8"
+PARAMS = {"in_h": 9, "in_w": 9, "in_c": 16, "qmin": -128, "qmax": 127}
+X = np.random.default_rng(0).integers(-128, 128, (9, 9, 16)).astype(np.int8)
+
+
+@pytest.fixture(scope="module")
+def thumbcycle(tmp_path_factory) -> Kernels:
+    return Kernels(tmp_path_factory)
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A folder of C kernels outside the project."""
+    return shutil.copytree(REPOSITORY / "armsrc/kernels/c", tmp_path / "mine")
+
+
+def test_a_suite_of_its_own(mine: Path) -> None:
+    (mine.parent / "test_mine.py").write_text(f"""
+import numpy as np
+
+PARAMS = {PARAMS}
+X = np.random.default_rng(0).integers(-128, 128, (9, 9, 16)).astype(np.int8)
+
+def test_right(thumbcycle):
+    done = thumbcycle("{POOL}", PARAMS, X, kernels="mine")
+    done.assert_bit_exact()
+    done.assert_at_most(instructions=10**6, cycles=10**6)
+
+def test_slow(thumbcycle):
+    thumbcycle("{POOL}", PARAMS, X, kernels="mine").assert_at_most(cycles=1, stack=10**6)
+
+def test_wrong(thumbcycle):
+    thumbcycle("{POOL}", PARAMS, X, kernels="mine").assert_bit_exact(np.full((1, 1, 16), 99, np.int8))
+""")
+    variables = {**os.environ, "PYTHONPATH": str(REPOSITORY), "THUMBCYCLE_CACHE": str(cache_dir())}
+    done = subprocess.run([sys.executable, "-m", "pytest", "-p", "emu.pytest_plugin", "-p", "no:cacheprovider", "-q", "test_mine.py"],
+                          cwd=mine.parent, env=variables, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1 and "2 failed, 1 passed" in done.stdout, done.stdout
+    assert f"{POOL}: " in done.stdout and "cycles, at most 1" in done.stdout and "is not bit-exact: element (0, 0, 0) is" in done.stdout
+
+
+def test_pytest_finds_it_where_the_project_is_installed() -> None:
+    entry = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["entry-points"]["pytest11"]
+    assert list(entry) == ["thumbcycle"] and hasattr(importlib.import_module(entry["thumbcycle"]), "thumbcycle")
+
+
+def test_what_is_measured(thumbcycle) -> None:
+    done = thumbcycle(POOL, PARAMS, X)
+    done.assert_bit_exact()
+    assert done.traffic["input"].bytes_read == 9 * 9 * 16 and done.traffic["output"].bytes_written == 16
+    assert done.bytes_read == sum(traffic.bytes_read for traffic in done.traffic.values()) > 9 * 9 * 16
+    assert done.cycles > done.instructions > 0 and done.stack == 64
+    done.assert_at_most(instructions=done.instructions, cycles=done.cycles, bytes_read=done.bytes_read, bytes_written=done.bytes_written,
+                        stack=64)
+    with pytest.raises(AssertionError, match=f"cycles, at most {done.cycles - 1:,}; 64 stack, at most 63"):
+        done.assert_at_most(instructions=done.instructions, cycles=done.cycles - 1, stack=63)
+    with pytest.raises(UsageError, match="'cycle' .did you mean cycles"):
+        done.assert_at_most(cycle=1)
+    with pytest.raises(AssertionError, match=r"int8 \(1, 1, 16\), but int64"):
+        done.assert_bit_exact(np.zeros(16, np.int64))
+
+
+def test_cores_and_memories_price_it(thumbcycle) -> None:
+    calls = [thumbcycle(POOL, PARAMS, X, core=core, memory=memory) for core, memory in (
+        ("cortex-m4", "zero-wait"), ("cortex-m4", "stm32f407-24mhz"), ("cortex-m7", "zero-wait"), ("cortex-m33", "zero-wait"))]
+    assert len({done.instructions for done in calls}) == 1 and calls[2].cycles < calls[0].cycles <= calls[1].cycles
+
+
+def test_what_goes_wrong(thumbcycle, mine: Path) -> None:
+    with pytest.raises(UsageError, match="no kernel set and no folder is called 'thumb' .did you mean thumb2"):
+        thumbcycle(POOL, PARAMS, X, kernels="thumb")
+    with pytest.raises(abi.AbiError, match="qmin"):
+        thumbcycle(POOL, PARAMS | {"qmin": 5, "qmax": 4}, X)
+    source = mine / "global_avg_pool2d.c"
+    text = source.read_text()
+    head = (f"void {POOL}(const global_avg_pool2d_s8_params *p, const int8_t *x, int8_t *y, void *scratch)\n"
+            "{ (void)p; (void)x; (void)scratch;")
+    source.write_text(f'#include "kernels.h"\n{head} (void)y; return 1 +; }}\n')
+    with pytest.raises(BuildError, match=r"mine/global_avg_pool2d\.c:3"):
+        thumbcycle(POOL, PARAMS, X, kernels=mine)
+    source.write_text(f'#include "kernels.h"\n{head} (void)y; *(volatile int *)0x30000000 = 1; }}\n')
+    with pytest.raises(TargetFault, match="outside memory"):
+        thumbcycle(POOL, PARAMS, X, kernels=mine)
+    source.write_text(text)
+    thumbcycle(POOL, PARAMS, X, kernels=mine).assert_bit_exact()
