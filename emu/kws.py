@@ -39,7 +39,10 @@ SOUND_SUFFIXES = audio.SUFFIXES
 
 @dataclass(frozen=True)
 class Job:
-    """What to run: names as the command line takes them. other_cores: shown beside `core`; limit: instructions of one inference."""
+    """What to run: names as the command line takes them. other_cores: shown beside `core`; limit: instructions of one inference.
+
+    extra_flags: the compiler's, behind -OPT. source_root: the folder that holds armsrc/; None: this repository.
+    """
 
     kernels: str = "thumb2"
     inputs: tuple[str, ...] = ("yes",)
@@ -50,6 +53,8 @@ class Job:
     cc: str | None = None
     mhz: float | None = None
     limit: int = 100_000_000
+    extra_flags: tuple[str, ...] = ()
+    source_root: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -149,12 +154,12 @@ def prepared(job: Job, loaded: Loaded, kernels: str) -> Prepared:
     floating = kernels == FLOAT_SET
     network, toolchain, core = loaded.networks["float32" if floating else "int8"], loaded.toolchain, loaded.core
     path = images.build(kernels, generated={"network.c": export.source(network)}, float_abi=floating, toolchain=toolchain,
-                        opt=job.opt, cpu=core.name)
+                        opt=job.opt, extra_flags=job.extra_flags, cpu=core.name, source_root=job.source_root)
     image = Image.load(path)
     _check_executable(image, kernels, cpus.find(core.name))
     about = {
         "network": f"{network.name} {network.dtype}", "kernels": kernels, "opt": job.opt,
-        "flags": [*images.machine_flags(core.name, floating), f"-{job.opt}"],
+        "flags": [*images.machine_flags(core.name, floating), f"-{job.opt}", *job.extra_flags],
         "toolchain": {"path": str(toolchain.path), "version": toolchain.version, "origin": toolchain.origin},
         "image": {"path": str(path), "sha256": image.sha256, "flash_bytes": image.flash_bytes, "ram_bytes": image.ram_bytes,
                   "stack_reserve": image.stack_reserve},

@@ -11,10 +11,11 @@ import numpy as np
 
 from emu.build.elf import Image
 from emu.build.program import Program, Tensor
-from emu.errors import InputError, TargetFault
+from emu.errors import BuildError, InputError, TargetFault
 from emu.isa.cpu import Cpu
 from emu.isa.instruction import Instruction
 from emu.machine import Machine
+from emu.machine.code import Marks
 from emu.probe import MISALIGNED, Counts
 from emu.profile import Profile, profile
 from emu.timing import predictor, pricing
@@ -37,12 +38,14 @@ class Inference:
 
 
 def infer(image: Image, program: Program, x: np.ndarray, core: Core, about: Mapping[str, object] | None = None, *,
-          limit: int | None = None, memory: Memory | None = None, others: Sequence[Core] = ()) -> Inference:
+          limit: int | None = None, memory: Memory | None = None, others: Sequence[Core] = (), marks: Marks | None = None) -> Inference:
     """Run the image's network once on `x` (the program's input shape and dtype) and account for it; `others` will be priced from it, too.
+
+    marks: functions whose calls are followed, for a profile by function of the same counts.
 
     Raises InputError when `x` or the image does not fit the program, TargetFault when the program faults or does not end.
     """
-    machine = prepare(image, program, core, limit=limit, memory=memory, others=others)
+    machine = prepare(image, program, core, limit=limit, memory=memory, others=others, marks=marks)
     write_input(machine, program, x)
     machine.reset_and_run()
     counts = machine.counts()
@@ -79,12 +82,12 @@ def _executed(counts: Counts, instructions: Mapping[int, Instruction]) -> Iterat
 
 
 def prepare(image: Image, program: Program, core: Core, *, limit: int | None = None, memory: Memory | None = None,
-            counting: bool = True, others: Sequence[Core] = ()) -> Machine:
+            counting: bool = True, others: Sequence[Core] = (), marks: Marks | None = None) -> Machine:
     """A machine with the image in flash; the program's kernels begin its layers. `memory`'s caches and the cores' predictors follow its runs."""
     options = {} if limit is None else {"limit": limit}
     options |= {"followers": (*(memory.followers if memory else ()), *predictor.followers(core, *others))}
     return Machine(image, core.name, kernels=sorted({layer.kernel for layer in program.layers}), layers=len(program.layers),
-                   layer_names=[layer.name for layer in program.layers], counting=counting, **options)
+                   layer_names=[layer.name for layer in program.layers], counting=counting, marks=marks, **options)
 
 
 def write_input(machine: Machine, program: Program, x: np.ndarray) -> None:
@@ -122,10 +125,14 @@ def check_writes(program: Program, counts: Counts) -> None:
 
 
 def check_layers(image: Image, program: Program, counts: Counts, runs: int = 1) -> None:
-    """Rows are only true when the layers ran in the program's order, once in each of `runs` inferences. Raises TargetFault."""
+    """Rows are only true when the layers ran in the program's order, once in each of `runs` inferences. Raises TargetFault, and
+    BuildError for an image without the function of a kernel, by which its layers are known."""
     for layer, entry, calls in zip(program.layers, counts.entries[1:], counts.calls[1:], strict=True):
-        expected = image.symbols[layer.kernel].address
-        if entry != expected:
+        expected = image.symbols.get(layer.kernel)
+        if expected is None:
+            raise BuildError(f"{image.path}: no function {layer.kernel}, so layer {layer.name} cannot be told from others: "
+                             "the compiler may not optimize across files")
+        if entry != expected.address:
             ran = image.function_at(entry) if entry else None
             raise TargetFault(f"layer {layer.name} should be {layer.kernel}, but {ran.name if ran else 'nothing'} ran in its place")
         if calls != runs:

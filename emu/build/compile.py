@@ -71,13 +71,14 @@ def holds_c(kernels: str, source_root: Path | None = None) -> bool:
 
 
 def build(kernels: str, *, generated: Mapping[str, str], float_abi: bool, toolchain: Toolchain, script: str = "firmware",
-          opt: str = "O3", cpu: str = "cortex-m4", source_root: Path | None = None) -> Path:
+          opt: str = "O3", extra_flags: Sequence[str] = (), cpu: str = "cortex-m4", source_root: Path | None = None) -> Path:
     """The ELF of kernel set `kernels` for the core `cpu`, from the cache when nothing that takes part in it has changed.
 
     generated: file name -> text of C, assembly or headers to compile beside the kernels (network.c for a firmware).
     float_abi: f32 kernels, and the hard-float ABI where the core has an FPU, else the compiler's libgcc; False: s8 kernels, soft float
         and no libgcc, so that no float arithmetic can get in.
     script: "firmware" (start-up, main, the memories of a board) or "library" (all kernels, for calling them one by one).
+    extra_flags: more of the compiler's options, behind all others.
     source_root: the folder that holds armsrc/, this repository's by default.
 
     Raises UsageError for an unknown set, optimization, script or core, BuildError with the compiler's line when it refuses.
@@ -87,7 +88,8 @@ def build(kernels: str, *, generated: Mapping[str, str], float_abi: bool, toolch
     _check_name("optimization", opt, OPTIMIZATIONS)
     _check_name("linker script", script, FIRMWARE_SOURCES)
     machine = machine_flags(cpu, float_abi)
-    flags = (*machine, *COMPILE_FLAGS, f"-{opt}", *(("-DNETWORK_F32", "-ffp-contract=fast", "-Wdouble-promotion") if float_abi else ()))
+    flags = (*machine, *COMPILE_FLAGS, f"-{opt}", *(("-DNETWORK_F32", "-ffp-contract=fast", "-Wdouble-promotion") if float_abi else ()),
+             *extra_flags)
     job = _Job(root, toolchain, kernels, generated, cpu, machine, flags)
 
     sources = _collect(job, script)

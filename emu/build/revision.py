@@ -1,0 +1,92 @@
+"""armsrc as a git revision has it, in the build cache; nothing is checked out."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from emu.build.cache import REPOSITORY, cache_dir, temporary
+from emu.errors import BuildError, UsageError
+
+GIT_TIMEOUT = 60.0  # seconds
+FOLDER = "armsrc"
+HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+
+
+@dataclass(frozen=True)
+class Revision:
+    """root: the folder that holds armsrc/. commit: its full hash."""
+
+    commit: str
+    root: Path
+
+
+def sources(revision: str, repository: Path | None = None) -> Revision:
+    """The sources of `revision`, from the cache when they were there before; repository: this one by default, or a folder in it.
+
+    Raises UsageError without git, outside a repository that git trusts, and for a revision that it does not have or that has no armsrc;
+    BuildError when the cache cannot be written.
+    """
+    where = repository or REPOSITORY
+    inside = _git(where, "rev-parse", "--is-inside-work-tree")
+    if inside.returncode:
+        said = inside.stderr.decode(errors="replace").strip().partition("\n")[0].removeprefix("fatal: ")
+        why = f"{where} is not in a git repository" if said.startswith("not a git repository") else f"git: {said}"
+        raise UsageError(f"no revision {revision!r}: {why}")
+    commit = "" if revision.startswith("-") else _hash(where, f"{revision}^{{commit}}")
+    if not commit:
+        raise UsageError(f"no revision {revision!r} in the git repository {where}")
+    tree = _hash(where, f"{commit}:./{FOLDER}")
+    if not tree:
+        raise UsageError(f"the revision {revision!r} has no folder {FOLDER}")
+    root = cache_dir() / "revisions" / tree
+    if not root.exists():
+        _unpack(where, commit, root)
+    return Revision(commit, root)
+
+
+def _hash(where: Path, name: str) -> str:
+    """Of what git knows by that name; "" when it knows none."""
+    asked = _git(where, "rev-parse", "--verify", "--quiet", name)
+    return "" if asked.returncode else asked.stdout.decode().strip()
+
+
+def _unpack(where: Path, commit: str, root: Path) -> None:
+    """The folder whole or not at all; of several processes the first wins."""
+    archive = _git(where, "archive", "--format=zip", commit, FOLDER)
+    if archive.returncode:
+        raise UsageError(f"git archive {commit} {FOLDER} fails in {where}")
+    draft = temporary(root)
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive.stdout)) as packed:
+            packed.extractall(draft)
+        _settle(draft, root)
+    except OSError as error:
+        raise BuildError(f"cannot write the build cache {root}: {error.strerror}") from None
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _settle(draft: Path, root: Path) -> None:
+    try:
+        os.rename(draft, root)
+    except OSError:
+        if not root.is_dir():  # else another process was first
+            raise
+
+
+def _git(where: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    # A hook's environment names the repository that it runs in.
+    environment = {key: value for key, value in os.environ.items() if key not in HOOKS} | {"LC_ALL": "C"}
+    command = ["git", "-C", str(where), *arguments]
+    try:
+        return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=GIT_TIMEOUT, check=False)
+    except FileNotFoundError:
+        raise UsageError("a side with @REVISION needs git, which is not on PATH") from None
+    except subprocess.TimeoutExpired:
+        raise UsageError(f"git {arguments[0]}: no answer in {GIT_TIMEOUT:g} s") from None

@@ -1,0 +1,205 @@
+"""Sides of a comparison: tables for a terminal and for GitHub, JSON, CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from emu.experiment.compare import FIGURES, Comparison, FunctionLine, Line, Measured, percent
+from emu.experiment.sides import columns
+from emu.profile import Row
+from emu.report import json_form
+from emu.report.csv_form import text as csv_text
+from emu.report.table import printed
+
+SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
+_ESCAPES = str.maketrans({"&": "&amp;", "|": "&#124;", "<": "&lt;", **{character: f"\\{character}" for character in "\\*_`~"}})
+HEADS = ("instructions", "cycles", "bytes read", "written", "stack", "code bytes")  # of FIGURES
+_LAYERS_TITLE = "by layer; percent against {}"
+_FUNCTIONS_TITLE = "functions that the differences come from: own cycles, and the difference in percent of all of {}'s"
+
+
+def render(found: Comparison, top: int = 10) -> str:
+    """Layers, a line a side; the functions that differ most; what each side is."""
+    names = columns([one.side for one in found.sides])
+    parts: list[Table | Text | str] = [Text(f"kws, input {found.input}, {_LAYERS_TITLE.format(names[0])}", "italic"), _layers(found, names)]
+    if found.functions:
+        parts += [Text(_FUNCTIONS_TITLE.format(names[0]), "italic"), _functions(found, names, top)]
+    else:
+        parts.append("no function's cycles differ")
+    return printed([*parts, *(f"{one.side.text}: {_about(one)}" for one in found.sides)])
+
+
+def _layers(found: Comparison, names: Sequence[str]) -> Table:
+    table = Table(header_style="bold")
+    for name in ("layer", "side"):
+        table.add_column(name)
+    for name in (*HEADS, _verdict_head(found)):
+        table.add_column(name, justify="right")
+    for line in found.lines:
+        total = line is found.lines[-1]
+        for number, (name, cell) in enumerate(zip(names, line.cells, strict=True)):
+            table.add_row("" if number else line.name, name, *_figures(line, number), _verdict(cell.row),
+                          end_section=number == len(names) - 1, style="bold" if total else None)
+    return table
+
+
+def _figures(line: Line, number: int) -> list[Text]:
+    """Of one side: figure and difference, which has a place of its own so that figures stand under each other."""
+    cells = []
+    for value, first in zip(line.cells[number].figures, line.cells[0].figures, strict=True):
+        shown = _percent(value, first) if number else ""
+        style = "" if value == first else "green" if value < first else "red"
+        cells.append(Text(f"{value:,} ").append(f"{shown:>8}", style))
+    return cells
+
+
+def _percent(value: int, first: int) -> str:
+    change = percent(value, first)
+    return "new" if change is None else _signed(change) if change else "="
+
+
+def _signed(change: float) -> str:
+    """Percent; small ones to a hundredth."""
+    return f"{change:+.{1 if abs(change) >= 1 else 2}f}%"
+
+
+def _functions(found: Comparison, names: Sequence[str], top: int) -> Table:
+    table = Table(header_style="bold")
+    for name in ("layer", "function"):
+        table.add_column(name)
+    for name in _function_heads(names):
+        table.add_column(name, justify="right")
+    rows = _function_rows(found, top)
+    for position, row in enumerate(rows, 1):
+        total = position == len(rows)
+        table.add_row(*row, end_section=position == len(rows) - 1, style="bold" if total else None)
+    return table
+
+
+def _function_heads(names: Sequence[str]) -> list[str]:
+    return [names[0], *(head for name in names[1:] for head in (name, "difference", "%"))]
+
+
+def _function_rows(found: Comparison, top: int) -> list[list[str]]:
+    """Cells: the `top` functions, what the others come to, the total. The lines above the total add up to it."""
+    total = tuple(cell.row.cycles for cell in found.lines[-1].cells)
+    shown = list(found.functions[:top])
+    rest = tuple(whole - sum(line.cycles[number] for line in shown) for number, whole in enumerate(total))
+    hidden = len(found.functions) - len(shown)
+    lines = [*shown, *([FunctionLine("", f"{hidden} more, and what is equal" if hidden else "what is equal", rest)] if any(rest) else []),
+             FunctionLine("", "total", total)]
+    return [[line.layer, line.function, *_function_figures(line.cycles, total[0])] for line in lines]
+
+
+def _function_figures(cycles: Sequence[int], total: int) -> list[str]:
+    first, *others = cycles
+    cells = [f"{first:,}" if first else ""]
+    for other in others:
+        change = (f"{other - first:+,}", _signed(100 * (other - first) / total)) if other != first else ("=" if first else "", "")
+        cells += [f"{other:,}" if other else "", *change]
+    return cells
+
+
+def _verdict_head(found: Comparison) -> str:
+    floating = [one.profile.totals.max_abs_error is not None for one in found.sides]
+    return "max |error|" if all(floating) else "bit-exact or max |error|" if any(floating) else "bit-exact"
+
+
+def _verdict(row: Row) -> Text:
+    return Text(_verdict_words(row), {True: "green", False: "bold red", None: ""}[row.bit_exact])
+
+
+def _verdict_words(row: Row) -> str:
+    if row.max_abs_error is not None:
+        return f"{row.max_abs_error:.1e}"
+    return {True: "yes", False: "NO", None: ""}[row.bit_exact]
+
+
+def _about(one: Measured) -> str:
+    profile, about = one.profile, one.profile.about
+    verdict = (f"max |error| {profile.totals.max_abs_error:.1e}" if profile.totals.max_abs_error is not None
+               else "bit-exact" if not one.difference else f"NOT bit-exact: {one.difference}")
+    commit = f" of commit {one.commit[:12]}" if one.commit else ""
+    image = f"{about['image']['flash_bytes']:,} bytes of flash (SHA-256 {about['image']['sha256'][:16]})"
+    return (f"{about['kernels']} kernels{commit}, {about['toolchain']['version']}, {' '.join(about['flags'])}; "
+            f"{profile.core}, {profile.memory} memory; {image}; {verdict}")
+
+
+# --- GitHub ---
+
+
+def render_markdown(found: Comparison, top: int = 10) -> str:
+    """Two tables and a list of sides, in GitHub's Markdown."""
+    names = [_escaped(name) for name in columns([one.side for one in found.sides])]
+    lines = [f"### kws, input {_escaped(found.input)}, {_LAYERS_TITLE.format(names[0])}", "",
+             *_head(("layer", "side"), (*HEADS, _escaped(_verdict_head(found))))]
+    for line in found.lines:
+        for number, (name, cell) in enumerate(zip(names, line.cells, strict=True)):
+            figures = [" ".join(figure.plain.split()) for figure in _figures(line, number)]
+            cells = ("" if number else _escaped(line.name), name, *figures, _verdict_words(cell.row))
+            lines.append(_row(cells, bold=line is found.lines[-1]))
+    if found.functions:
+        rows = _function_rows(found, top)
+        lines += ["", f"### {_FUNCTIONS_TITLE.format(names[0])}", "", *_head(("layer", "function"), _function_heads(names))]
+        lines += [_row(map(_escaped, row), bold=row is rows[-1]) for row in rows]
+    lines += ["", *(f"- {name}: {_escaped(_about(one))}" for name, one in zip(names, found.sides, strict=True))]
+    return "\n".join(lines) + "\n"
+
+
+def _head(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
+    return [_row((*words, *numbers)), _row((*("---" for _ in words), *("---:" for _ in numbers)))]
+
+
+def _row(cells: Sequence[str], bold: bool = False) -> str:
+    return f"| {' | '.join(f'**{cell}**' if bold and cell else cell for cell in cells)} |"
+
+
+def _escaped(text: str) -> str:
+    """As it is, for GitHub: nothing in it ends a cell, starts emphasis or is a tag."""
+    return text.translate(_ESCAPES)
+
+
+# --- for scripts ---
+
+
+def render_json(found: Comparison) -> str:
+    """schema, input, figures, sides (what each is, its layers, outside and total, each with its differences), functions."""
+    return json_form.dumps({
+        "schema": SCHEMA, "input": found.input, "figures": list(FIGURES),
+        "sides": [_side(found, number) for number in range(len(found.sides))],
+        "functions": [{"layer": line.layer, "function": line.function, "cycles": list(line.cycles),
+                       "difference": [cycles - line.cycles[0] for cycles in line.cycles]} for line in found.functions]})
+
+
+def _side(found: Comparison, number: int) -> dict[str, object]:
+    one = found.sides[number]
+    *layers, outside, total = (_facts(line, number) for line in found.lines)
+    about = {key: value for key, value in one.profile.about.items() if key != "input"}
+    return {"side": one.side.text, "core": one.profile.core, "memory": one.profile.memory, "revision": one.side.revision,
+            "commit": one.commit, **about, "bit_exact": one.profile.totals.bit_exact, "first_difference": one.difference,
+            "layers": layers, "outside": outside, "totals": total}
+
+
+def _facts(line: Line, number: int) -> dict[str, object]:
+    cell = line.cells[number]
+    return {"name": cell.row.name, "kernel": cell.row.kernel, **dict(zip(FIGURES, cell.figures, strict=True)),
+            "bit_exact": cell.row.bit_exact, "max_abs_error": cell.row.max_abs_error,
+            "difference": _by_figure(line, number, lambda value, first: value - first), "percent": _by_figure(line, number, percent)}
+
+
+def _by_figure(line: Line, number: int, of: Callable[[int, int], float | None]) -> dict[str, float | None]:
+    return {name: of(value, first) for name, value, first in zip(FIGURES, line.cells[number].figures, line.cells[0].figures, strict=True)}
+
+
+def render_csv(found: Comparison) -> str:
+    """One row a layer and side, no total; the layer is named as the first side names it."""
+    rows = []
+    for line in found.lines[:-1]:
+        for number, one in enumerate(found.sides):
+            facts = _facts(line, number)
+            rows.append([line.name, one.side.text, facts["kernel"], *(facts[name] for name in FIGURES), *facts["percent"].values(),
+                         facts["bit_exact"], facts["max_abs_error"]])
+    return csv_text(("layer", "side", "kernel", *FIGURES, *(f"percent_{name}" for name in FIGURES), "bit_exact", "max_abs_error"), rows)
