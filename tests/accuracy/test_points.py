@@ -17,7 +17,7 @@ from emu.timing import core as cores
 from emu.timing import memory as memories
 
 BARS = tomllib.loads(Path(__file__).with_name("bars.toml").read_text())
-MOST = 60  # points of a set that are priced here; `python -m emu.accuracy` prices all
+MOST = 30  # points of a set that are priced here; `python -m emu.accuracy` prices all
 GOOD = {"title": "t", "core": "cortex-m4", "board": "b", "memory": "zero-wait", "source": "s", "built": "by hand",
         "point": [{"program": "p", "published": 100, "recording": "x.npz"}]}
 

@@ -69,7 +69,19 @@ def _damage(content: bytes, name: str, array: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("what", ["missing", "empty", "text", "cut", "dtype", "schema", "far", "events"])
+def _claims(content: bytes, count: int) -> bytes:
+    """Its sites say that they are so many."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as before, zipfile.ZipFile(out, "w") as after:
+        for item in before.namelist():
+            raw = io.BytesIO(before.read(item))
+            if item == "sites.npy":
+                np.lib.format.write_array_header_1_0(raw := io.BytesIO(), {"descr": "<u8", "fortran_order": False, "shape": (count,)})
+            after.writestr(item, raw.getvalue())
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("what", ["missing", "empty", "text", "cut", "dtype", "schema", "far", "events", "huge"])
 def test_wrong_files(kws_run, tmp_path: Path, what: str) -> None:
     counts, instructions = kws_run
     good = recording.save(recording.record(counts, instructions))
@@ -79,7 +91,7 @@ def test_wrong_files(kws_run, tmp_path: Path, what: str) -> None:
     content = {
         "empty": b"", "text": b"hello", "cut": good[:len(good) // 2], "dtype": _damage(good, "sites", np.zeros(3)),
         "schema": _damage(good, "about", np.frombuffer(b'{"schema": 99, "memories": {}}', np.uint8)), "far": _damage(good, "streams", lost),
-        "events": _damage(good, "about", np.frombuffer(b'{"schema": 1, "memories": {}, "followers": [["Popen", {}]]}', np.uint8)),
+        "huge": _claims(good, 1 << 40), "events": _damage(good, "about", np.frombuffer(b'{"schema": 1, "memories": {}, "followers": [["Popen", {}]]}', np.uint8)),
     }.get(what)
     path = tmp_path / "run.npz"
     if content is not None:
