@@ -1,9 +1,9 @@
-"""Debug information: the layout of structs and the source lines of code."""
+"""Debug information: the layout of structs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from elftools.common.exceptions import ELFError
@@ -28,30 +28,6 @@ def read_structs(path: Path) -> dict[str, dict[str, tuple[int, str, int]]]:
                 if target is not None and target.tag == "DW_TAG_structure_type" and "DW_AT_declaration" not in target.attributes:
                     structs[name] = {_text(m, "DW_AT_name"): _member(m) for m in target.iter_children() if m.tag == "DW_TAG_member"}
     return structs
-
-
-def read_lines(path: Path, code_ranges: Sequence[tuple[int, int]]) -> tuple[list[int], list[str | None]]:
-    """Addresses, sorted, and the "file:line" from each on (None: no line is known from there on)."""
-    rows: dict[int, str | None] = {}
-    with path.open("rb") as file:
-        dwarf = _dwarf(path, file)
-        for unit in dwarf.iter_CUs() if dwarf is not None else ():
-            program = dwarf.line_program_for_CU(unit)
-            if program is None:
-                continue
-            names: dict[int, str] = {}
-            for sequence in _sequences(program):
-                # What the linker threw away is still described, at address 0.
-                if not any(start <= sequence[0].address < end for start, end in code_ranges):
-                    continue
-                for state in sequence:
-                    if state.address < sequence[-1].address:  # GCC marks lines without code at the end, too
-                        if state.file not in names:
-                            names[state.file] = _file_name(unit, program, state.file)
-                        rows[state.address] = f"{names[state.file]}:{state.line}"
-                rows.setdefault(sequence[-1].address, None)
-    addresses = sorted(rows)
-    return addresses, [rows[a] for a in addresses]
 
 
 def _dwarf(path: Path, file: Any) -> Any:
@@ -91,28 +67,3 @@ def _member(member: Any) -> tuple[int, str, int]:
     if target is not None and target.tag == "DW_TAG_enumeration_type":
         return offset, f"u{size}", size
     return offset, "?", size
-
-
-def _sequences(program: Any) -> Iterator[list[Any]]:
-    sequence: list[Any] = []
-    for entry in program.get_entries():
-        if entry.state is None:
-            continue
-        sequence.append(entry.state)
-        if entry.state.end_sequence:
-            yield sequence
-            sequence = []
-
-
-def _file_name(unit: Any, program: Any, index: int) -> str:
-    """The file's path as the compiler was given it, relative to the folder where it ran."""
-    header = program.header
-    base = 0 if header.version >= 5 else 1  # DWARF 5 counts files and folders from 0
-    entry = header.file_entry[index - base]
-    folders = header.include_directory
-    folder = ""
-    if header.version >= 5:
-        folder = folders[entry.dir_index].decode() if entry.dir_index < len(folders) else ""
-    elif entry.dir_index:
-        folder = folders[entry.dir_index - 1].decode()
-    return str(PurePosixPath(folder) / entry.name.decode(errors="replace"))

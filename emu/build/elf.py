@@ -7,6 +7,8 @@ not even import it.
 from __future__ import annotations
 
 import json
+import os
+import stat
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from emu.build.cache import cache_dir, write_atomically
 from emu.errors import BuildError, InputError
 
 SCHEMA = 3  # of what is kept
+MOST_BYTES = 256 << 20  # of a file
 
 
 @dataclass(frozen=True)
@@ -106,10 +109,7 @@ class Image:
     def load(path: Path | str) -> Image:
         """Raises InputError, in one line, for what cannot be read or is not a whole, linked, little-endian Arm ELF."""
         path = Path(path)
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror}") from None
+        data = _contents(path)
         digest = sha256(data).hexdigest()
 
         def read() -> dict[str, Any]:
@@ -137,9 +137,10 @@ class Image:
 
     def code_at(self, start: int, end: int) -> bytes:
         """The bytes that run at start .. end, taken from where the file has them. InputError when it does not hold them all."""
-        for segment in self.segments:
-            if segment.run <= start and end <= segment.run + len(segment.data):
-                return segment.data[start - segment.run:end - segment.run]
+        index = bisect_right(self._by_place, start, key=lambda s: s.run) - 1
+        segment = self._by_place[index] if index >= 0 else None
+        if segment and end <= segment.run + len(segment.data):
+            return segment.data[start - segment.run:end - segment.run]
         raise InputError(f"{self.path}: the code at 0x{start:08x} is in no segment of the file")
 
     def function_at(self, address: int) -> Symbol | None:
@@ -160,6 +161,10 @@ class Image:
         return [lines[place] if place >= 0 else None for place in places]
 
     @cached_property
+    def _by_place(self) -> list[Segment]:
+        return sorted((s for s in self.segments if s.data), key=lambda s: s.run)
+
+    @cached_property
     def _starts(self) -> list[int]:
         return [f.address for f in self.functions]
 
@@ -168,16 +173,25 @@ class Image:
         """Addresses, sorted, and the "file:line" from each on (None: no line is known from there on)."""
 
         def read() -> dict[str, Any]:
-            from emu.build.dwarf import read_lines
-            from emu.build.elf_reader import DAMAGED, shown
+            from emu.build.elf_reader import read_lines
 
-            try:
-                starts, lines = read_lines(self.path, self.code_ranges)
-                return {"lines": (starts, [shown(line) if line else None for line in lines])}
-            except DAMAGED:  # lines only adorn what is said: no reason to say nothing
-                return {"lines": ([], [])}
+            return {"lines": read_lines(_contents(self.path), self.code_ranges)}
 
         return tuple(_kept(self.sha256, "lines", read)["lines"])
+
+
+def _contents(path: Path) -> bytes:
+    """The file's bytes. InputError for what is no file, or larger than any image."""
+    try:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:  # a pipe does not wait for its writer
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise InputError(f"{path}: no regular file")
+            if status.st_size > MOST_BYTES:
+                raise InputError(f"{path}: {status.st_size:,} bytes; an image of at most {MOST_BYTES >> 20} MB is wanted")
+            return file.read(status.st_size)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
 
 
 def _kept(digest: str, what: str, read: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import struct
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,18 @@ from typing import Any
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
+from emu.build import lines
 from emu.errors import InputError
 
-KINDS = {"STT_FUNC": "func", "STT_OBJECT": "object", "STT_NOTYPE": "notype"}
-PREFERENCE = {"STB_GLOBAL": 0, "STB_WEAK": 1, "STB_LOCAL": 2}
+KINDS = {2: "func", 1: "object", 0: "notype"}  # STT_*
+LOCAL, GLOBAL, WEAK = 0, 1, 2  # STB_*
+PREFERENCE = {GLOBAL: 0, WEAK: 1, LOCAL: 2}
+UNDEFINED, RESERVED = 0, 0xFF00  # SHN_*
+SYMBOL = struct.Struct("<IIIBBH")  # name, value, size, info, other, section
+LINE_SECTIONS = {prefix + name: name for name in ("line", "line_str", "str") for prefix in (".debug_", ".zdebug_")}
 SHF_ALLOC, SHF_EXECINSTR = 2, 4
+# More than any firmware has; a hostile file costs no more.
+MOST_SEGMENTS, MOST_SYMBOLS, MOST_NAME, MOST_NAMES, MOST_ATTRIBUTES = 4096, 1 << 18, 4096, 64 << 20, 1 << 16
 EXECUTABLE, WRITABLE = 1, 2
 # What pyelftools raises on garbage.
 DAMAGED = (ELFError, ValueError, LookupError, TypeError, AttributeError, EOFError, ArithmeticError, AssertionError, RecursionError, MemoryError)
@@ -34,7 +43,7 @@ def read_image(path: Path, data: bytes) -> dict[str, Any]:
         _check_kind(path, elf)
         segments = _segments(path, elf, len(data))
         sections = list(elf.iter_sections())
-        symbols, mapping = _symbols(elf, sections)
+        symbols, mapping = _symbols(path, data, sections)
         architecture, profile = _attributes(elf)
         # A section without bytes in the file (SHT_NOBITS) has no code, whatever it says.
         loaded = [(i, shown(s.name), s["sh_addr"], s["sh_size"], s["sh_flags"]) for i, s in enumerate(sections)
@@ -61,8 +70,21 @@ def read_image(path: Path, data: bytes) -> dict[str, Any]:
     }
 
 
+def read_lines(data: bytes, code_ranges: Sequence[tuple[int, int]]) -> tuple[list[int], list[str | None]]:
+    """Addresses, sorted, and the "file:line" from each on; none where debug information is damaged, since lines only adorn what is said."""
+    try:
+        found = {LINE_SECTIONS[s.name]: lines.plain(data[s["sh_offset"]:s["sh_offset"] + s["sh_size"]], s["sh_flags"])
+                 for s in ELFFile(io.BytesIO(data)).iter_sections() if s.name in LINE_SECTIONS}
+        starts, texts = lines.read(found, code_ranges) if "line" in found else ([], [])
+    except DAMAGED:
+        return [], []
+    return starts, [shown(text) if text else None for text in texts]
+
+
 def _check_kind(path: Path, elf: ELFFile) -> None:
-    if elf["e_machine"] != "EM_ARM" or elf.elfclass != 32:
+    if elf.elfclass != 32:
+        raise InputError(f"{path}: a 64-bit ELF file for {elf.get_machine_arch()}, not for 32-bit Arm")
+    if elf["e_machine"] != "EM_ARM":
         raise InputError(f"{path}: an ELF file for {elf.get_machine_arch()}, not for 32-bit Arm")
     if not elf.little_endian:
         raise InputError(f"{path}: a big-endian Arm ELF file; Cortex-M images are little-endian")
@@ -73,7 +95,7 @@ def _check_kind(path: Path, elf: ELFFile) -> None:
 def _attributes(elf: ELFFile) -> tuple[str, str]:
     """Architecture and profile ("A", "R", "M", "S": either of the first two) of the build attributes; "" each where there are none."""
     section = elf.get_section_by_name(".ARM.attributes")
-    if section is None:
+    if section is None or section["sh_size"] > MOST_ATTRIBUTES:
         return "", ""
     try:
         tags = {attribute.tag: attribute.value for part in section.iter_subsections() for scope in part.iter_subsubsections()
@@ -93,6 +115,8 @@ def _holds_code(marks: Sequence[tuple[int, str]]) -> bool:
 def _segments(path: Path, elf: ELFFile, size: int) -> list[list[int]]:
     """[load address, file offset, bytes in file, bytes in memory, flags, run address] of what is loaded."""
     rows = []
+    if elf.num_segments() > MOST_SEGMENTS:
+        raise InputError(f"{path}: {elf.num_segments():,} program headers; an image of at most {MOST_SEGMENTS:,} is wanted")
     for segment in elf.iter_segments("PT_LOAD"):
         if not segment["p_memsz"]:
             continue
@@ -107,23 +131,47 @@ def _segments(path: Path, elf: ELFFile, size: int) -> list[list[int]]:
     return rows
 
 
-def _symbols(elf: ELFFile, sections: list[Any]) -> tuple[list[tuple[int, list[Any]]], dict[int, list[tuple[int, str]]]]:
+def _symbols(path: Path, data: bytes, sections: list[Any]) -> tuple[list[tuple[int, list[Any]]], dict[int, list[tuple[int, str]]]]:
     """(preference, [name, address, size, kind, section]) of every symbol; section index -> (address, $t, $d or $a)."""
-    table = elf.get_section_by_name(".symtab")
     symbols: list[tuple[int, list[Any]]] = []
     mapping: dict[int, list[tuple[int, str]]] = {}
-    for symbol in table.iter_symbols() if table is not None else ():
-        index, name, kind = symbol["st_shndx"], shown(symbol.name), symbol["st_info"]["type"]
-        if name.startswith(("$t", "$d", "$a")) and symbol["st_info"]["bind"] == "STB_LOCAL" and kind == "STT_NOTYPE":
-            if isinstance(index, int):
-                mapping.setdefault(index, []).append((symbol["st_value"], name[:2]))
+    names = [shown(section.name) for section in sections]
+    for name, value, size, info, index in _symbol_table(path, data, sections):
+        kind, bind = info & 0xF, info >> 4
+        if name.startswith(("$t", "$d", "$a")) and bind == LOCAL and KINDS.get(kind) == "notype":
+            if UNDEFINED < index < RESERVED:
+                mapping.setdefault(index, []).append((value, name[:2]))
             continue
-        if not name or kind not in KINDS or index == "SHN_UNDEF":
+        if not name or kind not in KINDS or index == UNDEFINED:
             continue
-        section = shown(sections[index].name) if isinstance(index, int) else "ABS"
-        value = symbol["st_value"] & ~1 if kind == "STT_FUNC" else symbol["st_value"]
-        symbols.append((PREFERENCE.get(symbol["st_info"]["bind"], 3), [name, value, symbol["st_size"], KINDS[kind], section]))
+        section = names[index] if index < RESERVED else "ABS"
+        symbols.append((PREFERENCE.get(bind, 3), [name, value & ~1 if KINDS[kind] == "func" else value, size, KINDS[kind], section]))
     return symbols, mapping
+
+
+def _symbol_table(path: Path, data: bytes, sections: list[Any]) -> Iterator[tuple[str, int, int, int, int]]:
+    """(name, value, size, info, section) of every symbol. Names are cut where no compiler's go; InputError for more than any firmware has."""
+    table = next((s for s in sections if s.name == ".symtab"), None)
+    if table is None:
+        return
+    texts = sections[table["sh_link"]]
+    start, end = texts["sh_offset"], texts["sh_offset"] + texts["sh_size"]
+    if table["sh_entsize"] != SYMBOL.size or table["sh_offset"] + table["sh_size"] > len(data) or end > len(data):
+        raise ELFError("no table of symbols")
+    count, left = table["sh_size"] // SYMBOL.size, MOST_NAMES
+    if count > MOST_SYMBOLS:
+        raise InputError(f"{path}: {count:,} symbols; an image of at most {MOST_SYMBOLS:,} is wanted (strip --strip-unneeded)")
+    for name, value, size, info, _, index in SYMBOL.iter_unpack(data[table["sh_offset"]:table["sh_offset"] + count * SYMBOL.size]):
+        begin = start + name
+        if begin >= end:
+            raise ELFError("a name outside its table")
+        most = min(begin + MOST_NAME, end)
+        stop = data.find(b"\0", begin, most)
+        text = data[begin:most if stop < 0 else stop]
+        left -= len(text)
+        if left < 0:
+            raise InputError(f"{path}: names of symbols of more than {MOST_NAMES >> 20} MB")
+        yield shown(text.decode(errors="replace")), value, size, info, index
 
 
 def shown(name: str) -> str:
@@ -148,9 +196,10 @@ def _objects(symbols: list[tuple[int, list[Any]]]) -> list[list[Any]]:
 
 def _functions(symbols: list[tuple[int, list[Any]]], executable: list[tuple[int, int, int]]) -> list[list[Any]]:
     rows = sorted(_best([s for s in symbols if s[1][3] == "func"], lambda row: row[1]).values(), key=lambda row: row[1])
+    spans = sorted((start, end) for _, start, end in executable)
     for row, following in pairwise([*rows, None]):
         if not row[2]:  # assembly without .size: up to the next function, or its section's end
-            end = next((end for _, start, end in executable if start <= row[1] < end), row[1])
+            end = max(spans[bisect_right(spans, row[1], key=lambda span: span[0]) - 1][1], row[1]) if spans and spans[0][0] <= row[1] else row[1]
             row[2] = (min(end, following[1]) if following else end) - row[1]
     return rows
 

@@ -65,25 +65,24 @@ def decode(code: bytes, address: int) -> np.ndarray:
 
     Halfwords that are no instruction become `undefined` records, so the records cover `code` without a gap.
     """
-    rows = list(_rows(code, address))
-    records = np.zeros(len(rows), RECORD)
-    for record, row in zip(records, rows, strict=True):
-        for field, value in row.items():
-            record[field] = value
-    return records
+    return np.fromiter((tuple(row.get(name, 0) for name in RECORD.names) for row in _rows(code, address)), RECORD)
 
 
 def _rows(code: bytes, address: int) -> Iterator[dict]:
     disassembler = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
     disassembler.detail = True
     at, left_in_it, it_at = 0, 0, 0
+    known: dict[tuple, dict] = {}  # what stands again and again is taken apart once; what else its address says, a branch has in its text
     while at + 1 < len(code):
         begin = it_at if left_in_it else at  # an IT block that a window's end has cut is read again from its head
         end = min(begin + _WINDOW, len(code))
         for instruction in disassembler.disasm(code[begin:end], address + begin):
             if instruction.address < address + at:
                 continue
-            row = _row(instruction)
+            key = bytes(instruction.bytes), instruction.mnemonic, instruction.op_str, instruction.address & 3
+            if key not in known:
+                known[key] = _row(instruction)
+            row = known[key] | {"address": instruction.address}
             if left_in_it and row["kind"] != KIND["it"]:
                 left_in_it -= 1
                 _inside_it(row)

@@ -13,10 +13,12 @@ import numpy as np
 
 from emu.build import cache
 from emu.build.elf import Image, Symbol
+from emu.errors import InputError
 from emu.isa.cpu import Cpu
 from emu.isa.instruction import KIND, RECORD, Flag, Instruction
 from emu.probe import Code, layout
 
+MOST_CODE = 4 << 20  # bytes
 _ISA = Path(__file__).parents[1] / "isa"
 _FAR = 1 << 16  # bytes without code that are not worth table entries
 _PC, _LR, _SP = 15, 14, 13
@@ -41,6 +43,9 @@ def decoded(image: Image) -> np.ndarray:
             return records
     except (OSError, ValueError, EOFError):
         pass  # not there yet, or damaged: made anew
+    size = sum(end - start for start, end in image.code_ranges)
+    if size > MOST_CODE:
+        raise InputError(f"{image.path}: {size:,} bytes of code; an image of at most {MOST_CODE >> 20} MB is wanted")
     from emu.isa.decode import decode  # imports capstone, which a warm start does without
 
     parts = [decode(image.code_at(start, end), start) for start, end in image.code_ranges]

@@ -11,6 +11,7 @@ from emu.machine.console import Quota
 
 MOST_HANDLES = 64
 _MOST_NAME = 1024
+_BLOCK = 4096  # what a file may take of the host's disk with nothing in it
 # ISO C's fopen modes as semihosting numbers them: r rb r+ r+b w wb w+ w+b a ab a+ a+b.
 _FLAGS = (os.O_RDONLY, os.O_RDWR, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, os.O_RDWR | os.O_CREAT | os.O_TRUNC,
           os.O_WRONLY | os.O_CREAT | os.O_APPEND, os.O_RDWR | os.O_CREAT | os.O_APPEND)
@@ -46,6 +47,8 @@ class HostFiles:
         path = self._path(name)
         if len(self._open) >= MOST_HANDLES:
             raise OSError(errno.EMFILE, "too many files")
+        if _FLAGS[mode // 2] & os.O_CREAT:
+            self._quota.take(_BLOCK)
         descriptor = os.open(path, _FLAGS[mode // 2] | _QUIET, 0o666)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
@@ -66,7 +69,8 @@ class HostFiles:
     def write(self, descriptor: int, data: bytes) -> int:
         """Bytes written."""
         self._own(descriptor)
-        self._quota.take(len(data))
+        hole = max(os.lseek(descriptor, 0, os.SEEK_CUR) - os.fstat(descriptor).st_size, 0)  # behind a seek beyond the end
+        self._quota.take(hole + len(data))
         return os.write(descriptor, data)
 
     def read(self, descriptor: int, size: int) -> bytes:

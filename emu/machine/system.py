@@ -63,7 +63,7 @@ class Settings:
     clock: int | None = None
     limit: int = DEFAULT_LIMIT
     console: Callable[[Quota], Console] = Console
-    marks: code.Marks = code.Marks()
+    marks: code.Marks = code.Marks()  # noqa: RUF009
     followers: Sequence[Follower] = ()
     boundaries: Sequence[tuple[str, int, int]] = ()
 
@@ -265,5 +265,8 @@ def _split(regions: Sequence[Region], boundaries: Sequence[tuple[str, int, int]]
 
 
 def _quoted(argument: str) -> str:
-    """As newlib's start-up code splits a command line: at spaces that stand in no quotes."""
-    return f'"{argument}"' if " " in argument else argument
+    """As newlib's start-up code splits a command line: at spaces that stand in no quotes, of either kind."""
+    if argument and not set(argument) & set(" '\""):
+        return argument
+    mark = "'" if '"' in argument else '"'
+    return f"{mark}{argument}{mark}"

@@ -24,6 +24,8 @@ from emu.timing.roles import notation
 
 SCHEMA = 1
 MOST_BYTES = 64 << 20  # of one array, unpacked
+# What numpy, json and zipfile raise on garbage; MemoryError for an array that says it is larger than the file.
+_DAMAGED = (zipfile.BadZipFile, ValueError, LookupError, TypeError, AttributeError, EOFError, NotImplementedError, ArithmeticError, MemoryError)
 # What of emu.isa's record is kept.
 KEPT = ("address", "size", "kind", "flags", "reads", "writes", "addend", "base", "index", "access_size", "accesses", "align")
 _INSTRUCTIONS = np.dtype([*((name, RECORD[name]) for name in KEPT), ("roles", RECORD["text"])])  # roles.notation() stands for the text
@@ -119,7 +121,7 @@ def load(path: Path | str) -> Recording:
         return _recording(arrays, memories, [_follower(*row) for row in about["followers"]])
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
-    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, IndexError, EOFError, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise InputError(f"{path}: not a recording of a run ({error}); python -m emu.run FILE.elf --record makes one") from None
 
 

@@ -74,10 +74,9 @@ def _claims(content: bytes, count: int) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as before, zipfile.ZipFile(out, "w") as after:
         for item in before.namelist():
-            raw = io.BytesIO(before.read(item))
-            if item == "sites.npy":
-                np.lib.format.write_array_header_1_0(raw := io.BytesIO(), {"descr": "<u8", "fortran_order": False, "shape": (count,)})
-            after.writestr(item, raw.getvalue())
+            raw = io.BytesIO()
+            np.lib.format.write_array_header_1_0(raw, {"descr": "<u8", "fortran_order": False, "shape": (count,)})
+            after.writestr(item, raw.getvalue() if item == "sites.npy" else before.read(item))
     return out.getvalue()
 
 

@@ -93,7 +93,7 @@ def test_big_endian_and_64_bit(builder, tmp_path):
     wide[20:24] = word(1)
     struct.pack_into("<H", wide, 52, 64)
     made.write_bytes(wide)
-    assert refused(made) == "an ELF file for AArch64, not for 32-bit Arm"
+    assert refused(made) == "a 64-bit ELF file for AArch64, not for 32-bit Arm"
 
 
 @pytest.mark.parametrize(("flag", "line"), [("-mcpu=cortex-a7", "built for the A profile of Armv7"), ("-mcpu=cortex-r5", "built for the R profile of Armv7"),

@@ -156,8 +156,8 @@ def test_the_command_line(start):
     CHECK(block[1] > 10 && text[block[1]] == 0);
     block[1] = 4;
     CHECK(semihosting(0x15, (uint32_t)block) == ~0u);
-    """, arguments=("one", "two three"))
-    assert done.out.endswith('.elf one "two three"')
+    """, arguments=("one", "two three", "", 'a "b'))
+    assert done.out.endswith(""".elf one "two three" "" 'a "b'""")
 
 
 def test_time(start):
@@ -233,6 +233,20 @@ def test_output_is_bounded(start, tmp_path, where, monkeypatch):
     assert done.result.ending.status == 5
     assert done.result.ending.text.startswith("the program has written more than 1 MB")
     assert len(done.out) <= 1 << 20
+    assert all(path.stat().st_size <= 1 << 20 for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("body", [
+    'char name[] = "aaa"; for (int n = 0;; n++) { name[0] = 97 + n % 26; name[1] = 97 + n / 26 % 26; name[2] = 97 + n / 676; CALL(2, open(name, 4)); }',
+    "uint32_t file = open(\"file\", 4); CALL(10, file, 0x7fffffff); CALL(5, file, 0x20000000, 1);",
+], ids=["many files", "a file of 2 GB with nothing in it"])
+def test_files_are_bounded(start, tmp_path, body, monkeypatch):
+    from emu.machine import console
+
+    monkeypatch.setattr(console.Quota.__init__, "__defaults__", (1 << 20,))
+    ending = start(MAIN.format(head=OPEN, body=body), files=tmp_path).result.ending
+    assert ending.text.startswith("the program has written more than 1 MB")
+    assert 0 < len(list(tmp_path.iterdir())) <= 256
     assert all(path.stat().st_size <= 1 << 20 for path in tmp_path.iterdir())
 
 
