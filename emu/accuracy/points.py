@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emu.errors import InputError, UsageError
+from emu import tables
 
 POINTS = Path(__file__).with_name("points")
 RECORDINGS = Path(__file__).with_name("recordings")
@@ -50,19 +48,12 @@ class PointSet:
 
 def names() -> list[str]:
     """Names of the sets that exist."""
-    return sorted(path.stem for path in POINTS.glob("*.toml"))
+    return tables.names(POINTS)
 
 
 def load(name: str) -> PointSet:
     """The set of that name. UsageError names the ones that exist; InputError a file that is not as it should be."""
-    if name not in names():
-        near = difflib.get_close_matches(name, names(), 1)
-        raise UsageError(f"no set of points {name!r}{f' (did you mean {near[0]}?)' if near else ''}: there are {', '.join(names())}")
-    path = POINTS / f"{name}.toml"
-    try:
-        return _set(name, tomllib.loads(path.read_text()))
-    except ValueError as error:
-        raise InputError(f"{path.name}: {error}") from None
+    return tables.load(POINTS, "set of points", name, lambda table: _set(name, table))
 
 
 def _set(name: str, table: Mapping[str, Any]) -> PointSet:

@@ -12,14 +12,12 @@ Every row is `{ value = ..., source = "..." }`:
 
 from __future__ import annotations
 
-import difflib
 import functools
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from emu.errors import InputError, UsageError
+from emu import tables
 from emu.isa.instruction import Flag
 
 CORES = Path(__file__).parents[1] / "timing" / "cores"
@@ -71,14 +69,7 @@ def that_have(flags: int) -> list[str]:
 @functools.cache
 def find(name: str) -> Cpu:
     """The core of that name. UsageError names the ones that exist; InputError says what is wrong with its table."""
-    if name not in names():
-        near = difflib.get_close_matches(name, names(), 1)
-        raise UsageError(f"no core {name!r}{f' (did you mean {near[0]}?)' if near else ''}: there are {', '.join(names())}")
-    path = CORES / f"{name}.toml"
-    try:
-        return from_table(tomllib.loads(path.read_text()))
-    except ValueError as error:
-        raise InputError(f"core table {path.name}: {error}") from None
+    return tables.load(CORES, "core", name, from_table, names())
 
 
 def from_table(table: Mapping[str, object]) -> Cpu:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from emu.errors import InputError, UsageError
+from emu import tables
 
 BOARDS = Path(__file__).with_name("boards")
 _WORD = 4
@@ -91,20 +89,13 @@ class Board:
 
 def names() -> list[str]:
     """Names of the boards that have a file."""
-    return sorted(path.stem for path in BOARDS.glob("*.toml"))
+    return tables.names(BOARDS)
 
 
 @functools.cache
 def load(name: str) -> Board:
     """The board of that name. UsageError names the ones that exist; InputError says what is wrong with its file."""
-    if name not in names():
-        near = difflib.get_close_matches(name, names(), 1)
-        raise UsageError(f"no board {name!r}{f' (did you mean {near[0]}?)' if near else ''}: there are {', '.join(names())}")
-    path = BOARDS / f"{name}.toml"
-    try:
-        return from_table(tomllib.loads(path.read_text()))
-    except ValueError as error:
-        raise InputError(f"board file {path.name}: {error}") from None
+    return tables.load(BOARDS, "board", name, from_table)
 
 
 def from_table(table: Mapping[str, object]) -> Board:

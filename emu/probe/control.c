@@ -39,7 +39,7 @@ void probe_start(probe *p) {
     p->previous = NULL;
     p->expected = NOWHERE;
     p->open = p->taken = 0;
-    p->sp_changed = 1;
+    p->sp_changed = p->stack_unknown = 1;
     p->length = p->streams.event_count = p->layer = p->sequence = 0;
     p->remaining = p->c.limit;
     p->fresh = p->entered = 1;
@@ -126,7 +126,7 @@ static void leave(probe *p, uint32_t pc) {
     }
     p->expected = NOWHERE;
     p->taken = 0;
-    p->sp_changed = 1;
+    p->sp_changed = p->stack_unknown = 1;
 }
 
 /* The exception struck behind a branch that was taken: it has led to `pc` before. */

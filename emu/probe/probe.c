@@ -119,12 +119,24 @@ static void enter_or_leave_layer(uc_engine *uc, probe *p, const entry *e, uint32
     }
 }
 
+/* Whether the stack pointer is PSP: as MSR and the exceptions' entries and returns left it. */
+static int on_process_stack(uc_engine *uc, probe *p) {
+    if (p->stack_unknown || (p->previous && p->previous->flags & SETS_SP)) {
+        uint32_t control = 0, ipsr = 0;
+        p->reg_read(uc, UC_ARM_REG_CONTROL, &control);
+        p->reg_read(uc, UC_ARM_REG_IPSR, &ipsr);
+        p->on_process_stack = (control & 2) && !(ipsr & 0x1FF);
+        p->stack_unknown = 0;
+    }
+    return p->on_process_stack;
+}
+
 static void check_stack(uc_engine *uc, probe *p) {
     uint32_t sp = core_register(p, uc, SP), top = p->layer ? p->layer_sp : p->c.stack_top;
     p->sp_changed = 0;
     if (sp < top && top - sp > p->facts[p->layer].stack)
         p->facts[p->layer].stack = top - sp;
-    if (sp < p->c.stack_top && p->c.stack_top - sp > p->peak)
+    if (!on_process_stack(uc, p) && sp < p->c.stack_top && p->c.stack_top - sp > p->peak)
         p->peak = p->c.stack_top - sp;
     if (p->calls)
         calls_stack(p->calls, sp, p->previous ? p->previous->flags : 0);

@@ -41,6 +41,7 @@ struct probe {
     follow *history;
     layer_facts *facts; /* [layers + 1] */
     uint32_t peak;
+    int stack_unknown, on_process_stack; /* which stack the stack pointer is on; the program's threads may have one each */
     fault fault;
 };
 

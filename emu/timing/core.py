@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
-import tomllib
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from emu.errors import InputError, UsageError
+from emu import tables
 from emu.isa.instruction import KINDS
 from emu.timing import dual_table, predictor
 
@@ -88,20 +86,13 @@ class Core:
 
 def names() -> list[str]:
     """Names of the cores that have a table."""
-    return sorted(path.stem for path in CORES.glob("*.toml"))
+    return tables.names(CORES)
 
 
 @functools.cache
 def load(name: str) -> Core:
     """The table of that name; UsageError names the ones that exist."""
-    if name not in names():
-        near = difflib.get_close_matches(name, names(), 1)
-        raise UsageError(f"no core {name!r}{f' (did you mean {near[0]}?)' if near else ''}: there are tables for {', '.join(names())}")
-    path = CORES / f"{name}.toml"
-    try:
-        return from_table(tomllib.loads(path.read_text()))
-    except ValueError as error:
-        raise InputError(f"timing table {path.name}: {error}") from None
+    return tables.load(CORES, "core", name, from_table)
 
 
 def from_table(table: dict) -> Core:

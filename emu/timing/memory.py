@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import itertools
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
-from emu.errors import InputError, UsageError
+from emu import tables
+from emu.errors import UsageError
 from emu.isa.instruction import Flag
 from emu.probe import Counts, follow
 from emu.timing.bus import IDEAL, Behaviour, Bus, Wait
@@ -170,20 +169,13 @@ ANYWHERE = Placed({}, {}, {}, {})  # zero wait states, memories as the machine t
 
 def names() -> list[str]:
     """Names of the memory tables."""
-    return sorted(path.stem for path in MEMORIES.glob("*.toml"))
+    return tables.names(MEMORIES)
 
 
 @functools.cache
 def load(name: str) -> Memory:
     """The table of that name; UsageError names the ones that exist."""
-    if name not in names():
-        near = difflib.get_close_matches(name, names(), 1)
-        raise UsageError(f"no memory {name!r}{f' (did you mean {near[0]}?)' if near else ''}: there are tables for {', '.join(names())}")
-    path = MEMORIES / f"{name}.toml"
-    try:
-        return from_table(tomllib.loads(path.read_text()))
-    except ValueError as error:
-        raise InputError(f"memory table {path.name}: {error}") from None
+    return tables.load(MEMORIES, "memory", name, from_table)
 
 
 def boundaries(tables: Iterable[str]) -> list[tuple[str, int, int]]:

@@ -241,3 +241,18 @@ def test_armv6m_faults_are_hard_faults(start):
     done = start(text, cpu="cortex-m0plus")
     assert done.code == 8
     assert done.result.notes[0].startswith("HardFault: unaligned address 0x20000001, where cortex-m0plus faults")
+
+
+def test_the_main_stack_alone_is_the_runs(start):
+    """A thread's own stack lies elsewhere: its distance from the first stack pointer is no use of stack."""
+    body = """static uint32_t own[64];
+static void thread(void) { volatile uint32_t used[16]; for (int i = 0; i < 16; i++) used[i] = i; }
+int main(void) {
+    __asm volatile("msr psp, %0\\n msr control, %1\\n isb" : : "r"(own + 64), "r"(2) : "memory");
+    thread();
+    __asm volatile("msr control, %0\\n isb" : : "r"(0) : "memory");
+    return 0;
+}"""
+    done = start(f'#include "firmware.h"\n{body}\n')
+    assert done.result.ending.status == 0
+    assert done.result.totals.stack_bytes < 256

@@ -54,7 +54,7 @@ def test_the_default_adds_nothing() -> None:
 
 
 def test_an_unknown_table_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"no memory 'stm32f407' \(did you mean stm32f407-.*\): there are tables for .*zero-wait"):
+    with pytest.raises(UsageError, match=r"no memory 'stm32f407' \(did you mean stm32f407-.*\): there are .*zero-wait"):
         memory.load("stm32f407")
 
 
