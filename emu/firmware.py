@@ -131,7 +131,11 @@ def _result(job: Job, system: System, ending: Ending, core: Core, others: Sequen
     counts, image = system.counts(), system.image
     placed = table.placed(counts.memories, counts.followers)
     totals = _totals(system, counts, core, placed)
-    beside = tuple(_priced(system, counts, other, placed) for other in others)
+    if system.reads_time:  # on another core it would have read other values, and may have gone another way
+        problem = f"the program read {' and '.join(system.reads_time)}, so its run is {core.name}'s alone: run it with --core "
+        beside = tuple(Priced(other.name, None, problem + other.name) for other in others)
+    else:
+        beside = tuple(_priced(system, counts, other, placed) for other in others)
     about = {"image": {"path": str(job.path), "sha256": image.sha256, "flash_bytes": image.flash_bytes, "ram_bytes": image.ram_bytes},
              "board": job.board, "clock": system.clock, "start": system.plan.pc, "vectors": system.plan.vectors}
     return FirmwareResult(core.name, job.memory, ending, totals, beside, (*system.notes, *table.notes(counts)), tuple(system.reads_time), about)

@@ -256,3 +256,11 @@ int main(void) {
     done = start(f'#include "firmware.h"\n{body}\n')
     assert done.result.ending.status == 0
     assert done.result.totals.stack_bytes < 256
+
+
+def test_a_run_that_read_time_is_no_other_cores(start):
+    done = start('#include "firmware.h"\nint main(void) { REG(0xE000EDFC) |= 1 << 24; REG(0xE0001000) |= 1; return (int)REG(0xE0001004) * 0; }\n',
+                 others=("cortex-m33",))
+    [other] = done.result.others
+    assert other.cycles is None
+    assert other.problem == "the program read DWT, so its run is cortex-m4's alone: run it with --core cortex-m33"
