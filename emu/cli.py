@@ -13,6 +13,7 @@ import click
 from emu.errors import ThumbcycleError, UsageError
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}  # of every click command
 
 EXIT_STATUS = """\b
 Exit status

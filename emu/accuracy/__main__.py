@@ -7,7 +7,7 @@ import sys
 import click
 
 from emu.accuracy import points
-from emu.cli import progress, run_command
+from emu.cli import SETTINGS, progress, run_command
 from emu.errors import UsageError
 
 EPILOG = """\b
@@ -27,7 +27,7 @@ Exit status
 """
 
 
-@click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(epilog=EPILOG, context_settings=SETTINGS)
 @click.argument("sets", nargs=-1, metavar="[SET]...")
 @click.option("--core", metavar="NAME", help="Only points of this core.")
 @click.option("--json", "json_file", metavar="FILE", help="Write all points and summaries as JSON; - prints it.")

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from emu.cli import run_command, status
+from emu.cli import SETTINGS, run_command, status
 
 EPILOG = """\b
 What is compared, on the keyword spotter's image, one inference after the other in one engine:
@@ -22,7 +22,7 @@ Ratios are medians over rounds in which all three run in turn. Timings are this 
 """
 
 
-@click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(epilog=EPILOG, context_settings=SETTINGS)
 @click.option("--kernels", "sets", multiple=True, default=("thumb2", "c"), show_default=True, metavar="SET", help="Kernel sets to run; may be given again.")
 @click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True, help="Rounds.")
 @click.option("--seconds", type=click.FloatRange(0.01, 60), default=0.3, show_default=True, help="Seconds of bare Unicorn a round.")

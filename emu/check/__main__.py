@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emu.cli import EXIT_STATUS, progress, run_command
+from emu.cli import EXIT_STATUS, SETTINGS, progress, run_command
 from emu.errors import BuildError, InputError, NotBitExact, OverBudget, TargetFault, UsageError
 
 if TYPE_CHECKING:
     from emu.check.budgets import Budget, Budgets
     from emu.check.gate import Checked
 
-SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 EPILOG = f"""{EXIT_STATUS}
 \b
 Examples

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from emu.cli import progress, run_command
+from emu.cli import SETTINGS, progress, run_command
 from emu.errors import InputError, NotBitExact, UsageError
 from emu.host import cores
 from emu.report import files, plot
@@ -33,7 +33,7 @@ Exit status
 """
 
 
-@click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(epilog=EPILOG, context_settings=SETTINGS)
 @click.argument("folder", metavar="DIR")
 @click.option("--kernels", default="thumb2", show_default=True, metavar="SET", help="Kernel set: a folder of armsrc/kernels.")
 @click.option("--core", default="cortex-m4", show_default=True, metavar="NAME", help="Core to model: a table of emu/timing/cores.")

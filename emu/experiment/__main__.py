@@ -2,142 +2,32 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from emu.cli import EXIT_STATUS, run_command, status
-from emu.errors import NotBitExact, UsageError
-from emu.timing import memory as memories
+from emu.cli import SETTINGS, run_command
 
-if TYPE_CHECKING:
-    from emu.experiment.ablate import Ablation
-    from emu.timing.core import Core
-    from emu.timing.memory import Memory
-
-SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-COMPARE_EPILOG = """\b
-A side is SET[@REVISION][:PART,PART...]
-  SET            a kernel set: a folder of armsrc/kernels (thumb2, c, float)
-  @REVISION      armsrc as git has it there: a branch, a tag, a commit, HEAD~3; without it, the files as they lie there
-  core=NAME      another core than --core's        memory=NAME    other memories than --memory's
-  cc=PATH        another compiler                  -Os            another level of optimization than -O3
-  -f... -m... -D... -U... --param=...              more options of the compiler's, behind the level
-
-\b
-Examples
-  python -m emu.experiment compare thumb2@HEAD thumb2              what an edited kernel gained, and where
-  python -m emu.experiment compare thumb2 c                        assembly against what gcc makes of C
-  python -m emu.experiment compare c:-Os c:-O2 c:-O3,-funroll-loops
-                                                                   options of the compiler
-  python -m emu.experiment compare c c:cc=/opt/gcc-14/bin/arm-none-eabi-gcc
-                                                                   two compilers
-  python -m emu.experiment compare thumb2 thumb2:core=cortex-m33 thumb2:memory=stm32f407-168mhz
-                                                                   cores and memories
-  python -m emu.experiment compare thumb2@v1.0:core=cortex-m7 thumb2:core=cortex-m7 --markdown - >> $GITHUB_STEP_SUMMARY
-                                                                   for a pull request
-
-""" + EXIT_STATUS
-ABLATE_EPILOG = """\b
-Examples
-  python -m emu.experiment ablate                    the keyword spotter's kernels on the Cortex-M4
-  python -m emu.experiment ablate --kernels c --core cortex-m3
-  python -m emu.experiment ablate run.npz --memory stm32f407-24mhz --json -
-                                                     any run that emu.run --record kept
-"""
+COMMANDS = ("compare", "ablate")  # modules of emu.experiment.commands, in the order in which --help shows them
 
 
-@click.group(context_settings=SETTINGS, invoke_without_command=True)
+class _Commands(click.Group):
+    """Imports a command's module when it is asked for."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        return importlib.import_module(f"emu.experiment.commands.{name}").command if name in COMMANDS else None
+
+
+@click.command(cls=_Commands, context_settings=SETTINGS, invoke_without_command=True)
 @click.pass_context
 def main(context: click.Context) -> None:
     """Experiments with the model."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
-
-
-@main.command(epilog=COMPARE_EPILOG, context_settings=SETTINGS)
-@click.argument("texts", nargs=-1, metavar="SIDE SIDE [SIDE]...")
-@click.option("--input", "word", default="yes", show_default=True, metavar="WORD|FILE", help="What is heard: as for emu.run kws.")
-@click.option("--core", default="cortex-m4", show_default=True, metavar="NAME", help="Core of sides that name none.")
-@click.option("--memory", default=memories.DEFAULT, show_default=True, metavar="NAME", help="Memories of sides that name none.")
-@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="Functions that tables show.")
-@click.option("--json", "json_file", metavar="FILE", help="Write all that was compared as JSON (schema in docs/reports.md); - prints it.")
-@click.option("--csv", "csv_file", metavar="FILE", help="Write one row a layer and side as CSV; - prints it.")
-@click.option("--markdown", "markdown_file", metavar="FILE", help="Write the tables for GitHub; - prints them.")
-def compare(texts: tuple[str, ...], word: str, core: str, memory: str, top: int, json_file: str | None, csv_file: str | None,
-            markdown_file: str | None) -> None:
-    """Kernel sets, compilers, options, cores, memories or git revisions side by side, for the keyword spotter.
-
-    Every side is built, run once and held against the reference. By layer: instructions, cycles, bytes read and written, stack, and
-    the bytes of the functions that ran, each with its difference against the first side in percent; then the functions that the
-    differences come from.
-    """
-    from emu.experiment.sides import parse_all
-
-    sides = parse_all(texts, core, memory)
-    if [json_file, csv_file, markdown_file].count("-") > 1:
-        raise UsageError("--json -, --csv -, --markdown -: only one of them can be printed")
-    from emu import kws
-    from emu.experiment import compare as comparison
-    from emu.report import compare as report
-    from emu.report import files
-
-    with status("reading the input") as say:
-        entry = kws.read(word)
-        found = comparison.compare(sides, entry, say)
-    for remark in entry.remarks:
-        click.echo(f"note: {remark}", err=True)
-    files.write_forms(found, (json_file, report.render_json), (csv_file, report.render_csv),
-                      (markdown_file, lambda found: report.render_markdown(found, top)), shown=lambda found: report.render(found, top))
-    if found.difference:
-        raise NotBitExact(found.difference)
-
-
-@main.command(epilog=ABLATE_EPILOG, context_settings=SETTINGS)
-@click.argument("target", default="kws", metavar="[kws|RECORDING.npz]")
-@click.option("--kernels", "sets", multiple=True, default=("thumb2", "c"), show_default=True, metavar="SET",
-              help="Of kws: kernel sets; may be given again.")
-@click.option("--core", default="cortex-m4", show_default=True, metavar="NAME",
-              help="Core whose rules are taken away: a table of emu/timing/cores.")
-@click.option("--memory", default=memories.DEFAULT, show_default=True, metavar="NAME", help="Memories: a table of emu/timing/memories.")
-@click.option("--json", "json_file", metavar="FILE", help="Write what was found as JSON; - prints it.")
-def ablate(target: str, sets: tuple[str, ...], core: str, memory: str, json_file: str | None) -> None:
-    """What each rule of a core's timing table is worth on a program.
-
-    The program's streams are priced again without one rule after the other: the cycles that come out, the difference to the whole table's,
-    and that in percent. Rules overlap, so the differences do not add up.
-    """
-    from emu.report import ablation, files
-    from emu.timing.core import load
-
-    table, board = load(core), memories.load(memory)
-    with status("running and pricing"):
-        found = [_spotter(kernels, table, board) for kernels in sets] if target == "kws" else [_recorded(target, table, board)]
-    files.write_forms(found, (json_file, ablation.render_json), shown=ablation.render)
-
-
-def _spotter(kernels: str, core: Core, memory: Memory) -> Ablation:
-    """The keyword spotter on the word yes."""
-    from emu import measure
-    from emu.experiment.ablate import ablate
-    from emu.kws import Job, load, prepared, read
-
-    job = Job(kernels=kernels, core=core.name, memory=memory.name)
-    ready = prepared(job, load(job), kernels)
-    run = measure.infer(ready.image, ready.program, ready.network.input_array(read("yes").features), core, memory=memory)
-    return ablate(f"kws, {kernels}", run.counts, run.instructions, core, memory)
-
-
-def _recorded(target: str, core: Core, memory: Memory) -> Ablation:
-    from emu.experiment.ablate import ablate
-    from emu.timing import recording
-
-    if not target.endswith(".npz") and not Path(target).exists():
-        raise UsageError(f"nothing to run is called {target!r}: kws, or a recording (FILE.npz)")
-    run = recording.load(target)
-    return ablate(Path(target).name, run.counts, run.instructions, core, memory)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from emu.cli import EXIT_STATUS, run_command
+from emu.cli import EXIT_STATUS, SETTINGS, run_command
 from emu.errors import UsageError
 from emu.report import plot
 from emu.run import functions
@@ -60,7 +60,7 @@ def _cores(_context: click.Context, _option: click.Parameter, names: tuple[str, 
     return tuple(dict.fromkeys(core for name in names for core in (("cortex-m4", *cpu.names()) if name == "all" else (name,))))
 
 
-@click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(epilog=EPILOG, context_settings=SETTINGS)
 @click.argument("target", required=False, metavar="[kws|FILE.elf]")
 @click.argument("arguments", nargs=-1, metavar="[-- ARGUMENTS]")
 @click.option("--kernels", default="thumb2", show_default=True, metavar="SET",

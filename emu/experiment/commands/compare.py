@@ -1,0 +1,70 @@
+"""Kernel sets, compilers, options, cores, memories or git revisions side by side."""
+
+from __future__ import annotations
+
+import click
+
+from emu.cli import EXIT_STATUS, SETTINGS, status
+from emu.errors import NotBitExact, UsageError
+from emu.timing import memory as memories
+
+EPILOG = """\b
+A side is SET[@REVISION][:PART,PART...]
+  SET            a kernel set: a folder of armsrc/kernels (thumb2, c, float)
+  @REVISION      armsrc as git has it there: a branch, a tag, a commit, HEAD~3; without it, the files as they lie there
+  core=NAME      another core than --core's        memory=NAME    other memories than --memory's
+  cc=PATH        another compiler                  -Os            another level of optimization than -O3
+  -f... -m... -D... -U... --param=...              more options of the compiler's, behind the level
+
+\b
+Examples
+  python -m emu.experiment compare thumb2@HEAD thumb2              what an edited kernel gained, and where
+  python -m emu.experiment compare thumb2 c                        assembly against what gcc makes of C
+  python -m emu.experiment compare c:-Os c:-O2 c:-O3,-funroll-loops
+                                                                   options of the compiler
+  python -m emu.experiment compare c c:cc=/opt/gcc-14/bin/arm-none-eabi-gcc
+                                                                   two compilers
+  python -m emu.experiment compare thumb2 thumb2:core=cortex-m33 thumb2:memory=stm32f407-168mhz
+                                                                   cores and memories
+  python -m emu.experiment compare thumb2@v1.0:core=cortex-m7 thumb2:core=cortex-m7 --markdown - >> $GITHUB_STEP_SUMMARY
+                                                                   for a pull request
+
+""" + EXIT_STATUS
+
+
+@click.command(epilog=EPILOG, context_settings=SETTINGS)
+@click.argument("texts", nargs=-1, metavar="SIDE SIDE [SIDE]...")
+@click.option("--input", "word", default="yes", show_default=True, metavar="WORD|FILE", help="What is heard: as for emu.run kws.")
+@click.option("--core", default="cortex-m4", show_default=True, metavar="NAME", help="Core of sides that name none.")
+@click.option("--memory", default=memories.DEFAULT, show_default=True, metavar="NAME", help="Memories of sides that name none.")
+@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="Functions that tables show.")
+@click.option("--json", "json_file", metavar="FILE", help="Write all that was compared as JSON (schema in docs/reports.md); - prints it.")
+@click.option("--csv", "csv_file", metavar="FILE", help="Write one row a layer and side as CSV; - prints it.")
+@click.option("--markdown", "markdown_file", metavar="FILE", help="Write the tables for GitHub; - prints them.")
+def command(texts: tuple[str, ...], word: str, core: str, memory: str, top: int, json_file: str | None, csv_file: str | None,
+            markdown_file: str | None) -> None:
+    """Kernel sets, compilers, options, cores, memories or git revisions side by side, for the keyword spotter.
+
+    Every side is built, run once and held against the reference. By layer: instructions, cycles, bytes read and written, stack, and
+    the bytes of the functions that ran, each with its difference against the first side in percent; then the functions that the
+    differences come from.
+    """
+    from emu.experiment.sides import parse_all
+
+    sides = parse_all(texts, core, memory)
+    if [json_file, csv_file, markdown_file].count("-") > 1:
+        raise UsageError("--json -, --csv -, --markdown -: only one of them can be printed")
+    from emu import kws
+    from emu.experiment import compare as comparison
+    from emu.report import compare as report
+    from emu.report import files
+
+    with status("reading the input") as say:
+        entry = kws.read(word)
+        found = comparison.compare(sides, entry, say)
+    for remark in entry.remarks:
+        click.echo(f"note: {remark}", err=True)
+    files.write_forms(found, (json_file, report.render_json), (csv_file, report.render_csv),
+                      (markdown_file, lambda found: report.render_markdown(found, top)), shown=lambda found: report.render(found, top))
+    if found.difference:
+        raise NotBitExact(found.difference)
