@@ -11,10 +11,12 @@ from emu.probe import EXECUTED, MISALIGNED, QUOTIENT, SKIPPED, Counts, layout
 from emu.probe.follow import Follower
 from emu.timing import pipeline, predictor
 from emu.timing.core import Core
+from emu.timing.explain import Why
 from emu.timing.memory import ANYWHERE, Memory, Placed
 from emu.timing.step import Step
 
 _EXCEPTIONS = {layout.EXCEPTION_ENTRY: "entry", layout.EXCEPTION_RETURN: "return", layout.TAIL_CHAIN: "tail_chain"}
+_SITE_REASONS = {MISALIGNED: "misaligned", QUOTIENT: "divide", layout.SLEEP: "sleep"} | dict.fromkeys(_EXCEPTIONS, "exception")
 _IN_IT = int(Flag.IN_IT)  # an int is several times faster than the flag
 
 
@@ -65,6 +67,20 @@ class Prices:
         waits = placed.waits(walk) if self._two_slots else ()
         return pipeline.schedule(walk, taken, self._core, entered=entered, bus=placed.bus(), waits=waits, displaced=placed.displaced(walk),
                                  lines=placed.lines(start, events))
+
+    def explain(self, start: int, end: int, taken: bool, entered: bool, events: bytes) -> list[Why]:
+        """Every instruction of the stream: when it issues, what it costs (as `schedule` has it), and why."""
+        now, found = 0, []
+        for cycles in self.schedule(start, end, taken, entered, events):
+            found.append(Why(now, cycles, min(cycles, 1), (("operand", cycles - 1),) if cycles > 1 else ()))
+            now += cycles
+        return found
+
+    def site_reason(self, kind: int) -> str:
+        """What that kind of site is called among explain.REASONS."""
+        if kind in _SITE_REASONS:
+            return _SITE_REASONS[kind]
+        return "mispredicted branch" if kind in self._branches else "cache miss"
 
     def site(self, kind: int, bucket: int) -> int:
         """Cycles that one count of a site adds to its stream's (0 for what neither this core nor its memories ask of sites)."""
