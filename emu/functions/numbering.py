@@ -30,9 +30,9 @@ class Numbering:
         numbers = {f.address: number for number, f in enumerate(self.functions, 1)}
         self._parts = tuple((f, numbers[stem.address]) for f in functions if (stem := parts.get(f.address)) and stem.address in numbers)
 
-    def marks(self, region: Region | None = None) -> Marks:
-        """What a Machine is given, to follow calls; a region from place to place needs one layer."""
-        return Marks((), region.begin if region else (), region.end if region else (), self.functions, self._parts)
+    def marks(self, region: Region | None = None, *, touches: bool = False) -> Marks:
+        """What a Machine is given, to follow calls; a region from place to place needs one layer. touches: as in Marks."""
+        return Marks((), region.begin if region else (), region.end if region else (), self.functions, self._parts, touches)
 
     def at(self, address: int) -> int:
         """The number of the function that the address lies in; 0 where there is none."""

@@ -84,13 +84,14 @@ class Instructions(Mapping[int, Instruction]):
 class Marks:
     """What the probe is to notice in the code, by address. kernels: where a layer begins; begin, end: where a region does (empty: none);
     functions: whose calls to follow, numbered from 1 in their order (empty: calls are not followed); parts: more code of a function, which
-    the compiler put elsewhere, with the function's number."""
+    the compiler put elsewhere, with the function's number. touches: count by instruction which data its accesses touch."""
 
     kernels: Sequence[int] = ()
     begin: Sequence[int] = ()
     end: Sequence[int] = ()
     functions: Sequence[Symbol] = ()
     parts: Sequence[tuple[Symbol, int]] = ()
+    touches: bool = False
 
 
 def table(records: np.ndarray, marks: Marks, cpu: Cpu) -> list[Code]:

@@ -99,7 +99,7 @@ class Machine:
             code.table(self.records, replace(marks, kernels=[*entries, *marks.kernels]), self.cpu),
             [Data(self.ram[0], ram, 1, False), Data(self.flash[0], flash, 0, True), Data(scb.START, system, 2, False)],
             self.objects, cpacr=self._system.ctypes.data + scb.CPACR - scb.START, layers=layers, stack=self.stack, limit=self.limit,
-            followers=followers, memories=dict(enumerate(zip(MEMORIES, *zip(self.flash, self.ram, (scb.START, scb.SIZE), strict=True), strict=True))))
+            followers=followers, touches=marks.touches, memories=dict(enumerate(zip(MEMORIES, *zip(self.flash, self.ram, (scb.START, scb.SIZE), strict=True), strict=True))))
         probe.attach(self.engine._uch)
         return probe
 

@@ -135,7 +135,8 @@ class System:
         probe = Probe(
             unicorn.unicorn_py3.unicorn.uclib, self.codes, self._data(), self.objects, cpacr=self.control.cpacr.ctypes.data,
             layers=1 if self.settings.marks.begin or self.settings.marks.kernels else 0, stack=stack, limit=self.settings.limit,
-            device=self._access, pricer=self.pricer, followers=self.settings.followers, memories=self.memories)
+            device=self._access, pricer=self.pricer, followers=self.settings.followers, touches=self.settings.marks.touches,
+            memories=self.memories)
         probe.attach(self.engine._uch)
         return probe
 

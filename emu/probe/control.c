@@ -17,6 +17,8 @@ probe *probe_new(const config *c) {
     p->facts = allocate(c->layers + 1, sizeof *p->facts);
     streams_new(&p->streams);
     sites_new(&p->sites);
+    if (c->touches)
+        sites_new(&p->touches);
     if (c->code_regions && c->code[0].functions)
         p->calls = calls_new();
     if (c->follower_count)
@@ -176,6 +178,11 @@ const site *probe_sites(const probe *p, uint32_t *count) {
     return p->sites.sites;
 }
 
+const site *probe_touches(const probe *p, uint32_t *count) {
+    *count = p->touches.sites ? p->touches.mask + 1 : 0;
+    return p->touches.sites;
+}
+
 const layer_facts *probe_facts(const probe *p) { return p->facts; }
 
 const fault *probe_fault(probe *p) {
@@ -196,6 +203,7 @@ void probe_free(probe *p) {
         return;
     streams_free(&p->streams);
     sites_free(&p->sites);
+    sites_free(&p->touches);
     free(p->facts);
     calls_free(p->calls);
     follow_free(p->history);

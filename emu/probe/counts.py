@@ -37,6 +37,16 @@ class Site(NamedTuple):
     context: int = 0
 
 
+class Touch(NamedTuple):
+    """Accesses of one object, a place in Counts.objects, by one instruction."""
+
+    layer: int
+    pc: int
+    object: int
+    count: int
+    context: int = 0
+
+
 class Context(NamedTuple):
     """A place in the call tree: `function` runs, and the functions of `path` (it among them) are on the stack. Functions are numbers from 1."""
 
@@ -84,6 +94,7 @@ class Counts:
     edges: tuple[Call, ...] = ()
     folded: bool = False  # there were more call paths than are kept: inclusive figures and calls are lower bounds
     memories: Mapping[int, tuple[str, int, int]] = field(default_factory=dict)  # number -> name, start, size
+    touches: tuple[Touch, ...] = ()  # where they were asked for; they add up to `traffic`
     followers: tuple[Follower, ...] = ()  # what followed the run; their sites' kinds are FOLLOWED + their place
 
     def instructions(self) -> np.ndarray:

@@ -51,7 +51,7 @@ class Config(c.Structure):
                 ("code", c.POINTER(CodeRegion)), ("data", c.POINTER(DataRegion)), ("cpacr", c.c_void_p), ("traffic", c.c_void_p),
                 ("limit", c.c_int64), ("device", DEVICE), ("price", PRICE), ("site_prices", c.c_void_p), ("followers", c.c_void_p),
                 *((name, c.c_uint32) for name in ("code_regions", "data_regions", "layers", "objects", "stack_limit", "stack_top",
-                                                  "follower_count"))]
+                                                  "follower_count", "touches"))]
 
 
 STREAM = np.dtype([("hash", "u8"), ("count", "u8"), ("events", "u8"), ("start", "u4"), ("end", "u4"), ("layer", "u4"), ("context", "u4"),

@@ -188,7 +188,7 @@ static int discontinuity(uc_engine *uc, probe *p, const entry *e, uint32_t pc) {
         close_stream(p);
         if (p->calls)
             follow_calls(p, pc, core_register(p, uc, SP));
-        uint32_t kind = flooded(&p->streams, &p->sites) ? FLOOD : p->remaining <= 0 ? LIMIT : p->cycles >= p->deadline ? TIMER : p->slice <= 0 ? SLICE : NO_FAULT;
+        uint32_t kind = flooded(&p->streams, &p->sites, &p->touches) ? FLOOD : p->remaining <= 0 ? LIMIT : p->cycles >= p->deadline ? TIMER : p->slice <= 0 ? SLICE : NO_FAULT;
         if (kind) {
             stop(uc, p, kind, pc, 0);
             return 0;
@@ -237,6 +237,11 @@ static void access_device(probe *p, uint32_t address, uint32_t size, uint32_t st
     }
 }
 
+static void touch(probe *p, uint32_t object) {
+    site key = {.pc = p->pc, .layer = p->layer, .context = context_here(p), .bucket = object};
+    count_site(&p->touches, &key, 1);
+}
+
 /* An unaligned access that begins in one region ends in the next: both are ordinary memory, and it may be written where it is. */
 static int goes_on(const probe *p, const data_region *from, uint32_t last, uint32_t store) {
     const data_region *r = region_of(p, last);
@@ -270,6 +275,8 @@ static void count_access(uc_engine *uc, probe *p, const entry *e) {
             return;
         }
         p->c.traffic[((size_t)p->layer * p->c.objects + object) * 6 + store * 3 + (size >> 1)]++;
+        if (p->c.touches)
+            touch(p, object);
         if (n == 0)
             add_event(&p->streams, r->memory);
         if (p->history) {

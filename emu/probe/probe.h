@@ -52,6 +52,7 @@ typedef struct {
     const uint32_t *site_prices; /* [kind][BUCKETS]: cycles of one; used when the run is timed */
     const follower *followers;   /* predictor and caches that follow the run */
     uint32_t code_regions, data_regions, layers, objects, stack_limit, stack_top, follower_count;
+    uint32_t touches; /* count accesses by instruction and object, too */
 } config;
 
 typedef struct {
@@ -94,6 +95,7 @@ void probe_finish(probe *p, uint32_t pc);
 const stream *probe_streams(const probe *p, uint32_t *count);
 const uint8_t *probe_events(const probe *p, size_t *size);
 const site *probe_sites(const probe *p, uint32_t *count);
+const site *probe_touches(const probe *p, uint32_t *count); /* kind: 0; bucket: the object; NULL where they are not counted */
 const layer_facts *probe_facts(const probe *p);
 const context *probe_contexts(const probe *p, uint32_t *count); /* NULL where calls are not followed */
 const path *probe_paths(const probe *p, uint32_t *count);

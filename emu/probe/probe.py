@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ctypes as c
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from emu.probe import layout as at
-from emu.probe.counts import Call, Context, Counts, Path, Site, Stream
+from emu.probe.counts import Call, Context, Counts, Path, Site, Stream, Touch
 from emu.probe.follow import Follower, natives
 
 
@@ -57,7 +57,7 @@ def _native() -> c.CDLL:
     for name, result, arguments in (
         ("probe_sizes", c.c_size_t, [c.c_int]), ("probe_new", pointer, [pointer]), ("probe_attach", c.c_int, [pointer, pointer]),
         ("probe_start", None, [pointer]), ("probe_finish", None, [pointer, c.c_uint32]), ("probe_streams", pointer, [pointer, pointer]),
-        ("probe_events", pointer, [pointer, pointer]), ("probe_sites", pointer, [pointer, pointer]), ("probe_facts", pointer, [pointer]),
+        ("probe_events", pointer, [pointer, pointer]), ("probe_sites", pointer, [pointer, pointer]), ("probe_touches", pointer, [pointer, pointer]), ("probe_facts", pointer, [pointer]),
         ("probe_fault", c.POINTER(at.Fault), [pointer]), ("probe_peak", c.c_uint32, [pointer]),
         ("probe_contexts", pointer, [pointer, pointer]), ("probe_paths", pointer, [pointer, pointer]), ("probe_edges", pointer, [pointer, pointer]), ("probe_folded", c.c_int, [pointer]),
         ("probe_resume", None, [pointer]), ("probe_retry", None, [pointer]), ("probe_data", None, [pointer, pointer, c.c_uint32]),
@@ -80,11 +80,12 @@ class Probe:
     `unicorn_library` is the ctypes library that the engine lives in; `cpacr` the address, on the host, of the word that holds
     CPACR; `limit` the instructions after which a run is stopped as endless. device(address, size, store): called before a load from a
     device region and after a store to one. pricer: makes the run a timed one. followers: what follows the run beside it.
+    touches: count by instruction which objects its accesses touch.
     """
 
     def __init__(self, unicorn_library: c.CDLL, code: Sequence[Code], data: Sequence[Data], objects: Sequence[str], *, cpacr: int,
                  layers: int, stack: tuple[int, int], limit: int, device: Callable[[int, int, bool], None] | None = None,
-                 pricer: Pricer | None = None, followers: Sequence[Follower] = (),
+                 pricer: Pricer | None = None, followers: Sequence[Follower] = (), touches: bool = False,
                  memories: Mapping[int, tuple[str, int, int]] | None = None) -> None:
         self._handle = None
         self._library = _native()
@@ -98,7 +99,7 @@ class Probe:
         callbacks = at.DEVICE(self._on_device) if device else at.DEVICE(), at.PRICE(self._on_new_stream) if pricer else at.PRICE()
         self._followers, array = tuple(followers), natives(followers)
         config = at.Config(*functions, codes, datas, cpacr, self._traffic.ctypes.data, limit, *callbacks, _address(pricer and pricer.sites),
-                           c.cast(array, c.c_void_p), len(code), len(data), layers, len(objects), *stack, len(followers))
+                           c.cast(array, c.c_void_p), len(code), len(data), layers, len(objects), *stack, len(followers), touches)
         self._keep = (tuple(code), tuple(data), codes, datas, callbacks, array)  # the probe reads these while it runs
         self._handle = self._library.probe_new(c.byref(config))
 
@@ -222,8 +223,13 @@ class Probe:
             paths=tuple(Path(*row) for row in self._array("probe_paths", at.PATH).tolist()),
             edges=tuple(sorted(Call(layer, context, pc, function, to, at.CALL_KINDS[kind], count)
                                for count, context, pc, layer, function, to, kind in edges[edges["count"] > 0].tolist())),
-            folded=bool(self._library.probe_folded(self._handle)),
+            folded=bool(self._library.probe_folded(self._handle)), touches=tuple(self._touches()),
             memories=self._memories, followers=self._followers)
+
+    def _touches(self) -> Iterator[Touch]:
+        touches = self._array("probe_touches", at.SITE)
+        for count, pc, layer, context, _, number in touches[touches["count"] > 0].tolist():
+            yield Touch(layer, pc, number, count, context)
 
     def _array(self, getter: str, dtype: np.dtype) -> np.ndarray:
         number = c.c_uint32()

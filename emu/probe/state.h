@@ -36,7 +36,7 @@ struct probe {
     uint32_t stores;
 
     stream_table streams;
-    site_table sites;
+    site_table sites, touches;
     calls *calls; /* NULL where functions are not followed */
     follow *history;
     layer_facts *facts; /* [layers + 1] */

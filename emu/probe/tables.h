@@ -27,8 +27,8 @@ typedef struct {
 /* More than any program has: what goes beyond is made to fill memory. Events in bytes. */
 enum { MOST_STREAMS = 1 << 20, MOST_SITES = 1 << 20, MOST_EVENTS = 1 << 28 };
 
-static inline int flooded(const stream_table *streams, const site_table *sites) {
-    return streams->count >= MOST_STREAMS || streams->pool_size >= MOST_EVENTS || sites->count >= MOST_SITES;
+static inline int flooded(const stream_table *streams, const site_table *sites, const site_table *touches) {
+    return streams->count >= MOST_STREAMS || streams->pool_size >= MOST_EVENTS || sites->count >= MOST_SITES || touches->count >= MOST_SITES;
 }
 
 /* Zeroed memory, or the end: the host cannot go on with counts that are not there. */
