@@ -1,0 +1,78 @@
+"""Options that say which run is looked at; the same for every command that looks into one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from emu.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from emu.experiment.target import Ran
+
+_SHARED = (
+    click.option("--core", default="cortex-m4", show_default=True, metavar="NAME",
+                 help="Core to model: cortex-m0plus, cortex-m3, cortex-m4, cortex-m7, cortex-m33."),
+    click.option("--memory", default="zero-wait", show_default=True, metavar="NAME", help="A board's memories: a table of emu/timing/memories."),
+    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Instructions after which a run counts as endless."),
+)
+_KWS = (
+    click.option("--kernels", default="thumb2", show_default=True, metavar="SET", help="Kernel set of the keyword spotter."),
+    click.option("--input", "word", default="yes", show_default=True, metavar="WORD|FILE", help="What is heard: as for emu.run kws."),
+    click.option("--opt", default="O3", show_default=True, metavar="LEVEL", help="Optimization of C: O0 O1 O2 O3 Os Ofast Og."),
+    click.option("--cc", metavar="PATH", help="Cross compiler. Default: as for emu.run kws."),
+)
+_FIRMWARE = (
+    click.option("--elf", metavar="FILE", help="Look at this bare-metal firmware instead of the keyword spotter; what it prints goes to standard error."),
+    click.option("--argument", "arguments", multiple=True, metavar="TEXT", help="With --elf: an argument of the program. May be given again."),
+    click.option("--board", default="generic", show_default=True, metavar="NAME", help="With --elf: the board, a file of emu/machine/boards."),
+    click.option("--files", type=click.Path(path_type=Path), metavar="DIR", help="With --elf: semihosting may use files below DIR. Default: none."),
+    click.option("--uart", "uarts", multiple=True, metavar="ADDRESS[:STATUS[=READY]]", help="With --elf: a UART, as for emu.run."),
+    click.option("--ignore-peripherals", is_flag=True, help="With --elf: peripherals that are not there read as zero instead of ending the run."),
+    click.option("--from-entry", is_flag=True, help="With --elf: start at the ELF's entry, without a vector table."),
+)
+_SHARED_NAMES, _KWS_NAMES = ("core", "memory", "limit"), ("kernels", "word", "opt", "cc")
+_FIRMWARE_NAMES = ("arguments", "board", "files", "uarts", "ignore_peripherals", "from_entry")
+
+
+def options(command: Callable) -> Callable:
+    """Adds the options to a click command."""
+    for option in reversed((*_KWS, *_SHARED, *_FIRMWARE)):
+        command = option(command)
+    return command
+
+
+def ran(options: dict[str, object], *, touches: bool = False) -> Ran:
+    """Makes the run that the options ask for, and takes them out of all of a command's options. touches: accesses are counted by instruction.
+
+    Raises what emu.run does for what cannot be built, loaded or run, and UsageError for options of the other kind of run.
+    """
+    elf = options.pop("elf")
+    shared, of_kws, of_firmware = ({name: options.pop(name) for name in names} for names in (_SHARED_NAMES, _KWS_NAMES, _FIRMWARE_NAMES))
+    _check_given("without --elf" if elf is None else "with --elf", _FIRMWARE_NAMES if elf is None else _KWS_NAMES)
+    shared = {name: value for name, value in shared.items() if value is not None}
+    from emu.experiment import target
+
+    if elf is None:
+        from emu import kws
+
+        word = of_kws.pop("word")
+        return target.of_kws(kws.Job(inputs=(word,), **of_kws, **shared), touches=touches)
+    from emu.firmware import Job
+    from emu.run.firmware import uart
+
+    uarts, folder = tuple(map(uart, of_firmware.pop("uarts"))), of_firmware["files"]
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"--files {folder}: no such folder")
+    return target.of_firmware(Job(Path(elf), uarts=uarts, **of_firmware, **shared), touches=touches)
+
+
+def _check_given(where: str, foreign: tuple[str, ...]) -> None:
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        if parameter.name in foreign and context.get_parameter_source(parameter.name) == ParameterSource.COMMANDLINE:
+            raise UsageError(f"{parameter.opts[0]} means nothing {where}")

@@ -1,0 +1,78 @@
+"""A run to look at: the keyword spotter with one kernel set, or a firmware. What it counted, and what names and prices that."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from emu import firmware, kws, measure
+from emu.build.elf import Image
+from emu.build.program import Layer
+from emu.check import equivalence
+from emu.errors import NotBitExact, TargetFault, ThumbcycleError
+from emu.functions import Numbering
+from emu.isa.instruction import Instruction
+from emu.machine.console import Console, Quota
+from emu.probe import Counts
+from emu.timing import memory as memories
+from emu.timing import pricing
+from emu.timing.core import Core
+from emu.timing.core import load as load_core
+from emu.timing.memory import Memory
+from emu.timing.pricing import Prices
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One run. title: what it was, in words. layers: of the network, numbered from 1 as in `counts` (a firmware has none). about: what made it, for JSON.
+
+    problem: what was wrong with the run (an output that is not the reference's, a fault); it is to be raised when all is shown.
+    """
+
+    title: str
+    image: Image
+    counts: Counts
+    instructions: Mapping[int, Instruction]
+    core: Core
+    memory: Memory
+    prices: Prices
+    numbering: Numbering
+    about: Mapping[str, object]
+    layers: tuple[Layer, ...] = ()
+    remarks: tuple[str, ...] = ()
+    problem: ThumbcycleError | None = None
+
+
+def of_kws(job: kws.Job, *, touches: bool = False) -> Ran:
+    """Build, run and check the first input. touches: count accesses by instruction, too. Raises what kws and measure do."""
+    ready = kws.prepared(job, kws.load(job), job.kernels)
+    entry, numbering = kws.read(job.inputs[0]), Numbering(ready.image)
+    about = {**ready.about, "input": entry.name}
+    run = measure.infer(ready.image, ready.program, x := ready.network.input_array(entry.features), ready.core, about, limit=job.limit,
+                        memory=ready.memory, marks=numbering.marks(touches=touches))
+    _, difference = equivalence.check(run.profile, run.outputs, ready.reference(x))
+    prices = pricing.prices(run.counts, run.instructions, ready.core, ready.memory)
+    return Ran(f"{about['network']}, {job.kernels} kernels, input {entry.name}", ready.image, run.counts, run.instructions, ready.core,
+               ready.memory, prices, numbering, about, ready.program.layers, entry.remarks, NotBitExact(str(difference)) if difference else None)
+
+
+def of_firmware(job: firmware.Job, *, touches: bool = False) -> Ran:
+    """Run it to its end; what it prints goes to standard error. Raises UsageError and InputError."""
+    numberings: list[Numbering] = []
+
+    def follow(image: Image) -> object:
+        numberings.append(Numbering(image))
+        return numberings[0].marks(touches=touches)
+
+    result, system = firmware.run(replace(job, console=_on_stderr), follow)
+    counts, core, memory = system.counts(), load_core(job.core), memories.load(job.memory)
+    ending = result.ending
+    problem = ending.fault or (TargetFault(ending.text) if ending.how == "idle" and not counts.streams else None)
+    return Ran(f"{job.path}, board {job.board}", system.image, counts, system.instructions, core, memory,
+               pricing.prices(counts, system.instructions, core, memory), numberings[0], result.about, (), (*result.notes, ending.text), problem)
+
+
+def _on_stderr(quota: Quota) -> Console:
+    """Standard output is the report's."""
+    return Console(quota, out=sys.stderr.buffer)
