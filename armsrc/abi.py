@@ -86,13 +86,12 @@ def check(kernel: str, p: Params) -> None:
         raise AbiError(f"no kernel {kernel!r} in the ABI (it has {', '.join(KERNELS)})")
     if missing := [field for field in _fields(kernel) if field not in p]:
         raise AbiError(f"{kernel}: the struct lacks {', '.join(missing)}")
-    _check_shape(kernel, p)
+    check_sizes(kernel, p)
     if kernel == "global_avg_pool2d_s8":
         _require(-128 <= p["qmin"] <= p["qmax"] <= 127, kernel, "qmin, qmax", (p["qmin"], p["qmax"]), "-128 <= qmin <= qmax <= 127")
     shape = weights_shape(kernel, p)
     if shape is None:
         return
-    _require(np.prod(shape, dtype=object) <= MAX_ELEMENTS, kernel, "weights", shape, "at most 2^24 elements")
     weights, bias = np.asarray(p["weights"]), np.asarray(p["bias"])
     _require(weights.shape == shape and weights.dtype == dtype(kernel), kernel, "weights",
              f"{weights.dtype} {weights.shape}", f"{dtype(kernel)} {shape} ({KERNELS[kernel][1]})")
@@ -116,7 +115,8 @@ def _fields(kernel: str) -> tuple[str, ...]:
     return ("in_h", "in_w", "in_c", *window, *kind)
 
 
-def _check_shape(kernel: str, p: Params) -> None:
+def check_sizes(kernel: str, p: Params) -> None:
+    """Raise AbiError unless the sizes in the struct `p` are legal; its arrays need not be there yet."""
     for field, value in p.items():
         if field not in ("weights", "bias", "requant", "act_min", "act_max"):
             _require(isinstance(value, int | np.integer), kernel, field, repr(value), "a whole number")
@@ -125,6 +125,9 @@ def _check_shape(kernel: str, p: Params) -> None:
             _require(1 <= p[field] <= MAX_ELEMENTS, kernel, field, p[field], "at least 1")
     for shape in (input_shape(kernel, p), output_shape(kernel, p)):
         _require(np.prod(shape, dtype=object) <= MAX_ELEMENTS, kernel, "shape", shape, "at most 2^24 elements")
+    weights = weights_shape(kernel, p)
+    if weights is not None:
+        _require(np.prod(weights, dtype=object) <= MAX_ELEMENTS, kernel, "weights", weights, "at most 2^24 elements")
     if kernel.startswith("dense"):
         _require(p["in_h"] == p["in_w"] == 1, kernel, "in_h, in_w", (p["in_h"], p["in_w"]), "1, 1")
     if kernel.startswith("depthwise"):

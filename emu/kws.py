@@ -26,7 +26,7 @@ from emu.timing import memory as memories
 from emu.timing.core import Core
 from emu.timing.core import load as load_core
 from emu.timing.memory import Memory
-from kwsq import audio, export, features, float_reference, model, reference
+from kwsq import audio, export, features, float_reference, model, reference, synthetic
 from kwsq import errors as kwsq_errors
 from kwsq.layers import Network
 
@@ -35,6 +35,7 @@ FLOAT_SET = "float"
 ANY_CORE_SET = "c"  # what a core runs that cannot execute the set that was asked for
 RATE, WINDOW = audio.RATE, audio.SAMPLES  # of sound: Hz, and samples that the front end takes
 SOUND_SUFFIXES = audio.SUFFIXES
+kernel_sizes, kernel_macs, kernel_sample = synthetic.sizes, synthetic.macs, synthetic.sample  # of one kernel, at random
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,12 @@ from dataclasses import dataclass, replace
 
 from emu import functions, kws, measure
 from emu.build import revision
-from emu.build.elf import Image
 from emu.check import equivalence
 from emu.errors import ThumbcycleError
 from emu.experiment.sides import Side
 from emu.functions import Numbering
-from emu.isa.instruction import Instruction
+from emu.functions.code_size import code_bytes
 from emu.measure import Inference
-from emu.probe import Counts
 from emu.profile import Profile, Row
 from emu.timing import pricing
 
@@ -145,7 +143,7 @@ def _measure(side: Side, entry: kws.Input) -> Measured:
     run = measure.infer(ready.image, ready.program, x, ready.core, about, limit=job.limit, memory=ready.memory, marks=numbering.marks())
     profile, difference = equivalence.check(run.profile, run.outputs, ready.reference(x))
     return Measured(side, made.commit if made else None, profile, str(difference) if difference else None,
-                    _code_bytes(run.counts, run.instructions, ready.image, numbering), _own_cycles(run, ready, numbering))
+                    code_bytes(run.counts, run.instructions, ready.image, numbering), _own_cycles(run, ready, numbering))
 
 
 def _by_row(layers: int) -> Sequence[int]:
@@ -164,23 +162,3 @@ def _own_cycles(run: Inference, ready: kws.Prepared, numbering: Numbering) -> tu
             own[_ADDRESS.sub("", function.name)] += function.own.cycles
         found.append(+own)  # what ran
     return tuple(found)
-
-
-def _code_bytes(counts: Counts, instructions: Mapping[int, Instruction], image: Image, numbering: Numbering) -> tuple[int, ...]:
-    """By row: the sizes of the functions that ran, with their cold parts and literals."""
-    sizes: Counter[int] = Counter()
-    for symbol in image.functions:
-        sizes[numbering.at(symbol.address)] += symbol.size
-    ran: list[set[int]] = [set() for _ in range(counts.layers + 1)]
-    for layer, start, end in {(stream.layer, stream.start, stream.end) for stream in counts.streams}:
-        ran[layer] |= {numbering.at(start)} if numbering.whole(start, end) else {
-            numbering.at(address) for address in _addresses(instructions, start, end)}
-    by_row = [ran[layer] for layer in _by_row(counts.layers)]
-    return tuple(sum(sizes[number] for number in numbers if number) for numbers in (*by_row, set().union(*ran)))
-
-
-def _addresses(instructions: Mapping[int, Instruction], start: int, end: int) -> Iterator[int]:
-    at = start
-    while at <= end:
-        yield at
-        at += instructions[at].size

@@ -1,0 +1,31 @@
+"""Bytes of the functions that ran."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from emu.build.elf import Image
+from emu.functions.numbering import Numbering
+from emu.isa.instruction import Instruction
+from emu.probe import Counts
+
+
+def code_bytes(counts: Counts, instructions: Mapping[int, Instruction], image: Image, numbering: Numbering) -> tuple[int, ...]:
+    """Bytes of the functions that ran, with their cold parts and literals: of every layer, of the code between them, of all (each once)."""
+    sizes: Counter[int] = Counter()
+    for symbol in image.functions:
+        sizes[numbering.at(symbol.address)] += symbol.size
+    ran: list[set[int]] = [set() for _ in range(counts.layers + 1)]
+    for layer, start, end in {(stream.layer, stream.start, stream.end) for stream in counts.streams}:
+        ran[layer] |= {numbering.at(start)} if numbering.whole(start, end) else {
+            numbering.at(address) for address in _addresses(instructions, start, end)}
+    outside, *layers = ran
+    return tuple(sum(sizes[number] for number in numbers if number) for numbers in (*layers, outside, set().union(*ran)))
+
+
+def _addresses(instructions: Mapping[int, Instruction], start: int, end: int) -> Iterator[int]:
+    at = start
+    while at <= end:
+        yield at
+        at += instructions[at].size
