@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from emu import firmware, kws, measure
 from emu.build.elf import Image
 from emu.build.program import Layer
-from emu.check import equivalence
-from emu.errors import NotBitExact, TargetFault, ThumbcycleError
+from emu.errors import NotBitExact, ThumbcycleError
 from emu.functions import Numbering
 from emu.isa.instruction import Instruction
 from emu.machine.console import Console, Quota
@@ -21,6 +20,9 @@ from emu.timing.core import Core
 from emu.timing.core import load as load_core
 from emu.timing.memory import Memory
 from emu.timing.pricing import Prices
+
+if TYPE_CHECKING:
+    from emu import firmware, kws
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ class Ran:
 
 def of_kws(job: kws.Job, *, touches: bool = False) -> Ran:
     """Build, run and check the first input. touches: count accesses by instruction, too. Raises what kws and measure do."""
+    from emu import kws, measure
+    from emu.check import equivalence
+
     ready = kws.prepared(job, kws.load(job), job.kernels)
     entry, numbering = kws.read(job.inputs[0]), Numbering(ready.image)
     about = {**ready.about, "input": entry.name}
@@ -59,18 +64,13 @@ def of_kws(job: kws.Job, *, touches: bool = False) -> Ran:
 
 def of_firmware(job: firmware.Job, *, touches: bool = False) -> Ran:
     """Run it to its end; what it prints goes to standard error. Raises UsageError and InputError."""
-    numberings: list[Numbering] = []
+    from emu import firmware
 
-    def follow(image: Image) -> object:
-        numberings.append(Numbering(image))
-        return numberings[0].marks(touches=touches)
-
-    result, system = firmware.run(replace(job, console=_on_stderr), follow)
+    result, system = firmware.run(replace(job, console=_on_stderr), lambda image: Numbering(image).marks(touches=touches))
     counts, core, memory = system.counts(), load_core(job.core), memories.load(job.memory)
-    ending = result.ending
-    problem = ending.fault or (TargetFault(ending.text) if ending.how == "idle" and not counts.streams else None)
-    return Ran(f"{job.path}, board {job.board}", system.image, counts, system.instructions, core, memory,
-               pricing.prices(counts, system.instructions, core, memory), numberings[0], result.about, (), (*result.notes, ending.text), problem)
+    prices, ending = pricing.prices(counts, system.instructions, core, memory), result.ending
+    return Ran(f"{job.path}, board {job.board}", system.image, counts, system.instructions, core, memory, prices, Numbering(system.image),
+               result.about, (), (*result.notes, *([] if ending.fault else [ending.text])), ending.fault)
 
 
 def _on_stderr(quota: Quota) -> Console:
