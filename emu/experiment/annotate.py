@@ -1,93 +1,307 @@
-"""The listing as it ran: of every instruction how often it executed, its cycles and why, and the data that it touched."""
+"""Makes the listing of a run, or of a part of it: streams, explained, added up by instruction."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import difflib
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from emu.errors import InputError, UsageError
+from emu.experiment.listing import FunctionListing, Listing, Loop, Row
+from emu.experiment.target import Ran
+from emu.functions import loops
+from emu.isa.instruction import Flag, Instruction
+from emu.probe import Counts, Stream, layout
 from emu.profile import Traffic
+from emu.timing import pricing
+from emu.timing.explain import Why
+from emu.timing.roles import roles
+
+OUTSIDE = "outside"  # the layer between the layers
+_ENTERING = (layout.EXCEPTION_ENTRY, layout.TAIL_CHAIN)  # sites that belong to the handler, not to where it struck
+_Key = tuple[int, int, bool, bool, bytes]  # what a stream's price depends on
+_Place = tuple[int, int]  # number of a function, address
+
+__all__ = ["OUTSIDE", "FunctionListing", "Listing", "Loop", "Row", "Scope", "annotate", "layer_names", "scope"]
 
 
 @dataclass(frozen=True)
-class Row:
-    """One instruction, over all its executions. minimum + all of `reasons` = cycles.
+class Scope:
+    """What of a run is listed; None: all layers, all functions. title: in words."""
 
-    raw: its bytes as memory has them. note: what its literal, or the target of its branch, is; "" where that says nothing. line of `file`: where
-    it comes from (None: not known). executed: issued, `skipped` of them by an IT block. tensors: by part of a layer (input, weights, ...), stack,
-    literals, or symbol.
-    """
+    title: str = "everything that ran"
+    layer: int | None = None
+    function: int | None = None
 
-    address: int
-    raw: bytes
-    text: str
-    note: str = ""
-    file: str | None = None
-    line: int | None = None
+
+@dataclass
+class _Tally:
+    """A row in the making."""
+
     executed: int = 0
     skipped: int = 0
     cycles: int = 0
     minimum: int = 0
-    reasons: Mapping[str, int] = field(default_factory=dict)
-    tensors: Mapping[str, Traffic] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)
+    tensors: dict[str, Traffic] = field(default_factory=dict)
 
-    @property
-    def stalls(self) -> int:
-        """Cycles above the minimum."""
-        return self.cycles - self.minimum
+    def add(self, why: Why, skipped: bool, times: int) -> None:
+        self.executed += times
+        self.skipped += times * skipped
+        self.cycles += times * why.cycles
+        self.minimum += times * why.minimum
+        for reason, cycles in why.reasons:
+            self.reasons[reason] += times * cycles
 
+    def add_site(self, reason: str, cycles: int) -> None:
+        self.cycles += cycles
+        self.reasons[reason] += cycles
 
-@dataclass(frozen=True)
-class Loop:
-    """Instructions from `start` to the one at `end`, in one function. depth: 0 is outermost.
-
-    iterations: how often `start` was reached; cycles: of its instructions, without what they call; share: of the function's cycles, 0 to 1.
-    """
-
-    start: int
-    end: int
-    depth: int
-    iterations: int
-    cycles: int
-    share: float
+    def touch(self, name: str, traffic: Traffic) -> None:
+        self.tensors[name] = self.tensors.get(name, Traffic()) + traffic
 
 
-@dataclass(frozen=True)
-class FunctionListing:
-    """One function. layers: in which it ran, in their order. rows: all its instructions by address, with those that did not run.
-
-    share: of the cycles of everything that is listed, 0 to 1. reasons: cycles above the minimum by reason, the dearest first.
-    """
-
-    name: str
-    symbol: str
-    address: int
-    layers: tuple[str, ...]
-    rows: tuple[Row, ...]
-    loops: tuple[Loop, ...]
-    calls: int
-    instructions: int
-    cycles: int
-    minimum: int
-    share: float
-    reasons: Mapping[str, int]
+# --- what is asked for ---
 
 
-@dataclass(frozen=True)
-class Listing:
-    """What ran, the dearest function first. scope: what it is of, in words ("layer qdense_16x10", "function gather", "everything that ran").
+def layer_names(ran: Ran) -> tuple[str, ...]:
+    """By number, as `counts` has them; a firmware has none."""
+    return (OUTSIDE, *(layer.name for layer in ran.layers)) if ran.layers else ()
 
-    cycles: of all that is listed; total: of the whole run. tensors: False where accesses were not told apart by instruction.
-    reasons: as for a function, over all of them.
-    """
 
-    target: str
-    core: str
-    memory: str
-    scope: str
-    functions: tuple[FunctionListing, ...]
-    instructions: int
-    cycles: int
-    minimum: int
-    total: int
-    reasons: Mapping[str, int]
-    tensors: bool = True
+def scope(ran: Ran, what: str | None = None, layer: str | None = None) -> Scope:
+    """What a command line asks for: a layer or a function, or a function in one layer. UsageError for what is not there, or did not run."""
+    layers = layer_names(ran)
+    if layer is not None and layer not in layers:
+        raise UsageError(f"--layer: no layer {layer!r}{_near(layer, layers)}" if layers else "--layer: a firmware has no layers")
+    if what in layers:
+        if layer is not None:
+            raise UsageError(f"{what} is a layer itself: --layer goes with a function")
+        what, layer = None, what
+    number = layers.index(layer) if layer is not None else None
+    within = f"layer {layer}" if layer is not None else ""
+    if what is None:
+        return Scope(within or Scope.title, number)
+    function = _function(ran, what, number, within)
+    name = ran.numbering.names[function]
+    return Scope(f"function {name}{within and f' in {within}'}", number, function)
+
+
+def _function(ran: Ran, name: str, layer: int | None, within: str) -> int:
+    """The number of the function of that name, for the source or the linker, with or without its parameters."""
+    names = ran.numbering.names
+    symbols = ("", *(symbol.name for symbol in ran.numbering.functions))
+    ran_there = _that_ran(ran, _within(ran.counts, layer))
+    for matches in (lambda at: name == names[at], lambda at: name in (symbols[at], names[at].partition("(")[0], names[at].partition("@")[0])):
+        known = [at for at in range(len(names)) if matches(at)]
+        found = [at for at in known if at in ran_there]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise UsageError(f"{len(found)} functions are called {name}: {', '.join(names[at] for at in found)}")
+        if known:
+            raise UsageError(f"{name} did not run{within and f' in {within}'}")
+    raise UsageError(f"no layer or function {name!r}{_near(name, [*layer_names(ran), *(names[at] for at in ran_there)])}" if ran.layers else
+                     f"no function {name!r}{_near(name, [names[at] for at in ran_there])}")
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(names), 1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _that_ran(ran: Ran, counts: Counts) -> set[int]:
+    """Numbers of the functions that have an instruction in a stream."""
+    found = set()
+    for start, end in {(stream.start, stream.end) for stream in counts.streams}:
+        found |= {ran.numbering.at(address) for address in _addresses(ran.instructions, start, end)}
+    return found
+
+
+def _addresses(instructions: Mapping[int, Instruction], start: int, end: int) -> Iterator[int]:
+    at = start
+    while at <= end:
+        yield at
+        at += instructions[at].size
+
+
+def _within(counts: Counts, layer: int | None) -> Counts:
+    """The part of one layer; its traffic and stack stay the whole run's."""
+    if layer is None:
+        return counts
+    kept = {what: [one for one in getattr(counts, what) if one.layer == layer] for what in ("streams", "sites", "touches", "edges")}
+    return replace(counts, **kept)
+
+
+# --- adding up ---
+
+
+def annotate(ran: Ran, scope: Scope = Scope()) -> Listing:
+    """What ran in that scope. Its rows' cycles add up to what `Prices.price` says of the layers, and to a FunctionProfile's functions."""
+    counts = _within(ran.counts, scope.layer)
+    tallies, layers = _tallied(ran, counts)
+    by_function: dict[int, dict[int, _Tally]] = defaultdict(dict)
+    for (function, address), tally in tallies.items():
+        if scope.function in (None, function):
+            by_function[function][address] = tally
+    cycles = sum(tally.cycles for rows in by_function.values() for tally in rows.values())
+    calls, outlined = _calls(ran, counts, scope.layer), _loops(ran, counts, by_function)
+    starts = sorted(ran.instructions)
+    functions = sorted((_listed(ran, number, rows, starts, _names(ran, layers[number]), outlined[number], calls[number], cycles)
+                        for number, rows in by_function.items()), key=lambda function: (-function.cycles, function.address))
+    return Listing(ran.title, ran.core.name, ran.memory.name, scope.title, tuple(functions), sum(f.instructions for f in functions), cycles,
+                   sum(f.minimum for f in functions), int(ran.prices.price(ran.counts).sum()), _summed(f.reasons for f in functions),
+                   bool(ran.counts.touches))
+
+
+def _tallied(ran: Ran, counts: Counts) -> tuple[dict[_Place, _Tally], dict[int, set[int]]]:
+    """By function and address; and the layers in which every function ran. Code without a name belongs to the function that was running."""
+    tallies: dict[_Place, _Tally] = defaultdict(_Tally)
+    layers: dict[int, set[int]] = defaultdict(set)
+    for key, streams in _by_price(counts).items():
+        start, end, _, _, events = key
+        times: Counter[int] = Counter()
+        for stream in streams:
+            times[_running(counts, stream.context)] += stream.count
+        for step, why in zip(pricing.steps(ran.instructions, start, end, events), ran.prices.explain(*key), strict=True):
+            address = step.instruction.address
+            named = ran.numbering.at(address)
+            for function, count in ((named, times.total()),) if named else times.items():
+                tallies[function, address].add(why, step.skipped, count)
+                layers[function].update(stream.layer for stream in streams)
+    _add_sites(ran, counts, tallies)
+    _add_touches(ran, counts, tallies)
+    return tallies, layers
+
+
+def _by_price(counts: Counts) -> dict[_Key, list[Stream]]:
+    found: dict[_Key, list[Stream]] = defaultdict(list)
+    for stream in counts.streams:
+        found[stream.start, stream.end, stream.taken, stream.entered, stream.events].append(stream)
+    return found
+
+
+def _running(counts: Counts, context: int) -> int:
+    """Number of the function; 0 where calls are not followed."""
+    return counts.contexts[context].function if counts.contexts else 0
+
+
+def _add_sites(ran: Ran, counts: Counts, tallies: dict[_Place, _Tally]) -> None:
+    """What an exception's entry costs stands at its handler's first instruction."""
+    for site in counts.sites:
+        cycles = ran.prices.site(site.kind, site.bucket) * site.count
+        if not cycles:
+            continue
+        running = _running(counts, site.context)
+        place = (ran.numbering.at(site.pc) or running, site.pc)
+        if site.kind in _ENTERING and running:
+            place = running, ran.numbering.functions[running - 1].address
+        tallies[place].add_site(ran.prices.site_reason(site.kind), cycles)
+
+
+def _add_touches(ran: Ran, counts: Counts, tallies: dict[_Place, _Tally]) -> None:
+    parts = [{symbol: part for part, symbol in layer.tensors.items()} for layer in ran.layers]
+    for touch in counts.touches:
+        instruction, name = ran.instructions[touch.pc], counts.objects[touch.object]
+        if touch.layer:
+            name = parts[touch.layer - 1].get(name, name)
+        moved = touch.count * instruction.access_size
+        traffic = Traffic(0, touch.count, 0, moved) if instruction.flags & Flag.STORE else Traffic(touch.count, 0, moved, 0)
+        function = ran.numbering.at(touch.pc) or _running(counts, touch.context)
+        tallies[function, touch.pc].touch(name, traffic)
+
+
+def _calls(ran: Ran, counts: Counts, layer: int | None) -> Counter[int]:
+    """By function: calls, jumps and exceptions that led to it. A layer's kernel is called from outside of it."""
+    calls: Counter[int] = Counter()
+    for edge in counts.edges:
+        calls[edge.function] += edge.count
+    if layer:
+        calls[ran.numbering.at(counts.entries[layer])] += counts.calls[layer]
+    return calls
+
+
+def _loops(ran: Ran, counts: Counts, by_function: Mapping[int, Mapping[int, _Tally]]) -> dict[int, list[Loop]]:
+    found: dict[int, list[Loop]] = defaultdict(list)
+    for loop in loops.loops(counts, ran.instructions, ran.numbering):
+        rows = by_function.get(loop.function)
+        if rows is None:
+            continue
+        cycles, whole = sum(rows[address].cycles for address in loop.addresses), sum(row.cycles for row in rows.values())
+        found[loop.function].append(Loop(loop.addresses[0], loop.end, loop.depth, loop.iterations, cycles, cycles / whole if whole else 0.0))
+    return found
+
+
+def _names(ran: Ran, layers: Iterable[int]) -> tuple[str, ...]:
+    """Outside last, as in reports."""
+    names = layer_names(ran)
+    return tuple(names[number] for number in sorted(layers, key=lambda number: (not number, number))) if names else ()
+
+
+def _listed(ran: Ran, number: int, tallies: Mapping[int, _Tally], starts: Sequence[int], layers: tuple[str, ...], outlined: Iterable[Loop],
+            calls: int, whole: int) -> FunctionListing:
+    addresses = sorted({*tallies, *_all_of(ran, number, starts)})
+    rows = tuple(_row(ran, number, address, tallies.get(address) or _Tally(), place)
+                 for address, place in zip(addresses, ran.image.source_lines(addresses), strict=True))
+    cycles, symbol = sum(row.cycles for row in rows), ran.numbering.functions[number - 1] if number else None
+    return FunctionListing(
+        ran.numbering.names[number], symbol.name if symbol else "", symbol.address if symbol else addresses[0], layers, rows, tuple(outlined),
+        calls, sum(row.executed for row in rows), cycles, sum(row.minimum for row in rows), cycles / whole if whole else 0.0,
+        _summed(row.reasons for row in rows))
+
+
+def _all_of(ran: Ran, number: int, starts: Sequence[int]) -> Iterator[int]:
+    """Addresses of the function's instructions, its cold parts among them; those that did not run, too."""
+    for start, end in ran.numbering.ranges(number) if number else ():
+        yield from starts[bisect_left(starts, start):bisect_left(starts, end)]
+
+
+def _summed(reasons: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """The dearest first."""
+    total: Counter[str] = Counter()
+    for one in reasons:
+        for reason, cycles in one.items():
+            total[reason] += cycles
+    return dict(sorted(total.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+# --- one instruction ---
+
+
+def _row(ran: Ran, function: int, address: int, tally: _Tally, place: str | None) -> Row:
+    instruction = ran.instructions[address]
+    file, _, line = (place or "").rpartition(":")
+    return Row(address, ran.image.code_at(address, address + instruction.size), instruction.text, _note(ran, function, instruction),
+               file or None, int(line) if line else None, tally.executed, tally.skipped, tally.cycles, tally.minimum, dict(tally.reasons),
+               dict(sorted(tally.tensors.items(), key=lambda pair: -pair[1].bytes)))
+
+
+def _note(ran: Ran, function: int, instruction: Instruction) -> str:
+    """The value of a literal, or where a branch out of the function leads."""
+    if instruction.flags & Flag.LITERAL and instruction.accesses == 1 and instruction.access_size == 4 and instruction.index < 0:
+        at = (instruction.address + 4 & ~3) + instruction.offset
+        try:
+            value = int.from_bytes(ran.image.code_at(at, at + 4), "little")
+        except InputError:
+            return ""
+        return f"= 0x{value:x}{_named(ran, value)}"
+    target = roles(instruction).target
+    if target < 0 or ran.numbering.at(target) == function:
+        return ""
+    return _named(ran, target).strip()
+
+
+def _named(ran: Ran, value: int) -> str:
+    """The symbol that lies there, with a blank before it."""
+    number, at = ran.numbering.at(value & ~1), value & ~1
+    if number:
+        symbol, name = ran.numbering.functions[number - 1], ran.numbering.names[number]
+        return f" {name}" if symbol.address == at else f" {name}+0x{at - symbol.address:x}"
+    objects = ran.image.objects
+    place = bisect_right(objects, value, key=lambda symbol: symbol.address) - 1
+    if place < 0 or value >= objects[place].end:
+        return ""
+    offset = value - objects[place].address
+    return f" {objects[place].name}{f'+0x{offset:x}' if offset else ''}"

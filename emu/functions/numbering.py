@@ -39,6 +39,11 @@ class Numbering:
         starts, numbers = self._painted
         return numbers[bisect_right(starts, address) - 1] if address >= starts[0] else 0
 
+    def ranges(self, number: int) -> list[tuple[int, int]]:
+        """(start, end) of the code of that function, by address; its cold parts are there, what another function covers is not."""
+        starts, numbers = self._painted
+        return [(starts[at], starts[at + 1]) for at in range(len(starts) - 1) if numbers[at] == number]
+
     def begins(self, address: int) -> bool:
         """A function begins there."""
         return address in self._begins
