@@ -9,7 +9,7 @@ import click
 
 from emu.cli import SETTINGS, run_command
 
-COMMANDS = ("compare", "ablate")  # modules of emu.experiment.commands, in the order in which --help shows them
+COMMANDS = ("compare", "annotate", "ablate")  # modules of emu.experiment.commands, in the order in which --help shows them
 
 
 class _Commands(click.Group):

@@ -50,6 +50,17 @@ def write_forms(result: Result, *forms: tuple[str | None, Callable[[Result], str
     write_all([(target, render(result)) for target, render in wanted])
 
 
+def page(text: str) -> None:
+    """To standard output; where a person looks, through a pager as git does it: PAGER, else less, which ends when the text fits the screen."""
+    if not sys.stdout.isatty():
+        write("-", text)
+        return
+    import click
+
+    os.environ.setdefault("LESS", "FRX")
+    click.echo_via_pager(text.removesuffix("\n"), color=True)  # whether there are colours in it was decided before
+
+
 def write(target: str, data: str | bytes) -> None:
     """To the file `target`, or to standard output for "-". InputError when it cannot be written."""
     raw = data.encode(errors="backslashreplace") if isinstance(data, str) else data
