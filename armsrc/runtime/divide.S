@@ -109,8 +109,7 @@ signed_by_zero:
     .size   __aeabi_idiv, . - __aeabi_idiv
     .size   __aeabi_idivmod, . - __aeabi_idivmod
 
-    .weak   __aeabi_idiv0
-    begin   __aeabi_idiv0
+    begin   __aeabi_idiv0, weak
     movs    r0, #0
     bx      lr
     end     __aeabi_idiv0

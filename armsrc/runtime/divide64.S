@@ -151,8 +151,7 @@ signed_by_zero:
     .size   __aeabi_uldivmod, . - __aeabi_uldivmod
     .size   __aeabi_ldivmod, . - __aeabi_ldivmod
 
-    .weak   __aeabi_ldiv0
-    begin   __aeabi_ldiv0
+    begin   __aeabi_ldiv0, weak
     movs    r0, #0
     movs    r1, #0
     bx      lr

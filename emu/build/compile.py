@@ -11,7 +11,7 @@ from pathlib import Path
 
 from emu.build.cache import REPOSITORY, cache_dir, key, temporary
 from emu.build.elf import Image
-from emu.build.toolchain import Toolchain
+from emu.build.toolchain import CLANG, Toolchain
 from emu.errors import BuildError, InputError, UsageError
 from emu.isa import cpu as cores
 
@@ -20,19 +20,22 @@ OPTIMIZATIONS = ("O0", "O1", "O2", "O3", "Os", "Ofast", "Og")
 KINDS = ("conv2d", "depthwise_conv2d", "pointwise_conv2d", "dense", "max_pool2d", "global_avg_pool2d")
 COMPILE_FLAGS = ("-mthumb", "-std=c11", "-ffreestanding", "-nostdlib", "-ffunction-sections", "-fdata-sections", "-g", "-gdwarf-4",
                  "-Wall", "-Wextra")
+OWN_MEMCPY = "armsrc/firmware/runtime.c"
 # Only what differs from COMPILE_FLAGS, by path.
 SPECIAL_FLAGS = {
-    "armsrc/firmware/runtime.c": ("-fno-tree-loop-distribute-patterns",),
     "armsrc/firmware/main.c": ("-fno-eliminate-unused-debug-types",),
     "armsrc/firmware/library.c": ("-fno-eliminate-unused-debug-types",),
 }
 FIRMWARE_SOURCES = {"firmware": ("startup.S", "main.c", "runtime.c", "done.S"), "library": ("library.c", "runtime.c", "done.S")}
-SOURCES = (".c", ".S", ".s")
+ASSEMBLY = (".S", ".s")
+SOURCES = (".c", *ASSEMBLY)
 # What a preprocessor or the assembler reads besides: #include, .include, .incbin, with quotes or brackets.
 INCLUDE = re.compile(rb'^[ \t]*(?:#[ \t]*include|\.include|\.incbin)[ \t]*["<]([^">\n]+)[">]', re.MULTILINE)
 COMPILE_TIMEOUT = 120.0  # seconds a process
 COMPILER_ERROR = re.compile(r"^\S+:\d+:(\d+:)? (fatal )?[Ee]rror: ")
-NO_SOFT_FLOAT = re.compile(r"__aeabi_[fdil]|VFP register arguments|cannot find -lgcc")
+NO_SOFT_FLOAT = re.compile(r"__aeabi_[fdil]|VFP register arguments|cannot find -lgcc|library -lgcc")
+IN_MACRO = re.compile(r"^<instantiation>:\d+:\d+: (?P<what>.*)$")
+MACRO_CALL = re.compile(r"^(?P<place>[^<]\S*:\d+:\d+:) note: while in macro instantiation")
 LINKER_ERROR = re.compile(r"undefined reference|multiple definition|not defined|will not fit|overflowed|cannot find|[Ee]rror:")
 GENERATED = "generated"  # what error lines and debug information call the folder of generated files
 
@@ -57,6 +60,7 @@ class _Job:
     cpu: str  # the core's name
     machine: tuple[str, ...]  # its options
     flags: tuple[str, ...]
+    needed: tuple[str, ...]  # functions that the image must have
 
 
 def kernel_sets(source_root: Path | None = None) -> list[str]:
@@ -90,11 +94,12 @@ def build(kernels: str, *, generated: Mapping[str, str], float_abi: bool, toolch
     machine = machine_flags(cpu, float_abi)
     flags = (*machine, *COMPILE_FLAGS, f"-{opt}", *(("-DNETWORK_F32", "-ffp-contract=fast", "-Wdouble-promotion") if float_abi else ()),
              *extra_flags)
-    job = _Job(root, toolchain, kernels, generated, cpu, machine, flags)
+    needed = tuple(f"{kind}_{'f32' if float_abi else 's8'}" for kind in KINDS) if script == "library" else ()
+    job = _Job(root, toolchain, kernels, generated, cpu, machine, flags, needed)
 
     sources = _collect(job, script)
     script_path = root / "armsrc" / "firmware" / f"{script}.ld"
-    link_flags = _link_flags(script, float_abi)
+    link_flags = _link_flags(script)
     image_key = key([SCHEMA, toolchain.identity, *machine, *link_flags, script_path.read_bytes(), *(s.key for s in sources)])
     image = cache_dir() / "images" / f"{kernels}-{opt}-{script}-{image_key[:16]}.elf"
     if image.exists():
@@ -165,7 +170,7 @@ class _Files:
 
 
 def _source(job: _Job, files: _Files, name: str, include: tuple[str, ...]) -> _Source:
-    flags = (*job.flags, *SPECIAL_FLAGS.get(name, ()))
+    flags = (*job.flags, *SPECIAL_FLAGS.get(name, ()), *(job.toolchain.family.own_memcpy if name == OWN_MEMCPY else ()))
     content = files.get(name) or b""
     parts: list[str | bytes] = [SCHEMA, job.toolchain.identity, *job.toolchain.flags, *flags, *include, name, content]
     for header, text in files.included(name, include).items():
@@ -218,14 +223,12 @@ def _compile(job: _Job, source: _Source, work: Path) -> Path:
     return target
 
 
-def _link_flags(script: str, float_abi: bool) -> tuple[str, ...]:
+def _link_flags(script: str) -> tuple[str, ...]:
     # --nmagic packs the segments; without it the file is padded to pages of 64 KiB.
     flags = ("-mthumb", "-nostdlib", "-static", "-Wl,--nmagic", "-Wl,--build-id=none")
     if script == "firmware":
         return *flags, "-Wl,--gc-sections"
-    suffix = "f32" if float_abi else "s8"
-    required = tuple(f"-Wl,--require-defined={kind}_{suffix}" for kind in KINDS)
-    return *flags, "-Wl,--no-gc-sections", "-Wl,-e,0", *required
+    return *flags, "-Wl,--no-gc-sections", "-Wl,-e,0"
 
 
 def _link_soft_float(job: _Job, flags: Sequence[str], objects: Sequence[Path], image: Path) -> None:
@@ -243,15 +246,21 @@ def _link_soft_float(job: _Job, flags: Sequence[str], objects: Sequence[Path], i
 def _link(job: _Job, flags: Sequence[str], objects: Sequence[Path], image: Path, *libraries: str) -> None:
     draft = temporary(image)
     try:
-        _run(job, [*job.machine, *flags, *map(str, objects), *libraries, "-o", str(draft)], f"kernel set {job.kernels!r} does not link",
+        _run(job, [*job.machine, *job.toolchain.link_flags, *flags, *map(str, objects), *libraries, "-o", str(draft)], f"kernel set {job.kernels!r} does not link",
              {f"{draft} ": ""})
-        try:
-            Image.load(draft)  # reads it once for the next start, too
-        except InputError as error:
-            raise BuildError(f"{job.toolchain.path} links no usable image: {str(error).removeprefix(f'{draft}: ')}") from None
+        _check_linked(job, draft)
         _keep(job, draft, image, "the image")
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _check_linked(job: _Job, draft: Path) -> None:
+    try:
+        image = Image.load(draft)  # reads it once for the next start, too
+    except InputError as error:
+        raise BuildError(f"{job.toolchain.path} links no usable image: {str(error).removeprefix(f'{draft}: ')}") from None
+    if missing := [function for function in job.needed if function not in image.symbols]:
+        raise BuildError(f"kernel set {job.kernels!r} does not link: no source defines {', '.join(missing)}")
 
 
 def _keep(job: _Job, draft: Path, target: Path, what: str) -> None:
@@ -276,6 +285,8 @@ def _run(job: _Job, arguments: Sequence[str], what: str, renamed: Mapping[str, s
         for name, shown in renamed.items():
             text = text.replace(name, shown)
         line = first_error(text)
+        if job.toolchain.family is CLANG and what.endswith(ASSEMBLY):
+            line += " (clang assembles it itself; for GNU's assembler, --cc arm-none-eabi-gcc)"
         raise BuildError(line if COMPILER_ERROR.match(line) else f"{what}: {line}")
 
 
@@ -283,7 +294,14 @@ def first_error(stderr: str) -> str:
     """The line of a compiler's, assembler's or linker's output that says what is wrong."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     for pattern in (COMPILER_ERROR, LINKER_ERROR):
-        for line in lines:
+        for number, line in enumerate(lines):
             if pattern.search(line):
-                return re.sub(r"^\S*\bld(\.bfd)?: ", "", line)
+                return re.sub(r"^\S*\bld(\.bfd|\.lld)?: ", "", _outside_macro(line, lines[number + 1:]))
     return lines[-1] if lines else "the compiler failed without a word"
+
+
+def _outside_macro(line: str, following: Sequence[str]) -> str:
+    """clang's error in a macro with the place of the call that expands it."""
+    inside = IN_MACRO.match(line)
+    place = next((call["place"] for call in map(MACRO_CALL.match, following) if call), None) if inside else None
+    return f"{place} {inside['what']}" if inside and place else line

@@ -19,30 +19,54 @@ VERSION_TIMEOUT = 20.0  # seconds
 
 
 @dataclass(frozen=True)
-class Toolchain:
-    """A compiler driver that compiles .c and .S and links with -nostdlib.
+class Family:
+    """What compilers of one family are told that others are not.
 
-    path: absolute path of the driver. version: the first line of its --version. origin: "--cc", "PATH" or "PyPI".
-    flags: arguments that every call needs. identity: what objects in the cache are keyed by (path, size, date, version).
+    flags: of every call. own_memcpy: of the file that defines memcpy and its kin, so that their loops do not become calls of themselves.
+    linkers: programs of which one links, the first on PATH; none where the driver brings its own.
+    """
+
+    flags: tuple[str, ...] = ()
+    own_memcpy: tuple[str, ...] = ()
+    linkers: tuple[str, ...] = ()
+
+
+GCC = Family(own_memcpy=("-fno-tree-loop-distribute-patterns",))
+# Its -ffreestanding makes no library calls of loops; its driver has no linker of its own.
+CLANG = Family(flags=("--target=arm-none-eabi",), linkers=("ld.lld", "arm-none-eabi-ld"))
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """A compiler driver that compiles .c, C++ and .S, and links with -nostdlib.
+
+    path: absolute path of the driver. version: the first line of its --version. origin: "--cc", "PATH", "PyPI", or who else named it.
+    link_flags: arguments of its links. identity: what objects in the cache are keyed by (path, size, date, version, of the linker, too).
     """
 
     path: Path
     version: str
     origin: str
-    flags: tuple[str, ...]
     identity: str
+    family: Family = GCC
+    link_flags: tuple[str, ...] = ()
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Arguments of every call."""
+        return self.family.flags
 
 
-def find(cc: str | None = None) -> Toolchain:
+def find(cc: str | None = None, origin: str = "--cc") -> Toolchain:
     """The compiler `cc` (a path, or a name on PATH) when given, else arm-none-eabi-gcc from PATH, else PyPI's.
 
-    Raises BuildError when there is none, or when it does not run or does not compile for Arm.
+    origin: who names `cc`. Raises BuildError when there is none, or when it does not run or does not compile for Arm.
     """
     if cc is not None:
         found = shutil.which(os.path.expanduser(cc))
         if found is None:
-            raise BuildError(f"--cc {cc}: no such compiler, or not executable")
-        return _describe(Path(found), "--cc")
+            raise BuildError(f"{origin} {cc}: no such compiler, or not executable")
+        return _describe(Path(found), origin)
     found = shutil.which(COMPILER, path=_path_without_environment())
     if found is not None:
         return _describe(Path(found), "PATH")
@@ -71,15 +95,37 @@ def _path_without_environment() -> str:
 
 def _describe(path: Path, origin: str) -> Toolchain:
     path = path.absolute()
-    stat = path.stat()
-    stamp = f"{path}|{stat.st_mtime_ns}|{stat.st_size}"
+    stamp = _stamp(path)
     versions = cache_dir() / "compilers.json"
     known = _read_versions(versions)
     version = known.get(stamp)
     if version is None:
         version = _ask_version(path, origin)
         write_atomically(versions, json.dumps({**known, stamp: version}, indent=1).encode())
-    return Toolchain(path, version, origin, (), f"{stamp}|{version}")
+    family = _family(version)
+    linker = _linker(path, family)
+    return Toolchain(path, version, origin, f"{stamp}|{version}" + (f"|{_stamp(linker)}" if linker else ""), family,
+                     (f"--ld-path={linker}",) if linker else ())
+
+
+def _stamp(program: Path) -> str:
+    """What changes when the program does."""
+    stat = program.stat()
+    return f"{program}|{stat.st_mtime_ns}|{stat.st_size}"
+
+
+def _family(version: str) -> Family:
+    return CLANG if "clang" in version.lower() else GCC
+
+
+def _linker(path: Path, family: Family) -> Path | None:
+    """The program that links for the driver at `path`: beside it, else on PATH; None where it brings its own."""
+    for name in family.linkers:
+        if found := shutil.which(name, path=f"{path.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"):
+            return Path(found).absolute()
+    if family.linkers:
+        raise BuildError(f"{path} links with {' or '.join(family.linkers)}, and none is on PATH: apt install lld")
+    return None
 
 
 def _read_versions(path: Path) -> dict[str, str]:
@@ -91,19 +137,22 @@ def _read_versions(path: Path) -> dict[str, str]:
 
 
 def _ask_version(path: Path, origin: str) -> str:
+    """The first line of --version, of a compiler that compiles for Arm."""
+    name = f"{origin} {path}" if origin not in ("PATH", "PyPI") else str(path)
+    version = _answer(name, path, "--version")
+    machine = _answer(name, path, *_family(version).flags, "-dumpmachine")
+    if not machine.startswith("arm"):
+        raise BuildError(f"{name}: compiles for {machine}, not for Arm; arm-none-eabi-gcc or clang is wanted")
+    return version
+
+
+def _answer(name: str, path: Path, *question: str) -> str:
     from emu.build.process import CompilerHangs, run  # a warm start should not pay for this import
 
-    name = f"--cc {path}" if origin == "--cc" else str(path)
-    answers = []
-    for question in ("--version", "-dumpmachine"):
-        try:
-            result = run([str(path), question], cwd=Path.cwd(), timeout=VERSION_TIMEOUT)
-        except (OSError, CompilerHangs) as error:
-            raise BuildError(f"{name}: does not run ({error})") from None
-        if result.returncode or not result.stdout.strip():
-            raise BuildError(f"{name}: not a compiler ({question} failed)")
-        answers.append(result.stdout.strip().splitlines()[0])
-    version, machine = answers
-    if not machine.startswith("arm"):
-        raise BuildError(f"{name}: compiles for {machine}, not for Arm; arm-none-eabi-gcc is wanted")
-    return version
+    try:
+        result = run([str(path), *question], cwd=Path.cwd(), timeout=VERSION_TIMEOUT)
+    except (OSError, CompilerHangs) as error:
+        raise BuildError(f"{name}: does not run ({error})") from None
+    if result.returncode or not result.stdout.strip():
+        raise BuildError(f"{name}: not a compiler ({' '.join(question)} failed)")
+    return result.stdout.strip().splitlines()[0]
