@@ -29,11 +29,11 @@ __all__ = ["OUTSIDE", "FunctionListing", "Listing", "Loop", "Row", "Scope", "ann
 
 @dataclass(frozen=True)
 class Scope:
-    """What of a run is listed; None: all layers, all functions. title: in words."""
+    """What of a run is listed: numbers of a layer and of functions; None: all of them. title: in words."""
 
     title: str = "everything that ran"
     layer: int | None = None
-    function: int | None = None
+    functions: frozenset[int] | None = None
 
 
 @dataclass
@@ -84,23 +84,20 @@ def scope(ran: Ran, what: str | None = None, layer: str | None = None) -> Scope:
     within = f"layer {layer}" if layer is not None else ""
     if what is None:
         return Scope(within or Scope.title, number)
-    function = _function(ran, what, number, within)
-    name = ran.numbering.names[function]
-    return Scope(f"function {name}{within and f' in {within}'}", number, function)
+    functions = _functions(ran, what, number, within)
+    names = ", ".join(ran.numbering.names[function] for function in sorted(functions))
+    return Scope(f"function{'s' * (len(functions) > 1)} {names}{within and f' in {within}'}", number, functions)
 
 
-def _function(ran: Ran, name: str, layer: int | None, within: str) -> int:
-    """The number of the function of that name, for the source or the linker, with or without its parameters."""
+def _functions(ran: Ran, name: str, layer: int | None, within: str) -> frozenset[int]:
+    """Numbers of the functions of that name that ran; for the source or the linker, with or without its parameters."""
     names = ran.numbering.names
     symbols = ("", *(symbol.name for symbol in ran.numbering.functions))
     ran_there = _that_ran(ran, _within(ran.counts, layer))
     for matches in (lambda at: name == names[at], lambda at: name in (symbols[at], names[at].partition("(")[0], names[at].partition("@")[0])):
-        known = [at for at in range(len(names)) if matches(at)]
-        found = [at for at in known if at in ran_there]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise UsageError(f"{len(found)} functions are called {name}: {', '.join(names[at] for at in found)}")
+        known = frozenset(at for at in range(len(names)) if matches(at))
+        if known & ran_there:
+            return known & ran_there
         if known:
             raise UsageError(f"{name} did not run{within and f' in {within}'}")
     raise UsageError(f"no layer or function {name!r}{_near(name, [*layer_names(ran), *(names[at] for at in ran_there)])}" if ran.layers else
@@ -144,7 +141,7 @@ def annotate(ran: Ran, scope: Scope = Scope()) -> Listing:
     tallies, layers = _tallied(ran, counts)
     by_function: dict[int, dict[int, _Tally]] = defaultdict(dict)
     for (function, address), tally in tallies.items():
-        if scope.function in (None, function):
+        if scope.functions is None or function in scope.functions:
             by_function[function][address] = tally
     cycles = sum(tally.cycles for rows in by_function.values() for tally in rows.values())
     calls, outlined = _calls(ran, counts, scope.layer), _loops(ran, counts, by_function)
