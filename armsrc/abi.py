@@ -7,7 +7,7 @@ Both `kwsq.export` and `emu.machine` hand their structs through `check`, so noth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,14 @@ KERNELS: dict[str, tuple[str, str | None]] = {
     "max_pool2d_f32": ("max_pool2d_params", None),
     "global_avg_pool2d_f32": ("global_avg_pool2d_f32_params", None),
 }
+
+# Kernels that take two layers in one call, which a set may have: kernel -> the two that it stands for.
+FUSED: dict[str, tuple[str, str]] = {
+    "conv2d_max_pool2d_s8": ("conv2d_s8", "max_pool2d_s8"),
+    "depthwise_pointwise_conv2d_s8": ("depthwise_conv2d_s8", "pointwise_conv2d_s8"),
+    "global_avg_pool2d_dense_s8": ("global_avg_pool2d_s8", "dense_s8"),
+}
+FUSED_STRUCT = "fused_s8_params"
 
 
 class AbiError(ValueError):
@@ -102,6 +110,18 @@ def check(kernel: str, p: Params) -> None:
         _require(p["act_min"] <= p["act_max"], kernel, "act_min, act_max", (p["act_min"], p["act_max"]), "act_min <= act_max")
     else:
         _check_arithmetic(kernel, p, weights, bias)
+
+
+def check_call(kernel: str, structs: Sequence[Params]) -> None:
+    """`check` of a kernel's struct, or of a fused kernel's two, which must fit each other."""
+    parts = FUSED.get(kernel, (kernel,))
+    if len(structs) != len(parts):
+        raise AbiError(f"{kernel} takes {len(parts)} struct{'s' * (len(parts) > 1)}, not {len(structs)}")
+    for part, p in zip(parts, structs, strict=True):
+        check(part, p)
+    if len(parts) > 1:
+        between, wanted = output_shape(parts[0], structs[0]), input_shape(parts[1], structs[1])
+        _require(between == wanted, kernel, "the input of the second layer", wanted, f"the first one's output {between}")
 
 
 def _fields(kernel: str) -> tuple[str, ...]:

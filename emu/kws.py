@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from armsrc import kernelset
 from emu import measure
 from emu.build import compile as images
 from emu.build import toolchain as toolchains
+from emu.build.cache import REPOSITORY
 from emu.build.elf import Image
 from emu.build.program import Program
 from emu.check import equivalence
@@ -102,8 +105,9 @@ class Prepared:
         return self.network.dtype == "float32"
 
     def reference(self, x: np.ndarray) -> list[np.ndarray]:
-        """Every layer's output for one input, or for a batch (n, ...)."""
-        return (float_reference if self.floating else reference).run(self.network, x)
+        """The output of every layer of the program, for one input or for a batch (n, ...)."""
+        outputs = (float_reference if self.floating else reference).run(self.network, x)
+        return [outputs[end - 1] for end in itertools.accumulate(layer.covers for layer in self.program.layers)]
 
 
 @contextlib.contextmanager
@@ -154,7 +158,8 @@ def prepared(job: Job, loaded: Loaded, kernels: str) -> Prepared:
     """Build one kernel set's image (from the cache when nothing has changed). Raises BuildError, also for one that the core cannot execute."""
     floating = kernels == FLOAT_SET
     network, toolchain, core = loaded.networks["float32" if floating else "int8"], loaded.toolchain, loaded.core
-    path = images.build(kernels, generated={"network.c": export.source(network)}, float_abi=floating, toolchain=toolchain,
+    kernel_set = _kernel_set(job, kernels)
+    path = images.build(kernels, generated={"network.c": export.source(network, kernel_set)}, float_abi=floating, toolchain=toolchain,
                         opt=job.opt, extra_flags=job.extra_flags, cpu=core.name, source_root=job.source_root)
     image = Image.load(path)
     _check_executable(image, kernels, cpus.find(core.name))
@@ -165,7 +170,15 @@ def prepared(job: Job, loaded: Loaded, kernels: str) -> Prepared:
         "image": {"path": str(path), "sha256": image.sha256, "flash_bytes": image.flash_bytes, "ram_bytes": image.ram_bytes,
                   "stack_reserve": image.stack_reserve},
     }
-    return Prepared(image, Program.from_manifest(export.manifest(network)), network, core, loaded.memory, about)
+    return Prepared(image, Program.from_manifest(export.manifest(network, kernel_set)), network, core, loaded.memory, about)
+
+
+def _kernel_set(job: Job, kernels: str) -> kernelset.KernelSet:
+    """What the set's pack.py says. BuildError for one that does not run."""
+    try:
+        return kernelset.load((job.source_root or REPOSITORY) / "armsrc" / "kernels" / kernels)
+    except ValueError as error:
+        raise BuildError(str(error)) from None
 
 
 def _check_executable(image: Image, kernels: str, cpu: cpus.Cpu) -> None:

@@ -1,4 +1,4 @@
-"""A network as C source: constant tables, parameter structs, buffers, and the layer list that the firmware walks.
+"""A network as C source: constant tables, parameter structs, buffers, and the function that calls the kernels in their order.
 
 The text compiles against armsrc/firmware/network.h. Symbols have external linkage, so the ELF names every tensor.
 """
@@ -7,26 +7,74 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from armsrc import abi
+from armsrc.kernelset import PLAIN, KernelSet, Packed
 from kwsq.layers import Layer, Network
 
 INPUT, SCRATCH = "network_input", "network_scratch"
-_C_TYPES = {"int8": "int8_t", "int32": "int32_t", "float32": "float"}
+_C_TYPES = {"int8": "int8_t", "int32": "int32_t", "uint32": "uint32_t", "float32": "float"}
 # array field of a parameter struct -> the tensor's name in the manifest, which is also what DESIGN.md calls it
 _TENSORS = {"weights": "weights", "bias": "bias", "requant": "requantization"}
 _UNINITIALIZED = 'section(".noinit"), aligned(4)'
 _WIDTH = 120
 
 
-def source(network: Network) -> str:
+@dataclass(frozen=True)
+class Call:
+    """One kernel call of the program: a layer, or two that a kernel set merges. packed: what the set made of its tables, or None."""
+
+    layers: tuple[Layer, ...]
+    kernel: str
+    packed: Packed | None
+
+    @property
+    def name(self) -> str:
+        """Of the layers, joined by +."""
+        return "+".join(layer.name for layer in self.layers)
+
+    @property
+    def symbol(self) -> str:
+        """What the call's own tables are called in C."""
+        return "_".join(layer.name for layer in self.layers)
+
+    @property
+    def weight_bytes(self) -> int:
+        return self.packed.words.nbytes if self.packed else sum(layer.weight_bytes for layer in self.layers)
+
+
+def calls(network: Network, kernel_set: KernelSet = PLAIN) -> tuple[Call, ...]:
+    """The network as the set runs it: layers that it fuses are one call, what it packs is packed."""
+    found: list[Call] = []
+    left = list(network)
+    while left:
+        kernel = _fused(kernel_set, left[:2])
+        group = tuple(left[:2 if kernel else 1])
+        del left[:len(group)]
+        packed = kernel_set.pack(kernel or group[0].kernel, *(layer.params() for layer in group))
+        if kernel and packed is None:
+            raise ValueError(f"the kernel set takes {' and '.join(layer.name for layer in group)} as one {kernel}, but packs nothing for it")
+        found.append(Call(group, kernel or group[0].kernel, packed))
+    return tuple(found)
+
+
+def _fused(kernel_set: KernelSet, pair: Sequence[Layer]) -> str | None:
+    """The set's kernel for these two layers in one call."""
+    kinds = tuple(layer.kernel for layer in pair)
+    return next((kernel for kernel, parts in abi.FUSED.items() if parts == kinds
+                 and kernel_set.fuses(kernel, *(layer.params() for layer in pair))), None)
+
+
+def source(network: Network, kernel_set: KernelSet = PLAIN) -> str:
     """The text of network.c, the same for the same network. ValueError for a name that is no C identifier or a number not finite."""
     check_names(network)
-    scratch = max(abi.scratch_bytes(layer.kernel, layer.params()) for layer in network)
+    made = calls(network, kernel_set)
+    scratch = max(_scratch_bytes(call, kernel_set) for call in made)
     parts = [
         f"/* Network {network.name!r}, {network.dtype}, written by kwsq.export: do not edit. */",
         '#include "network.h"\n',
@@ -34,21 +82,24 @@ def source(network: Network) -> str:
         " * writes its whole output. */",
         _buffer(INPUT, network.dtype, network.input_shape) + "\n",
     ]
-    for layer in network:
-        parts += [_constants(layer), _buffer(f"{layer.name}_output", layer.dtype, layer.output_shape) + "\n"]
-    parts += [_buffer(SCRATCH, "int32", (max(1, -(-scratch // 4)),)) + "\n", _layer_list(network)]
+    for call in made:
+        last = call.layers[-1]
+        parts += [_constants(call), _buffer(f"{last.name}_output", last.dtype, last.output_shape) + "\n"]
+    parts += [_buffer(SCRATCH, "int32", (max(1, -(-scratch // 4)),)) + "\n", _run(made)]
     return "\n".join(parts)
 
 
-def manifest(network: Network) -> dict[str, Any]:
-    """What the image will hold, JSON-able: input, and per layer kernel, sizes, output, and the symbol of every tensor."""
+def manifest(network: Network, kernel_set: KernelSet = PLAIN) -> dict[str, Any]:
+    """What the image will hold, JSON-able: input, and per call kernel, sizes, output, the symbol of every tensor, and how many of the
+    network's layers it is."""
     check_names(network)
-    inputs = _input_symbols(network)
+    made = calls(network, kernel_set)
+    inputs = _input_symbols(made)
     return {
         "network": network.name,
         "dtype": network.dtype,
         "input": {"symbol": INPUT, "shape": list(network.input_shape), "dtype": network.dtype},
-        "layers": [_manifest_layer(layer, symbol) for layer, symbol in zip(network, inputs, strict=True)],
+        "layers": [_manifest_call(call, symbol, _scratch_bytes(call, kernel_set)) for call, symbol in zip(made, inputs, strict=True)],
         "labels": list(network.labels),
     }
 
@@ -60,43 +111,51 @@ def check_names(network: Network) -> None:
             raise ValueError(f"layer name {layer.name!r} cannot be exported: it must be a C identifier, and not begin with network")
 
 
-def _manifest_layer(layer: Layer, input_symbol: str) -> dict[str, Any]:
-    params = layer.params()
-    scratch = abi.scratch_bytes(layer.kernel, params)
+def _manifest_call(call: Call, input_symbol: str, scratch: int) -> dict[str, Any]:
+    last = call.layers[-1]
     tensors = {"input": input_symbol}
-    tensors |= {tensor: f"{layer.name}_{field}" for field, tensor in _TENSORS.items() if field in params}
-    tensors |= {"parameters": f"{layer.name}_params", "output": f"{layer.name}_output"}
+    if call.packed:
+        tensors["weights"] = f"{call.symbol}_packed"
+    else:
+        tensors |= {tensor: f"{last.name}_{field}" for field, tensor in _TENSORS.items() if field in last.params()}
+    tensors |= {"parameters": f"{call.symbol}_params", "output": f"{last.name}_output"}
     if scratch:
         tensors["scratch"] = SCRATCH
     return {
-        "name": layer.name,
-        "kernel": layer.kernel,
-        "macs": layer.macs,
-        "weight_bytes": layer.weight_bytes,
-        "activation_bytes": layer.activation_bytes,
+        "name": call.name,
+        "covers": len(call.layers),
+        "kernel": call.kernel,
+        "macs": sum(layer.macs for layer in call.layers),
+        "weight_bytes": call.weight_bytes,
+        "activation_bytes": last.activation_bytes,
         "scratch_bytes": scratch,
-        "output": {"symbol": tensors["output"], "shape": list(layer.output_shape), "dtype": layer.dtype},
+        "output": {"symbol": tensors["output"], "shape": list(last.output_shape), "dtype": last.dtype},
         "tensors": tensors,
     }
 
 
-def _input_symbols(network: Network) -> list[str]:
-    return [INPUT, *(f"{layer.name}_output" for layer in network.layers[:-1])]
+def _scratch_bytes(call: Call, kernel_set: KernelSet) -> int:
+    return kernel_set.scratch_bytes(call.kernel, *(layer.params() for layer in call.layers))
 
 
-def _constants(layer: Layer) -> str:
-    """The tables of one layer and the struct that points to them."""
-    params = layer.params()
-    tables = [_table(f"{layer.name}_{field}", np.asarray(value)) for field, value in params.items() if field in _TENSORS]
-    return "\n".join([f"/* {layer.name}: {layer.kernel} */", *tables, _struct(layer, params)])
+def _input_symbols(made: Sequence[Call]) -> list[str]:
+    return [INPUT, *(f"{call.layers[-1].name}_output" for call in made[:-1])]
 
 
-def _struct(layer: Layer, params: Mapping[str, Any]) -> str:
-    def value(field: str) -> str:
-        return f"{layer.name}_{field}" if field in _TENSORS else _literal(params[field])
-
-    fields = _wrapped([f".{field} = {value(field)}" for field in params])
-    return f"const {abi.KERNELS[layer.kernel][0]} {layer.name}_params = {{\n{fields}\n}};"
+def _constants(call: Call) -> str:
+    """The tables of one call and the struct that points to them."""
+    first = call.layers[0]
+    if not call.packed:
+        fields = first.params()
+        tables = [_table(f"{first.name}_{field}", np.asarray(value)) for field, value in fields.items() if field in _TENSORS]
+        values = {field: f"{first.name}_{field}" if field in _TENSORS else _literal(value) for field, value in fields.items()}
+    else:
+        fields = first.params() if len(call.layers) == 1 else {}
+        tables = [_table(f"{call.symbol}_packed", call.packed.words)]
+        values = {field: _literal(value) for field, value in fields.items() if field not in _TENSORS} | {"packed": f"{call.symbol}_packed"}
+    struct = abi.KERNELS[call.kernel][0] if len(call.layers) == 1 else abi.FUSED_STRUCT
+    lines = _wrapped([f".{field} = {value}" for field, value in values.items()])
+    return "\n".join([f"/* {call.name}: {call.kernel} */", *tables, f"const {struct} {call.symbol}_params = {{\n{lines}\n}};"])
 
 
 def _table(symbol: str, array: np.ndarray) -> str:
@@ -133,8 +192,8 @@ def _buffer(symbol: str, dtype: str, shape: tuple[int, ...]) -> str:
     return f"{_C_TYPES[dtype]} {symbol}[{math.prod(shape)}] __attribute__(({_UNINITIALIZED}));"
 
 
-def _layer_list(network: Network) -> str:
-    rows = [f"    {{ {layer.kernel.rpartition('_')[0].upper()}, &{layer.name}_params, {symbol}, {layer.name}_output }},"
-            for layer, symbol in zip(network, _input_symbols(network), strict=True)]
-    return "\n".join(["const network_layer network_layers[] = {", *rows, "};",
-                      f"const int32_t network_layer_count = {len(network)};", ""])
+def _run(made: Sequence[Call]) -> str:
+    """The function that the firmware calls: every kernel in its turn."""
+    rows = [f"    {call.kernel}(&{call.symbol}_params, {symbol}, {call.layers[-1].name}_output, {SCRATCH});"
+            for call, symbol in zip(made, _input_symbols(made), strict=True)]
+    return "\n".join(["void network_run(void)", "{", *rows, "}", ""])

@@ -19,7 +19,10 @@
  * scratch do not overlap. Scratch is uninitialized and holds at least 4 * round_up(taps, 4) + 4 * out_c bytes, room for two
  * int16 columns and an int32 a channel, where taps is kernel_h * kernel_w * in_c (convolution), kernel_h * kernel_w * 4
  * (depthwise) or in_c (pointwise, dense); pools get none. Kernels are AAPCS functions, and leaf calls for all that the
- * caller sees: no global state, no heap. */
+ * caller sees: no global state, no heap.
+ *
+ * A set may have its weights rearranged ahead of time (pack.py in its folder; armsrc/kernelset.py): then `packed` points to what it
+ * made of a layer, word-aligned, weights, bias and requant are 0, and scratch is as large as it asked for. Else packed is 0. */
 #ifndef THUMBCYCLE_KERNELS_H
 #define THUMBCYCLE_KERNELS_H
 
@@ -41,6 +44,7 @@ typedef struct {
     const int8_t *weights;
     const int32_t *bias;
     const requantizer *requant;
+    const void *packed;
 } conv2d_s8_params;
 
 /* pointwise_conv2d: out_c x in_c weights at every one of in_h * in_w pixels. dense: the same with in_h = in_w = 1. */
@@ -51,6 +55,7 @@ typedef struct {
     const int8_t *weights;
     const int32_t *bias;
     const requantizer *requant;
+    const void *packed;
 } pointwise_s8_params;
 
 typedef struct {
@@ -63,6 +68,12 @@ typedef struct {
     int32_t in_h, in_w, in_c;
     int32_t qmin, qmax;
 } global_avg_pool2d_s8_params;
+
+/* Two layers in one call, for sets that have such kernels: the tensor between them is never in memory as a whole. All that the kernel
+ * needs to know of both stands in packed. */
+typedef struct {
+    const void *packed;
+} fused_s8_params;
 
 /* Float: the same shapes; y = min(max(acc, act_min), act_max); padding is 0. */
 typedef struct {
@@ -90,6 +101,10 @@ void pointwise_conv2d_s8(const pointwise_s8_params *p, const int8_t *x, int8_t *
 void dense_s8(const pointwise_s8_params *p, const int8_t *x, int8_t *y, void *scratch);
 void max_pool2d_s8(const max_pool2d_params *p, const int8_t *x, int8_t *y, void *scratch);
 void global_avg_pool2d_s8(const global_avg_pool2d_s8_params *p, const int8_t *x, int8_t *y, void *scratch);
+
+void conv2d_max_pool2d_s8(const fused_s8_params *p, const int8_t *x, int8_t *y, void *scratch);
+void depthwise_pointwise_conv2d_s8(const fused_s8_params *p, const int8_t *x, int8_t *y, void *scratch);
+void global_avg_pool2d_dense_s8(const fused_s8_params *p, const int8_t *x, int8_t *y, void *scratch);
 
 void conv2d_f32(const conv2d_f32_params *p, const float *x, float *y, void *scratch);
 void depthwise_conv2d_f32(const conv2d_f32_params *p, const float *x, float *y, void *scratch);

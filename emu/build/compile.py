@@ -92,7 +92,7 @@ def build(kernels: str, *, generated: Mapping[str, str], float_abi: bool, toolch
     _check_name("optimization", opt, OPTIMIZATIONS)
     _check_name("linker script", script, FIRMWARE_SOURCES)
     machine = machine_flags(cpu, float_abi)
-    flags = (*machine, *COMPILE_FLAGS, f"-{opt}", *(("-DNETWORK_F32", "-ffp-contract=fast", "-Wdouble-promotion") if float_abi else ()),
+    flags = (*machine, *COMPILE_FLAGS, f"-{opt}", *(("-ffp-contract=fast", "-Wdouble-promotion") if float_abi else ()),
              *extra_flags)
     needed = tuple(f"{kind}_{'f32' if float_abi else 's8'}" for kind in KINDS) if script == "library" else ()
     job = _Job(root, toolchain, kernels, generated, cpu, machine, flags, needed)

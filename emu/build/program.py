@@ -24,7 +24,10 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of the program. tensors: part ("input", "weights", ...) -> symbol; sizes in bytes."""
+    """One layer of the program, or several that one kernel takes. tensors: part ("input", "weights", ...) -> symbol; sizes in bytes.
+
+    covers: how many of the network's layers.
+    """
 
     name: str
     kernel: str
@@ -33,6 +36,7 @@ class Layer:
     activation_bytes: int
     output: Tensor
     tensors: Mapping[str, str]
+    covers: int = 1
 
 
 @dataclass(frozen=True)
@@ -48,5 +52,5 @@ class Program:
     def from_manifest(cls, manifest: Mapping[str, Any]) -> Program:
         """From what the exporter returns beside the C text."""
         layers = tuple(Layer(row["name"], row["kernel"], row["macs"], row["weight_bytes"], row["activation_bytes"],
-                             Tensor.of(row["output"]), dict(row["tensors"])) for row in manifest["layers"])
+                             Tensor.of(row["output"]), dict(row["tensors"]), row["covers"]) for row in manifest["layers"])
         return cls(manifest["network"], np.dtype(manifest["dtype"]), Tensor.of(manifest["input"]), layers)

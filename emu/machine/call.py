@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from armsrc import abi
+from armsrc.kernelset import PLAIN, KernelSet
 from emu.build.elf import Image
 from emu.errors import InputError
 from emu.machine.faults import Object
@@ -48,31 +49,33 @@ class _Place:
         return address
 
 
-def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *, core: str = "cortex-m4",
-         offsets: Mapping[str, int] | None = None, limit: int = DEFAULT_LIMIT, before: Callable[[Machine], None] | None = None,
-         followers: Sequence[Follower] = ()) -> KernelCall:
+def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *, second: Mapping[str, Any] | None = None,
+         kernel_set: KernelSet = PLAIN, core: str = "cortex-m4", offsets: Mapping[str, int] | None = None, limit: int = DEFAULT_LIMIT,
+         before: Callable[[Machine], None] | None = None, followers: Sequence[Follower] = ()) -> KernelCall:
     """Run `kernel` of a library image on input `x` (H, W, C) with the struct `params` (armsrc/abi.py says what it holds).
 
+    second: the struct of a fused kernel's second layer. kernel_set: the image's, which packs the tables if it wants to.
     offsets: bytes by which "input", "output" or "weights" are moved off their 16-byte alignment. before: called with the machine
     when everything is in place, to set registers or look around. followers: caches and predictors that follow the run.
     Raises armsrc.abi.AbiError for a struct that the ABI calls illegal, InputError for a wrong input or image, TargetFault.
     """
-    abi.check(kernel, params)
-    dtype, shape = abi.dtype(kernel), abi.input_shape(kernel, params)
+    parts, structs = abi.FUSED.get(kernel, (kernel,)), (params,) if second is None else (params, second)
+    abi.check_call(kernel, structs)
+    dtype, shape = abi.dtype(kernel), abi.input_shape(parts[0], params)
     if x.shape != shape or x.dtype != dtype:
         raise InputError(f"{kernel}: the input is {x.dtype} {x.shape}, but the struct says {dtype} {shape}")
     if kernel not in image.symbols:
         raise InputError(f"{image.path}: no kernel {kernel} in this image")
     offsets = offsets or {}
     flash, ram = _Place(_end_of(image, "__flash_start")), _Place(_end_of(image, "__ram_start"))
-    arrays = {field: np.ascontiguousarray(params[field]) for field in _POINTED if field in params}
+    arrays, fields = _tables(kernel, structs, kernel_set)
     places = {field: flash(field, array.nbytes, offsets.get(field, 0)) for field, array in arrays.items()}
-    packed = pack(image, abi.KERNELS[kernel][0], {**params, **places})
+    packed = pack(image, abi.KERNELS[kernel][0] if len(parts) == 1 else abi.FUSED_STRUCT, fields | places)
     struct_at = flash("parameters", len(packed))
-    out_shape = abi.output_shape(kernel, params)
+    out_shape = abi.output_shape(parts[-1], structs[-1])
     out_bytes = int(np.prod(out_shape)) * dtype.itemsize
     x_at, y_at = ram("input", x.nbytes, offsets.get("input", 0)), ram("output", out_bytes, offsets.get("output", 0))
-    scratch_at = ram("scratch", max(abi.scratch_bytes(kernel, params), 4))
+    scratch_at = ram("scratch", max(kernel_set.scratch_bytes(kernel, *structs), 4))
     sizes = _pages(flash.end + 4, image, "__flash_start"), _pages(ram.end, image, "__ram_start")
     machine = Machine(image, core, kernels=[kernel], layers=1, layer_names=[kernel], limit=limit, sizes=sizes,
                       objects=[*flash.objects, *ram.objects], followers=followers)
@@ -85,6 +88,16 @@ def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *,
     machine.call(kernel, struct_at, x_at, y_at, scratch_at)
     output = np.frombuffer(machine.read(y_at, out_bytes), dtype).reshape(out_shape)
     return KernelCall(kernel, output, machine.counts(), machine)
+
+
+def _tables(kernel: str, structs: Sequence[Mapping[str, Any]], kernel_set: KernelSet) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """What the struct points to, and its other fields. InputError for a fused kernel that the set packs nothing for."""
+    packed = kernel_set.pack(kernel, *structs)
+    if packed:
+        return {"packed": packed.words}, {**structs[0], **dict.fromkeys(_POINTED, 0)}
+    if len(structs) > 1:
+        raise InputError(f"{kernel}: the kernel set packs nothing for these two layers, so it cannot take them in one call")
+    return {field: np.ascontiguousarray(structs[0][field]) for field in _POINTED if field in structs[0]}, {**structs[0], "packed": 0}
 
 
 def pack(image: Image, name: str, values: Mapping[str, Any]) -> bytes:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from armsrc import abi
+from armsrc import abi, kernelset
+from armsrc.kernelset import KernelSet, Packed
 from kwsq import export, layers
 from kwsq.quantize import Requantizer
 
@@ -56,7 +57,7 @@ def test_manifest(kws):
     assert manifest["labels"] == list(kws["int8"].labels) and manifest["dtype"] == "int8"
     conv, pool, *_, dense = manifest["layers"]
     assert conv == {
-        "name": "qconv2d_3x3_8", "kernel": "conv2d_s8", "macs": 23328, "weight_bytes": 124, "activation_bytes": 2592,
+        "name": "qconv2d_3x3_8", "covers": 1, "kernel": "conv2d_s8", "macs": 23328, "weight_bytes": 124, "activation_bytes": 2592,
         "scratch_bytes": 4 * 12 + 4 * 8, "output": {"symbol": "qconv2d_3x3_8_output", "shape": [18, 18, 8], "dtype": "int8"},
         "tensors": {"input": "network_input", "weights": "qconv2d_3x3_8_weights", "bias": "qconv2d_3x3_8_bias",
                     "requantization": "qconv2d_3x3_8_requant", "parameters": "qconv2d_3x3_8_params",
@@ -111,16 +112,18 @@ def check_tensors(network, symbols, sections):
         packed = b"".join(np.float32(value).tobytes() if isinstance(value, float) else np.int32(value).tobytes() for value in numbers)
         name, size, data = content(f"{layer.name}_params")
         pointers = sum(isinstance(value, np.ndarray) for value in params.values())
-        assert data[:len(packed)] == packed and size == len(packed) + 4 * pointers
+        assert data[:len(packed)] == packed and size == len(packed) + 4 * pointers + 4 * ("requant" in params)  # and packed, which is 0
         name, size, _ = content(f"{layer.name}_output")
         assert name == ".noinit" and size == layer.activation_bytes
         most = max(most, abi.scratch_bytes(layer.kernel, params))
     assert content("network_scratch")[1] == -(-most // 4) * 4
-    assert content("network_layer_count")[2] == np.int32(len(network)).tobytes()
-    kinds = ["CONV2D", "DEPTHWISE_CONV2D", "POINTWISE_CONV2D", "DENSE", "MAX_POOL2D", "GLOBAL_AVG_POOL2D"]
-    rows = np.frombuffer(content("network_layers")[2], np.uint32 if len(content("network_layers")[2]) % 16 == 0 else np.uint8)
-    assert [kinds[int(row) & 255] for row in rows.reshape(len(network), -1)[:, 0]] == [
-        layer.kernel.rpartition("_")[0].upper() for layer in network]
+
+
+def test_kernels_are_called_in_their_order(network):
+    body = export.source(network).split("void network_run(void)\n{\n")[1].split("}")[0]
+    inputs = ["network_input", *(f"{layer.name}_output" for layer in network.layers[:-1])]
+    assert body.splitlines() == [f"    {layer.kernel}(&{layer.name}_params, {x}, {layer.name}_output, network_scratch);"
+                                 for layer, x in zip(network, inputs, strict=True)]
 
 
 def numbers(source, symbol):
@@ -176,3 +179,49 @@ def test_a_layer_does_not_change_with_the_array_that_it_was_made_from():
                           requantizer=Requantizer(2**30, 1, 0, -128, 127))
     bias[0] = 2**31 - 1  # no legal layer has this
     assert layer.bias[0] == 0 and "2147483647" not in export.source(layers.Network(name="n", layers=(layer,)))
+
+
+def packing(*kernels, words=np.arange(5, dtype=np.uint32), scratch=4000):
+    """A set that packs these kernels, and fuses those of them that can be."""
+    return KernelSet(lambda kernel, *params: Packed(words, scratch) if kernel in kernels else None,
+                     lambda kernel, first, second: kernel in kernels)
+
+
+@pytest.mark.skipif(GCC is None, reason="no arm-none-eabi-gcc on PATH")
+def test_a_packed_layer_has_what_the_set_made_of_it_and_no_tables(kws, tmp_path):
+    made = packing("dense_s8", "conv2d_max_pool2d_s8")
+    rows = export.manifest(kws["int8"], made)["layers"]
+    assert [row["covers"] for row in rows] == [2, 1, 1, 1, 1]
+    first, dense = rows[0], rows[-1]
+    assert (first["name"], first["kernel"], first["macs"]) == ("qconv2d_3x3_8+qmaxpool2d_2x2", "conv2d_max_pool2d_s8", 23328)
+    assert first["output"] == {"symbol": "qmaxpool2d_2x2_output", "shape": [9, 9, 8], "dtype": "int8"}
+    assert first["activation_bytes"] == 648 and first["weight_bytes"] == dense["weight_bytes"] == 20 and first["scratch_bytes"] == 4000
+    assert dense["tensors"]["weights"] == "qdense_16x10_packed" and not {"bias", "requantization"} & dense["tensors"].keys()
+    text = export.source(kws["int8"], made)
+    for gone in ("qconv2d_3x3_8_output", "qconv2d_3x3_8_weights", "qdense_16x10_weights", "qdense_16x10_requant"):
+        assert gone not in text
+    assert "conv2d_max_pool2d_s8(&qconv2d_3x3_8_qmaxpool2d_2x2_params, network_input, qmaxpool2d_2x2_output, network_scratch);" in text
+    (tmp_path / "network.c").write_text(text)
+    done = subprocess.run([GCC, "-Wall", "-Wextra", "-Werror", "-mcpu=cortex-m4", "-mthumb", f"-I{ARMSRC}/include", f"-I{ARMSRC}/firmware", "-c",
+                           str(tmp_path / "network.c"), "-o", str(tmp_path / "network.o")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_layers_that_a_set_merges_must_be_packed(kws):
+    merges = KernelSet(fuses=lambda kernel, first, second: True)
+    with pytest.raises(ValueError, match="qconv2d_3x3_8 and qmaxpool2d_2x2 as one conv2d_max_pool2d_s8, but packs nothing"):
+        export.source(kws["int8"], merges)
+
+
+def test_a_set_says_in_pack_py_what_it_packs(tmp_path):
+    assert kernelset.load(tmp_path) == kernelset.PLAIN
+    (tmp_path / "pack.py").write_text("from armsrc.kernelset import Packed\nimport numpy as np\n"
+                                      "def pack(kernel, *params): return Packed(np.zeros(3, np.uint32), 8) if kernel == 'dense_s8' else None\n")
+    loaded = kernelset.load(tmp_path)
+    dense = {"in_c": 4, "out_c": 1}
+    assert loaded.pack("dense_s8", dense).words.nbytes == 12 and loaded.pack("conv2d_s8", dense) is None
+    assert not loaded.fuses("conv2d_max_pool2d_s8", dense, dense)
+    assert loaded.scratch_bytes("dense_s8", dense) == 20  # 4 * 4 + 4 * 1 are promised
+    (tmp_path / "pack.py").write_text("pack = 1 / 0\n")
+    with pytest.raises(ValueError, match=r"pack\.py: ZeroDivisionError: division by zero"):
+        kernelset.load(tmp_path)

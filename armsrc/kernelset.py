@@ -1,0 +1,62 @@
+"""What a kernel set asks of the export: weights rearranged ahead of time, and layers merged. Its `pack.py` says so, where it has one.
+
+`pack.py` may define
+
+    pack(kernel, *params) -> Packed | None     the layer's tables as the set's kernel wants them, or None: as the ABI has them
+    fuses(kernel, first, second) -> bool       whether the set's `kernel`, one of abi.FUSED, takes these two layers in one call
+
+`params` are structs as armsrc.abi sees them, legal ones: one, or the two of a fused kernel, which must be packed. A packed layer keeps
+neither weights nor bias nor requantizers of its own: all that the kernel reads stands in `Packed.words`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from armsrc import abi
+
+PACK = "pack.py"
+
+
+@dataclass(frozen=True)
+class Packed:
+    """words: uint32 (n,), what the struct's `packed` points to. scratch: bytes that the kernel needs, where the ABI promises less."""
+
+    words: np.ndarray
+    scratch: int = 0
+
+
+@dataclass(frozen=True)
+class KernelSet:
+    """A set without a pack.py packs nothing and fuses nothing."""
+
+    pack: Callable[..., Packed | None] = lambda kernel, *params: None
+    fuses: Callable[[str, abi.Params, abi.Params], bool] = lambda kernel, first, second: False
+
+    def scratch_bytes(self, kernel: str, *params: abi.Params) -> int:
+        """Bytes of scratch that the kernel is given."""
+        packed = self.pack(kernel, *params)
+        promised = [abi.scratch_bytes(part, p) for part, p in zip(abi.FUSED.get(kernel, (kernel,)), params, strict=True)]
+        return max(*promised, packed.scratch if packed else 0, 0)
+
+
+PLAIN = KernelSet()
+
+
+def load(folder: Path) -> KernelSet:
+    """The set of that folder. ValueError, naming the file, for a pack.py that does not run."""
+    path = folder / PACK
+    if not path.is_file():
+        return PLAIN
+    spec = importlib.util.spec_from_file_location(f"kernels_{folder.name}_pack", path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # noqa: BLE001 - it may be anybody's
+        raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
+    return KernelSet(**{name: getattr(module, name) for name in ("pack", "fuses") if hasattr(module, name)})
