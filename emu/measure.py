@@ -101,8 +101,7 @@ def read_outputs(machine: Machine, program: Program) -> tuple[np.ndarray, ...]:
     """Every layer's output, in its shape."""
     outputs = []
     for layer in program.layers:
-        size = int(np.prod(layer.output.shape)) * layer.output.dtype.itemsize
-        raw = machine.read(_address(machine.image, layer.output), size)
+        raw = machine.read(_address(machine.image, layer.output), layer.output.nbytes)
         outputs.append(np.frombuffer(raw, layer.output.dtype).reshape(layer.output.shape))
     return tuple(outputs)
 

@@ -45,7 +45,7 @@ class Row:
     """One layer, the code between layers, or a total. Sizes in bytes, cycles as modelled for the profile's core.
 
     bit_exact: every output byte equals the reference's; None where nothing was compared (float, outside).
-    max_abs_error: of a float layer's output against the reference; None elsewhere.
+    max_abs_error: of a float layer's output against the reference; None elsewhere. input_bytes: of the tensor that the layer reads.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Row:
     stack_bytes: int
     bit_exact: bool | None = None
     max_abs_error: float | None = None
+    input_bytes: int = 0
 
     def _sum(self, what: str) -> int:
         return sum(getattr(traffic, what) for traffic in self.traffic.values())
@@ -105,7 +106,7 @@ class Profile:
         errors = [row.max_abs_error for row in self.layers if row.max_abs_error is not None]
         return Row(
             name="total", kernel="", **{key: sum(getattr(row, key) for row in rows) for key in (
-                "instructions", "skipped", "cycles", "macs", "fetch_bytes", "weight_bytes", "activation_bytes")},
+                "instructions", "skipped", "cycles", "macs", "fetch_bytes", "weight_bytes", "activation_bytes", "input_bytes")},
             traffic={part: sum((row.traffic[part] for row in rows if part in row.traffic), Traffic()) for part in _parts(rows)},
             stack_bytes=self.stack_bytes, bit_exact=all(checked) if checked else None, max_abs_error=float(np.max(errors)) if errors else None)
 
@@ -131,10 +132,12 @@ def profile(counts: Counts, program: Program, instructions: Mapping[int, Instruc
     issued, skipped = counts.instructions(), counts.skipped()
     fetched = pricing.fetch_bytes(counts, instructions)
     outside = Layer("outside", "", 0, 0, 0, program.input, {"input": program.input.symbol})
+    sizes = {tensor.symbol: tensor.nbytes for tensor in (program.input, *(layer.output for layer in program.layers))}
     rows = [Row(
         name=layer.name, kernel=layer.kernel, instructions=int(issued[number]), skipped=int(skipped[number]), cycles=int(cycles[number]),
         macs=layer.macs, traffic=_traffic(counts, number, layer), fetch_bytes=int(fetched[number]), weight_bytes=layer.weight_bytes,
         activation_bytes=layer.activation_bytes, stack_bytes=counts.stack[number],
+        input_bytes=sizes.get(layer.tensors.get("input", ""), 0) if number else 0,
     ) for number, layer in enumerate([outside, *program.layers])]
     return Profile(core=core.name, layers=tuple(rows[1:]), outside=rows[0], stack_bytes=counts.peak, about=about,
                    memory=memory.name if memory else memories.DEFAULT)

@@ -9,7 +9,13 @@ import click
 
 from emu.cli import SETTINGS, run_command
 
-COMMANDS = ("compare", "annotate", "ablate")  # modules of emu.experiment.commands, in the order in which --help shows them
+# Modules of emu.experiment.commands, in the order in which --help shows them.
+COMMANDS = (
+    "compare",
+    "annotate",
+    "roofline",
+    "ablate",
+)
 
 
 class _Commands(click.Group):

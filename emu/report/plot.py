@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SUFFIXES = (".png", ".svg")
-_COLORS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860")
+COLORS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860")
+INK, FAINT = "#222222", "#8a8a8a"  # of lines and words, and of those that stand back
+BACKED = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}  # behind words that stand on lines
 _WEIGHTS, _ACTIVATIONS = "#4c72b0", "#dd8452"
 
 
@@ -59,7 +61,7 @@ def _figure(pyplot: ModuleType, profile: Profile, cores: Sequence[OnCore]) -> Fi
         compute.set_ylabel(f"modelled cycles, {profile.memory} memory")
     else:
         cycles = [row.cycles for row in profile.layers]
-        bars = compute.bar(names, cycles, color=_COLORS[:len(names)])
+        bars = compute.bar(names, cycles, color=COLORS[:len(names)])
         compute.bar_label(bars, labels=[f"{count:,}" for count in cycles], padding=2)
         compute.set_title(f"compute: {profile.totals.cycles:,} cycles")
         compute.set_ylabel(f"modelled {profile.core} cycles, {profile.memory} memory")
@@ -86,7 +88,7 @@ def _side_by_side(axes: Axes, names: Sequence[str], cores: Sequence[OnCore]) -> 
     for number, column in enumerate(cores):
         at = [place + (number - (len(cores) - 1) / 2) * width for place in range(len(names))]
         label = f"{column.core}, {column.profile.about['kernels']}: {column.profile.totals.cycles:,}"
-        axes.bar(at, [row.cycles for row in column.profile.layers], width, color=_COLORS[number % len(_COLORS)], label=label)
+        axes.bar(at, [row.cycles for row in column.profile.layers], width, color=COLORS[number % len(COLORS)], label=label)
     axes.set_xticks(range(len(names)), names)
     axes.set_title("compute: cycles by core")
     axes.legend()

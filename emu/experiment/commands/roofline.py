@@ -1,0 +1,73 @@
+"""MACs a byte against MACs a cycle, under the core's roofs."""
+
+from __future__ import annotations
+
+import click
+
+from emu.cli import EXIT_STATUS, SETTINGS, status
+from emu.errors import NotBitExact, UsageError
+from emu.timing import memory as memories
+
+EPILOG = """\b
+Columns
+  bytes moved    what loads and stores moved, each access counted; unique: the layer's input, weights, bias, requantization and
+                 output, each byte counted once
+  bound          MACs a cycle if the core issued nothing but the layer's MACs and accesses of that many bytes, as wide as it can
+  limit          which of the two takes more of those cycles
+
+\b
+Examples
+  python -m emu.experiment roofline                                the hand-written kernels on the Cortex-M4
+  python -m emu.experiment roofline --kernels thumb2 --kernels c --plot roofline.png
+                                                                   two kernel sets in one picture
+  python -m emu.experiment roofline --kernels c --core all --plot roofline.svg
+                                                                   a panel for each core
+  python -m emu.experiment roofline --memory stm32f407-168mhz      waits of memories pull layers down; the roofs are the core's alone
+  python -m emu.experiment roofline --json - | jq '.rooflines[0].layers[] | {name, share, limit}'
+
+""" + EXIT_STATUS
+
+
+def _cores(_context: click.Context, _option: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """`all` is every core, from the smallest."""
+    from emu.isa import cpu
+
+    return tuple(cpu.names()) if "all" in names else names
+
+
+@click.command(epilog=EPILOG, context_settings=SETTINGS)
+@click.option("--kernels", "sets", multiple=True, default=("thumb2",), show_default=True, metavar="SET", help="Kernel set. May be given again.")
+@click.option("--core", "cores", multiple=True, default=("cortex-m4",), show_default=True, callback=_cores, metavar="NAME|all",
+              help="Core to model. May be given again, or all.")
+@click.option("--memory", default=memories.DEFAULT, show_default=True, metavar="NAME", help="A board's memories: a table of emu/timing/memories.")
+@click.option("--input", "word", default="yes", show_default=True, metavar="WORD|FILE", help="What is heard: as for emu.run kws.")
+@click.option("--opt", default="O3", show_default=True, metavar="LEVEL", help="Optimization of C: O0 O1 O2 O3 Os Ofast Og.")
+@click.option("--cc", metavar="PATH", help="Cross compiler. Default: as for emu.run kws.")
+@click.option("--json", "json_file", metavar="FILE", help="Write all that was found as JSON (schema in docs/experiments.md); - prints it.")
+@click.option("--csv", "csv_file", metavar="FILE", help="Write one row a core, kernel set and layer as CSV; - prints it.")
+@click.option("--plot", "plot_file", metavar="FILE", help="Draw it (.png or .svg): a panel for each core.")
+def command(sets: tuple[str, ...], cores: tuple[str, ...], memory: str, word: str, opt: str, cc: str | None, json_file: str | None,
+            csv_file: str | None, plot_file: str | None) -> None:
+    """MACs for each byte that moved against MACs a cycle, layer by layer, under what the core lets through at most.
+
+    The bounds are found by pricing streams of nothing but multiplies, loads or stores with the core's own table, so they are the
+    model's. A layer stays under them by what it issues besides: unpacking, requantization, loops, addresses (python -m emu.experiment
+    mix says which), and by accesses that are narrower than the core's widest.
+    """
+    from emu.report import plot
+
+    if plot_file:
+        plot.check_suffix(plot_file)
+    if [json_file, csv_file].count("-") > 1:
+        raise UsageError("--json -, --csv -: only one of them can be printed")
+    from emu import kws
+    from emu.experiment.roofline import rooflines
+    from emu.report import files
+    from emu.report import roofline as report
+
+    with status("reading the input") as say:
+        found = rooflines(kws.Job(inputs=(word,), memory=memory, opt=opt, cc=cc), cores, sets, say)
+    files.write_forms(found, (json_file, report.render_json), (csv_file, report.render_csv),
+                      (plot_file, lambda found: report.draw(found, plot_file)), shown=report.render)
+    if found.problem:
+        raise NotBitExact(found.problem)
