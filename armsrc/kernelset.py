@@ -57,6 +57,6 @@ def load(folder: Path) -> KernelSet:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # noqa: BLE001 - it may be anybody's
+    except Exception as error:
         raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
     return KernelSet(**{name: getattr(module, name) for name in ("pack", "fuses") if hasattr(module, name)})

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from armsrc import abi
+from armsrc import abi, kernelset
+from armsrc.kernelset import KernelSet
 from emu.build import compile as images
 from emu.build import toolchain
+from emu.build.cache import REPOSITORY
 from emu.build.elf import Image
 from emu.errors import InputError
 from emu.machine.call import call
@@ -31,15 +34,20 @@ def library(kernels: str, cpu: str = M4) -> Image:
     return _IMAGES[kernels, cpu]
 
 
+def kernel_set(kernels: str) -> KernelSet:
+    """What the set packs."""
+    return kernelset.load(REPOSITORY / "armsrc" / "kernels" / kernels)
+
+
 @pytest.mark.parametrize(("kernels", "kernel", "core"), [*((*pair, M4) for pair in PAIRS), *(("c", kernel, M0PLUS) for kernel in INT8_KERNELS)])
 def test_equals_the_reference_and_touches_nothing_else(kernels: str, kernel: str, core: str) -> None:
-    image = library(kernels, core)
+    image, packs = library(kernels, core), kernel_set(kernels)
 
     @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    @given(cases(kernel))
-    def check(case) -> None:
+    @given(cases(kernel), st.booleans())
+    def check(case, packed: bool) -> None:
         params, x, offsets = case
-        done = call(image, kernel, params, x, core=core, offsets=offsets)
+        done = call(image, kernel, params, x, core=core, offsets=offsets, kernel_set=packs if packed else kernelset.PLAIN)
         expected = (float_reference if abi.is_float(kernel) else reference).run_kernel(kernel, params, x).reshape(done.output.shape)
         if abi.is_float(kernel):
             np.testing.assert_allclose(done.output, expected, rtol=2e-5, atol=2e-4)
@@ -59,18 +67,18 @@ def test_keeps_the_registers_that_aapcs_keeps(kernels: str, kernel: str) -> None
 
     saved = [getattr(arm_const, f"UC_ARM_REG_R{n}") for n in range(4, 12)] + [
         getattr(arm_const, f"UC_ARM_REG_S{n}") for n in range(16, 32) if kernels in FLOAT_SETS]
-    image = library(kernels)
+    image, packs = library(kernels), kernel_set(kernels)
 
     @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    @given(cases(kernel))
-    def check(case) -> None:
+    @given(cases(kernel), st.booleans())
+    def check(case, packed: bool) -> None:
         params, x, _ = case
 
         def fill(machine) -> None:
             for number, register in enumerate(saved):
                 machine.engine.reg_write(register, 0xC0DE0000 + number)
 
-        machine = call(image, kernel, params, x, before=fill).machine
+        machine = call(image, kernel, params, x, before=fill, kernel_set=packs if packed else kernelset.PLAIN).machine
         assert [machine.engine.reg_read(register) for register in saved] == [0xC0DE0000 + number for number in range(len(saved))]
         assert machine.engine.reg_read(arm_const.UC_ARM_REG_SP) == machine.stack[1]
 
@@ -88,7 +96,7 @@ def test_pipeline_shapes_on_extreme_values(kernels: str) -> None:
         for value in (-128, 127, 0):
             x = np.full(shape, value, np.int8)
             expected = reference.run_kernel(layer.kernel, params, x)
-            done = call(library(kernels), layer.kernel, params, x)
+            done = call(library(kernels), layer.kernel, params, x, kernel_set=kernel_set(kernels))
             np.testing.assert_array_equal(done.output, expected.reshape(done.output.shape))
 
 
