@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from emu.engines import Engines
 from emu.errors import BuildError, InputError, ThumbcycleError, UsageError
 from emu.isa import cpu as cpus
 from emu.machine import code
+from emu.machine.code import Marks
 from emu.measure import Inference
 from emu.profile import Profile
 from emu.report.result import Answer, Beside, Heard, OnCore, Result
@@ -63,11 +64,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result to show, remarks on the inputs (conversions), and the first byte that differs from the reference, if any."""
+    """The result to show, remarks on the inputs (conversions), the first byte that differs from the reference, if any, and the first input's
+    run with what it was a run of."""
 
     result: Result
     remarks: tuple[str, ...]
     difference: str | None
+    first: Inference
+    ready: Prepared
 
 
 @dataclass(frozen=True)
@@ -193,15 +197,18 @@ def _check_executable(image: Image, kernels: str, cpu: cpus.Cpu) -> None:
                          f"--kernels {ANY_CORE_SET} is compiled for any core")
 
 
-def run(job: Job) -> Outcome:
-    """Build, run, check and price every input; then the first on other cores and for other kernel sets, whose failures do not end the run."""
+def run(job: Job, follow: Callable[[Image], Marks] | None = None) -> Outcome:
+    """Build, run, check and price every input; then the first on other cores and for other kernel sets, whose failures do not end the run.
+
+    follow(image): what else to notice in the first input's run, for a profile by function.
+    """
     loaded = load(job)
     others = [load_core(name) for name in job.other_cores]
     inputs = [read(name) for name in job.inputs]
     ready = prepared(job, loaded, job.kernels)
     heard, first_difference, first = [], None, None
     for entry in inputs:
-        inference, difference = _measure(job, ready, entry)
+        inference, difference = _measure(job, ready, entry, follow(ready.image) if follow and first is None else None)
         first = first or inference
         heard.append(Heard(entry.name, inference.profile, _answer(ready.network, inference.outputs[-1])))
         if difference and not first_difference:
@@ -215,7 +222,7 @@ def run(job: Job) -> Outcome:
             except ThumbcycleError as error:
                 beside.append(Beside(other, None, str(error)))
     return Outcome(Result(tuple(heard), tuple(beside), job.mhz, tuple(cores)), tuple(remark for entry in inputs for remark in entry.remarks),
-                   first_difference)
+                   first_difference, first, ready)
 
 
 def judged(job: Job) -> tuple[Profile, str]:
@@ -247,11 +254,11 @@ def _on_core(job: Job, loaded: Loaded, first: Inference, entry: Input, core: Cor
         return OnCore(core.name, None, reason, str(error))
 
 
-def _measure(job: Job, ready: Prepared, entry: Input) -> tuple[Inference, equivalence.Difference | None]:
+def _measure(job: Job, ready: Prepared, entry: Input, marks: Marks | None = None) -> tuple[Inference, equivalence.Difference | None]:
     """One run, with the reference's verdict in its profile, and the first difference."""
     x = ready.network.input_array(entry.features)
     inference = measure.infer(ready.image, ready.program, x, ready.core, {**ready.about, "input": entry.name}, limit=job.limit,
-                              memory=ready.memory, others=[load_core(name) for name in job.other_cores])
+                              memory=ready.memory, others=[load_core(name) for name in job.other_cores], marks=marks)
     profile, difference = equivalence.check(inference.profile, inference.outputs, ready.reference(x))
     return replace(inference, profile=profile), difference
 

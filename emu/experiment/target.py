@@ -23,6 +23,8 @@ from emu.timing.pricing import Prices
 
 if TYPE_CHECKING:
     from emu import firmware, kws
+    from emu.machine.system import System
+    from emu.measure import Inference
 
 
 @dataclass(frozen=True)
@@ -52,21 +54,31 @@ def of_kws(job: kws.Job, *, touches: bool = False) -> Ran:
     from emu.check import equivalence
 
     ready = kws.prepared(job, kws.load(job), job.kernels)
-    entry, numbering = kws.read(job.inputs[0]), Numbering(ready.image)
+    entry = kws.read(job.inputs[0])
     about = {**ready.about, "input": entry.name}
     run = measure.infer(ready.image, ready.program, x := ready.network.input_array(entry.features), ready.core, about, limit=job.limit,
-                        memory=ready.memory, marks=numbering.marks(touches=touches))
+                        memory=ready.memory, marks=Numbering(ready.image).marks(touches=touches))
     _, difference = equivalence.check(run.profile, run.outputs, ready.reference(x))
+    return replace(of_inference(ready, run), remarks=entry.remarks, problem=NotBitExact(str(difference)) if difference else None)
+
+
+def of_inference(ready: kws.Prepared, run: Inference) -> Ran:
+    """One that is done."""
+    about = run.profile.about
     prices = pricing.prices(run.counts, run.instructions, ready.core, ready.memory)
-    return Ran(f"{about['network']}, {job.kernels} kernels, input {entry.name}", ready.image, run.counts, run.instructions, ready.core,
-               ready.memory, prices, numbering, about, ready.program.layers, entry.remarks, NotBitExact(str(difference)) if difference else None)
+    return Ran(f"{about['network']}, {about['kernels']} kernels, input {about['input']}", ready.image, run.counts, run.instructions, ready.core,
+               ready.memory, prices, Numbering(ready.image), about, ready.program.layers)
 
 
 def of_firmware(job: firmware.Job, *, touches: bool = False) -> Ran:
     """Run it to its end; what it prints goes to standard error. Raises UsageError and InputError."""
     from emu import firmware
 
-    result, system = firmware.run(replace(job, console=_on_stderr), lambda image: Numbering(image).marks(touches=touches))
+    return of_system(job, *firmware.run(replace(job, console=_on_stderr), lambda image: Numbering(image).marks(touches=touches)))
+
+
+def of_system(job: firmware.Job, result: firmware.FirmwareResult, system: System) -> Ran:
+    """A run that has ended."""
     counts, core, memory = system.counts(), load_core(job.core), memories.load(job.memory)
     prices, ending = pricing.prices(counts, system.instructions, core, memory), result.ending
     return Ran(f"{job.path}, board {job.board}", system.image, counts, system.instructions, core, memory, prices, Numbering(system.image),

@@ -1,20 +1,48 @@
-"""What rules are worth: as a table and as JSON."""
+"""What rules are worth, as forms draw it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from rich.table import Table
 
 from emu.experiment.ablate import Ablation
-from emu.report import json_form
-from emu.report.table import printed
+from emu.report.csv_form import text as csv_text
 
 SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
+_OF_RULE = ("rule", "cycles", "difference", "percent", "source")
+COLUMNS = ("program", "core", "memory", *_OF_RULE)
 
 
-def render(found: Sequence[Ablation]) -> str:
-    """A table a program, the rules that are worth most first."""
+@dataclass(frozen=True)
+class Shown:
+    """Programs as forms draw them."""
+
+    found: Sequence[Ablation]
+
+    def parts(self) -> list[Table]:
+        """A table a program, the rules that are worth most first."""
+        return _tables(self.found)
+
+    def document(self) -> dict[str, object]:
+        """schema, programs (program, core, memory, cycles, without (rule, cycles, difference, percent, source))."""
+        return {"schema": SCHEMA, "programs": [{
+            "program": one.program, "core": one.core, "memory": one.memory, "cycles": one.cycles,
+            "without": [{name: row[name] for name in _OF_RULE} for row in _rows(one)]} for one in self.found]}
+
+    def csv(self) -> str:
+        """A row a program and rule."""
+        return csv_text(COLUMNS, ([row[name] for name in COLUMNS] for one in self.found for row in _rows(one)))
+
+
+def _rows(one: Ablation) -> Iterator[dict[str, object]]:
+    for row in one.without:
+        yield {"program": one.program, "core": one.core, "memory": one.memory, "rule": row.rule, "cycles": row.cycles,
+               "difference": row.cycles - one.cycles, "percent": _percent(row.cycles, one.cycles), "source": row.does}
+
+
+def _tables(found: Sequence[Ablation]) -> list[Table]:
     tables = []
     for one in found:
         title = f"{one.program}: {one.cycles:,} cycles on {one.core}, memories {one.memory}"
@@ -25,15 +53,7 @@ def render(found: Sequence[Ablation]) -> str:
         for row in one.without:
             table.add_row(row.rule, f"{row.cycles:,}", f"{row.cycles - one.cycles:+,}", f"{_percent(row.cycles, one.cycles):+.2f}")
         tables.append(table)
-    return printed(tables)
-
-
-def render_json(found: Sequence[Ablation]) -> str:
-    """schema, programs (program, core, memory, cycles, without (rule, cycles, difference, percent, source))."""
-    return json_form.dumps({"schema": SCHEMA, "programs": [{
-        "program": one.program, "core": one.core, "memory": one.memory, "cycles": one.cycles,
-        "without": [{"rule": row.rule, "cycles": row.cycles, "difference": row.cycles - one.cycles,
-                     "percent": _percent(row.cycles, one.cycles), "source": row.does} for row in one.without]} for one in found]})
+    return tables
 
 
 def _percent(cycles: int, of: int) -> float:

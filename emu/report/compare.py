@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from rich.table import Table
 from rich.text import Text
@@ -10,26 +11,42 @@ from rich.text import Text
 from emu.experiment.compare import FIGURES, Comparison, FunctionLine, Line, Measured, percent
 from emu.experiment.sides import columns
 from emu.profile import Row
-from emu.report import json_form
 from emu.report.csv_form import text as csv_text
-from emu.report.table import printed
 
 SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
-_ESCAPES = str.maketrans({"&": "&amp;", "|": "&#124;", "<": "&lt;", **{character: f"\\{character}" for character in "\\*_`~"}})
 HEADS = ("instructions", "cycles", "bytes read", "written", "stack", "code bytes")  # of FIGURES
 _LAYERS_TITLE = "by layer; percent against {}"
 _FUNCTIONS_TITLE = "functions that the differences come from: own cycles, and the difference in percent of all of {}'s"
 
 
-def render(found: Comparison, top: int = 10) -> str:
-    """Layers, a line a side; the functions that differ most; what each side is."""
+@dataclass(frozen=True)
+class Shown:
+    """A comparison as forms draw it. top: functions that tables show."""
+
+    found: Comparison
+    top: int = 10
+
+    def parts(self) -> list[Table | Text | str]:
+        """Layers, a line a side; the functions that differ most; what each side is."""
+        return _parts(self.found, self.top)
+
+    def document(self) -> dict[str, object]:
+        """docs/reports.md has the keys."""
+        return _document(self.found)
+
+    def csv(self) -> str:
+        """A row a layer and side."""
+        return _csv(self.found)
+
+
+def _parts(found: Comparison, top: int) -> list[Table | Text | str]:
     names = columns([one.side for one in found.sides])
     parts: list[Table | Text | str] = [Text(f"kws, input {found.input}, {_LAYERS_TITLE.format(names[0])}", "italic"), _layers(found, names)]
     if found.functions:
         parts += [Text(_FUNCTIONS_TITLE.format(names[0]), "italic"), _functions(found, names, top)]
     else:
         parts.append("no function's cycles differ")
-    return printed([*parts, *(f"{one.side.text}: {_about(one)}" for one in found.sides)])
+    return [*parts, *(f"{one.side.text}: {_about(one)}" for one in found.sides)]
 
 
 def _layers(found: Comparison, names: Sequence[str]) -> Table:
@@ -128,50 +145,16 @@ def _about(one: Measured) -> str:
             f"{profile.core}, {profile.memory} memory; {image}; {verdict}")
 
 
-# --- GitHub ---
-
-
-def render_markdown(found: Comparison, top: int = 10) -> str:
-    """Two tables and a list of sides, in GitHub's Markdown."""
-    names = [_escaped(name) for name in columns([one.side for one in found.sides])]
-    lines = [f"### kws, input {_escaped(found.input)}, {_LAYERS_TITLE.format(names[0])}", "",
-             *_head(("layer", "side"), (*HEADS, _escaped(_verdict_head(found))))]
-    for line in found.lines:
-        for number, (name, cell) in enumerate(zip(names, line.cells, strict=True)):
-            figures = [" ".join(figure.plain.split()) for figure in _figures(line, number)]
-            cells = ("" if number else _escaped(line.name), name, *figures, _verdict_words(cell.row))
-            lines.append(_row(cells, bold=line is found.lines[-1]))
-    if found.functions:
-        rows = _function_rows(found, top)
-        lines += ["", f"### {_FUNCTIONS_TITLE.format(names[0])}", "", *_head(("layer", "function"), _function_heads(names))]
-        lines += [_row(map(_escaped, row), bold=row is rows[-1]) for row in rows]
-    lines += ["", *(f"- {name}: {_escaped(_about(one))}" for name, one in zip(names, found.sides, strict=True))]
-    return "\n".join(lines) + "\n"
-
-
-def _head(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
-    return [_row((*words, *numbers)), _row((*("---" for _ in words), *("---:" for _ in numbers)))]
-
-
-def _row(cells: Sequence[str], bold: bool = False) -> str:
-    return f"| {' | '.join(f'**{cell}**' if bold and cell else cell for cell in cells)} |"
-
-
-def _escaped(text: str) -> str:
-    """As it is, for GitHub: nothing in it ends a cell, starts emphasis or is a tag."""
-    return text.translate(_ESCAPES)
-
-
 # --- for scripts ---
 
 
-def render_json(found: Comparison) -> str:
+def _document(found: Comparison) -> dict[str, object]:
     """schema, input, figures, sides (what each is, its layers, outside and total, each with its differences), functions."""
-    return json_form.dumps({
+    return {
         "schema": SCHEMA, "input": found.input, "figures": list(FIGURES),
         "sides": [_side(found, number) for number in range(len(found.sides))],
         "functions": [{"layer": line.layer, "function": line.function, "cycles": list(line.cycles),
-                       "difference": [cycles - line.cycles[0] for cycles in line.cycles]} for line in found.functions]})
+                       "difference": [cycles - line.cycles[0] for cycles in line.cycles]} for line in found.functions]}
 
 
 def _side(found: Comparison, number: int) -> dict[str, object]:
@@ -194,7 +177,7 @@ def _by_figure(line: Line, number: int, of: Callable[[int, int], float | None]) 
     return {name: of(value, first) for name, value, first in zip(FIGURES, line.cells[number].figures, line.cells[0].figures, strict=True)}
 
 
-def render_csv(found: Comparison) -> str:
+def _csv(found: Comparison) -> str:
     """One row a layer and side, no total; the layer is named as the first side names it."""
     rows = []
     for line in found.lines[:-1]:

@@ -10,8 +10,6 @@ from rich.text import Text
 
 from emu.firmware import FirmwareResult, Totals
 from emu.report.csv_form import text
-from emu.report.json_form import dumps
-from emu.report.table import printed
 
 SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
 FIGURES = tuple(field.name for field in fields(Totals))
@@ -19,10 +17,10 @@ _HEADINGS = {"instructions": "instructions", "skipped": "(skipped)", "cycles": "
              "bytes_written": "written", "stack_bytes": "stack"}
 
 
-def render(result: FirmwareResult, mhz: float | None = None) -> str:
-    """The table for a terminal: what the run cost, on which core, how it ended."""
+def parts(result: FirmwareResult, mhz: float | None = None) -> list[Table | Text | str]:
+    """What the run cost, on which core, how it ended."""
     title = Text(f"{result.about['image']['path']} on a modelled {result.core} with {result.memory} memory, board {result.about['board']}", "italic")
-    return printed([title, _totals(result, mhz), *_about(result)])
+    return [title, _totals(result, mhz), *_about(result)]
 
 
 def _totals(result: FirmwareResult, mhz: float | None) -> Table:
@@ -56,8 +54,8 @@ def milliseconds(cycles: int, mhz: float) -> float:
     return cycles / (mhz * 1e3)
 
 
-def render_json(result: FirmwareResult, mhz: float | None = None) -> str:
-    """JSON text; docs/firmware.md has the keys."""
+def document(result: FirmwareResult, mhz: float | None = None) -> dict[str, object]:
+    """For JSON; docs/firmware.md has the keys."""
     totals: dict[str, object] = {figure: getattr(result.totals, figure) for figure in FIGURES}
     if mhz:
         totals["milliseconds"] = milliseconds(result.totals.cycles, mhz)
@@ -65,10 +63,10 @@ def render_json(result: FirmwareResult, mhz: float | None = None) -> str:
     cores: dict[str, object] = {result.core: {"cycles": result.totals.cycles, **of_image}}
     cores |= {other.core: {"cycles": other.cycles, **of_image, **({"problem": other.problem} if other.problem else {})} for other in result.others}
     ending = result.ending
-    return dumps({
+    return {
         "schema": SCHEMA, "core": result.core, "memory": result.memory, **result.about, "cycles": result.totals.cycles, "totals": totals, "cores": cores,
         "ending": {"how": ending.how, "text": ending.text, "exit_code": ending.code, "status": ending.status},
-        "notes": list(result.notes), "reads_time": list(result.reads_time), **({"mhz": mhz} if mhz else {})})
+        "notes": list(result.notes), "reads_time": list(result.reads_time), **({"mhz": mhz} if mhz else {})}
 
 
 def render_csv(result: FirmwareResult, mhz: float | None = None) -> str:

@@ -12,7 +12,6 @@ from rich.text import Text
 from emu.errors import UsageError
 from emu.functions import CallSite, Cost, Function, FunctionProfile, Line
 from emu.report.csv_form import text as csv_text
-from emu.report.table import printed
 
 _WIDEST = 64  # characters of a name in a table
 _KINDS = {"call": "called", "tail": "jumped to", "handler": "interrupted", "fall": "ran on into", "start": "started"}
@@ -29,16 +28,16 @@ class View:
     lines: bool = False
 
 
-def render(profile: FunctionProfile, view: View) -> str:
+def parts(profile: FunctionProfile, view: View) -> list[Table | Text | str]:
     """The table of functions, dearest first; then, where they are asked for, callers of one function and lines of source."""
-    parts: list[Table | Text | str] = [_heading(profile), _functions(profile, view.top)]
+    found: list[Table | Text | str] = [_heading(profile), _functions(profile, view.top)]
     if view.callers is not None:
-        parts += _neighbours(profile, find(profile, view.callers))
+        found += _neighbours(profile, find(profile, view.callers))
     if view.lines:
-        parts.append(_lines(profile, view.top))
+        found.append(_lines(profile, view.top))
     if not profile.complete:
-        parts.append("note: there were more call paths than are kept; inclusive figures and calls are lower bounds")
-    return printed(parts)
+        found.append("note: there were more call paths than are kept; inclusive figures and calls are lower bounds")
+    return found
 
 
 def find(profile: FunctionProfile, name: str) -> Function:

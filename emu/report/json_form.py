@@ -11,11 +11,11 @@ from emu.report.result import Heard, OnCore, Result
 SCHEMA = 1
 
 
-def render(result: Result) -> str:
-    """JSON text: schema, core, memory, about (kernels, toolchain, image, ...), layers, outside, totals, cores, answer, beside; all but inputs of
+def document(result: Result) -> dict[str, object]:
+    """For JSON: schema, core, memory, about (kernels, toolchain, image, ...), layers, outside, totals, cores, answer, beside; all but inputs of
     the first input."""
     profile = result.profile
-    document = {
+    found = {
         "schema": SCHEMA,
         "core": profile.core,
         "memory": profile.memory,
@@ -32,8 +32,8 @@ def render(result: Result) -> str:
         "beside": {other.kernels: row_of(other.totals, result) if other.totals else {"problem": other.problem} for other in result.beside},
     }
     if result.mhz:
-        document["mhz"] = result.mhz
-    return dumps(document)
+        found["mhz"] = result.mhz
+    return found
 
 
 def _input(heard: Heard, result: Result) -> dict[str, object]:

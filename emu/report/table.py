@@ -16,7 +16,7 @@ _FETCH = "instruction fetch"
 UNTRAINED = " (untrained: the weights are random, so the word means nothing)"
 
 
-def render(result: Result, traffic: bool = False) -> str:
+def parts(result: Result, traffic: bool = False) -> list[Table | Text | str]:
     """The layers' table, or of several inputs a line each; under it what was heard, the image, other kernel sets and the compiler.
 
     `traffic` adds bytes by tensor, of the first input.
@@ -24,7 +24,7 @@ def render(result: Result, traffic: bool = False) -> str:
     several = len(result.inputs) > 1
     head = [_several(result), _inputs(result)] if several else [_layers(result)]
     cores = [_cores(result)] if len(result.cores) > 1 else []
-    return printed([*head, *cores, *([_traffic(result)] if traffic else []), *([] if several else [_heard(result.answer)]), *_about(result)])
+    return [*head, *cores, *([_traffic(result)] if traffic else []), *([] if several else [_heard(result.answer)]), *_about(result)]
 
 
 def printed(parts: Sequence[Table | Text | str]) -> str:

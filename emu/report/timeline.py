@@ -7,20 +7,20 @@ from dataclasses import asdict
 from rich.table import Table
 from rich.text import Text
 
-from emu.report import csv_form, json_form
-from emu.report.table import UNTRAINED, modelled, printed
+from emu.report import csv_form
+from emu.report.table import UNTRAINED, modelled
 from emu.stream.detect import STEP
 from emu.stream.timeline import Timeline
 
 SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
 
 
-def render(timeline: Timeline) -> str:
+def parts(timeline: Timeline) -> list[Table | Text | str]:
     """The detections, and under them what was decided, checked and spent."""
     about = timeline.about
     head = (f"{about['network']} {modelled(timeline.profile)}, {about['kernels']} kernels, "
             f"{timeline.name}, {timeline.duration:.2f} s")
-    return printed([Text(head, "italic"), *([_detections(timeline)] if timeline.detections else []), *_lines(timeline)])
+    return [Text(head, "italic"), *([_detections(timeline)] if timeline.detections else []), *_lines(timeline)]
 
 
 def _detections(timeline: Timeline) -> Table:
@@ -50,9 +50,9 @@ def _lines(timeline: Timeline) -> list[str | Text]:
     ]
 
 
-def render_json(timeline: Timeline) -> str:
-    """JSON text; the keys are listed in docs/reports.md."""
-    return json_form.dumps({
+def document(timeline: Timeline) -> dict[str, object]:
+    """For JSON; the keys are listed in docs/reports.md."""
+    return {
         "schema": SCHEMA, "core": timeline.profile.core, "memory": timeline.profile.memory, **timeline.about, "input": timeline.name, "trained": timeline.trained,
         "labels": list(timeline.labels), "seconds": timeline.duration, "step": STEP, "rule": asdict(timeline.rule),
         "detections": [detection._asdict() for detection in timeline.detections],
@@ -62,7 +62,7 @@ def render_json(timeline: Timeline) -> str:
         "not_bit_exact": [{"time": decision.time, "difference": decision.difference} for decision in timeline.wrong],
         "cycles_per_decision": timeline.cycles, "mhz": timeline.mhz, "milliseconds_per_decision": timeline.milliseconds,
         "cpu_share": timeline.share,
-    })
+    }
 
 
 def render_csv(timeline: Timeline) -> str:

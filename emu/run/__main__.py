@@ -9,17 +9,18 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from emu import forms
 from emu.cli import EXIT_STATUS, SETTINGS, run_command
 from emu.errors import UsageError
-from emu.report import plot
 from emu.run import functions
+from emu.run.forms import FORMS
 from emu.stream.detect import Rule
 
 TARGETS = {"kws": "the keyword spotter: one second of speech, six layers, ten words", "FILE.elf": "a bare-metal firmware, from its vector table"}
 LIMITS = {"kws": 100_000_000, "firmware": 1_000_000_000}
 # Options of one target alone; the others are for both.
-KWS_OPTIONS = frozenset({"kernels", "inputs", "stream", "threshold", "opt", "cc", "plot_file", "traffic"})
-FIRMWARE_OPTIONS = frozenset({"board", "files", "uarts", "peripherals", "vectors", "from_entry", "report", "record", "idle_ok"})
+KWS_OPTIONS = frozenset({"kernels", "inputs", "stream", "threshold", "opt", "cc", "traffic"})
+FIRMWARE_OPTIONS = frozenset({"board", "files", "uarts", "peripherals", "vectors", "from_entry", "idle_ok"})
 
 EPILOG = """\b
 Examples
@@ -81,9 +82,7 @@ def _cores(_context: click.Context, _option: click.Parameter, names: tuple[str, 
 @click.option("--mhz", type=float, callback=_clock, metavar="N", help="Clock, for milliseconds beside cycles.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N",
               help=f"Instructions after which a run counts as endless. Default: {LIMITS['kws']:,}, of a firmware {LIMITS['firmware']:,}.")
-@click.option("--json", "json_file", metavar="FILE", help="Write all that was measured as JSON (schema in docs/reports.md); - prints it.")
-@click.option("--csv", "csv_file", metavar="FILE", help="Write one row a layer (with --stream, a decision) as CSV, TinyMind's four columns first; - prints it.")
-@click.option("--plot", "plot_file", metavar="FILE", help="Draw cycles and bytes by layer of the first input, or with --stream confidence over time (.png or .svg).")
+@forms.options(FORMS)
 @click.option("--traffic", is_flag=True, help="Also show bytes by tensor: input, weights, bias, requantization, output, scratch, stack, literals, "
                                               "instruction fetch.")
 @functions.options
@@ -96,13 +95,10 @@ def _cores(_context: click.Context, _option: click.Parameter, names: tuple[str, 
               help="Firmware: what a peripheral that is not there does: end the run, or read as zero.")
 @click.option("--vectors", metavar="ADDRESS", help="Firmware: where the vector table is, when neither symbols nor the lowest segment tell.")
 @click.option("--from-entry", is_flag=True, help="Firmware: start at the ELF's entry, without a vector table.")
-@click.option("--report", metavar="FILE", help="Firmware: write the table to FILE instead of standard error; - prints it.")
-@click.option("--record", metavar="FILE", help="Firmware: write the run as a recording (.npz), which other cores and tables can price: emu.experiment ablate, "
-                                               "emu.accuracy.")
 @click.option("--idle-ok", is_flag=True, help="Firmware: a program that sleeps or loops for ever, with nothing to wake it, has ended well.")
 @click.pass_context
 def main(context: click.Context, target: str | None, arguments: tuple[str, ...], inputs: tuple[str, ...], cores: tuple[str, ...], stream: bool,
-         threshold: float | None, json_file: str | None, csv_file: str | None, plot_file: str | None, traffic: bool, **options: object) -> int | None:
+         threshold: float | None, traffic: bool, **options: object) -> int | None:
     """Run a program as real Thumb-2 code in an emulated Cortex-M and show what it cost.
 
     `kws` builds the keyword spotter, runs it on one second of speech, checks every layer's output against NumPy bit for bit, and prints
@@ -121,22 +117,17 @@ def main(context: click.Context, target: str | None, arguments: tuple[str, ...],
     if not is_kws and not _is_file(target):
         raise UsageError(f"nothing to run is called {target!r}; there is {', '.join(TARGETS)}")
     _check_options(context, "kws" if is_kws else "a firmware", FIRMWARE_OPTIONS if is_kws else KWS_OPTIONS)
-    if [json_file, csv_file, options["report"], options["record"]].count("-") > 1:
-        raise UsageError("--json -, --csv -, --report -, --record -: only one of them can be printed")
     options["limit"] = options["limit"] or LIMITS["kws" if is_kws else "firmware"]
     if is_kws:
         if arguments:
             raise UsageError(f"kws takes no arguments: {' '.join(arguments)}")
-        if plot_file:
-            plot.check_suffix(plot_file)
         from emu.run import kws  # not before the options are known to be right
 
-        return kws.command(inputs, cores, stream, threshold, json_file, csv_file, plot_file, traffic,
+        return kws.command(inputs, cores, stream, threshold, traffic,
                            **{name: value for name, value in options.items() if name not in FIRMWARE_OPTIONS})
     from emu.run import firmware
 
-    return firmware.command(target, arguments, cores, json_file, csv_file,
-                            **{name: value for name, value in options.items() if name not in KWS_OPTIONS})
+    return firmware.command(target, arguments, cores, **{name: value for name, value in options.items() if name not in KWS_OPTIONS})
 
 
 def _is_file(target: str) -> bool:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
 
 from emu.errors import UsageError
+from emu.run.forms import TOUCHES
 
 if TYPE_CHECKING:
     from emu.build.elf import Image
-    from emu.functions import FunctionProfile, Numbering, Region
+    from emu.experiment.target import Ran
+    from emu.functions import FunctionProfile, Region
     from emu.isa.instruction import Instruction
-    from emu.kws import Job
-    from emu.probe import Counts
+    from emu.kws import Job, Prepared
+    from emu.machine.code import Marks
     from emu.report.functions import View
-    from emu.timing.core import Core
-    from emu.timing.memory import Memory
 
 _OPTIONS = (
     click.option("--functions", is_flag=True, help="Show calls, cycles, instructions, bytes and stack by function, without its callees and with them."),
@@ -87,57 +86,52 @@ def options(command: Callable) -> Callable:
     return command
 
 
-def profile_of(counts: Counts, image: Image, instructions: Mapping[int, Instruction], numbering: Numbering, core: Core,
-               memory: Memory | None, region: Region | None, *, lines: bool = True) -> FunctionProfile:
-    """Of a finished run whose Machine had `numbering.marks(region)` and, where those have a begin, one layer."""
-    from emu import functions
-    from emu.timing import pricing
-    from emu.timing.memory import DEFAULT
+class Following:
+    """What a run is to notice for the functions that are asked for, and for forms that need more than layers. Its image is known when it has
+    been loaded."""
 
-    return functions.profile(counts, image, instructions, numbering, pricing.prices(counts, instructions, core, memory), core.name,
-                             memory.name if memory else DEFAULT, region=region, lines=lines)
+    def __init__(self, wanted: Wanted, needs: Collection[str] = ()) -> None:
+        """needs: of emu.run.forms."""
+        self._wanted, self._needs = wanted, needs
+        self.region: Region | None = None
 
+    def __bool__(self) -> bool:
+        return bool(self._wanted or self._needs)
 
-def of_kws(job: Job, wanted: Wanted, *, for_json: bool) -> FunctionProfile:
-    """One inference of the keyword spotter on its first input, by function."""
-    from emu import kws, measure
-    from emu.functions import REGION_LAYER, Numbering
-    from emu.machine import Machine
-    from emu.machine.code import Instructions, decoded
-    from emu.timing import predictor
+    def marks(self, image: Image) -> Marks:
+        """For the machine. UsageError when the image has no such place as the region's."""
+        from emu.functions import Numbering
+        from emu.machine.code import Instructions, decoded
 
-    loaded = kws.load(job)
-    ready = kws.prepared(job, loaded, job.kernels)
-    image, numbering = ready.image, Numbering(ready.image)
-    region = wanted.bounds(image, Instructions(decoded(image)))
-    machine = Machine(image, ready.core.name, layers=REGION_LAYER if region and region.begin else 0, marks=numbering.marks(region),
-                      limit=job.limit, followers=(*loaded.memory.followers, *predictor.followers(ready.core)))
-    measure.write_input(machine, ready.program, ready.network.input_array(kws.read(job.inputs[0]).features))
-    machine.reset_and_run()
-    return profile_of(machine.counts(), image, machine.instructions, numbering, ready.core, loaded.memory, region,
-                      lines=wanted.shows_lines or for_json)
+        self.region = self._wanted.bounds(image, Instructions(decoded(image)))
+        return Numbering(image).marks(self.region, touches=TOUCHES in self._needs)
 
+    def in_layers(self, image: Image) -> Marks:
+        """The same where kernels begin layers: a region from place to place then needs a run of its own (`bounded`)."""
+        return replace(self.marks(image), begin=(), end=())
 
-def shown(profile: FunctionProfile | None, wanted: Wanted) -> str:
-    """The tables; nothing without a profile."""
-    if profile is None:
-        return ""
-    from emu.report import functions
+    def bounded(self, job: Job, ready: Prepared, ran: Ran) -> Ran:
+        """The same inference of the keyword spotter once more with the region for its one layer, where the region is from place to place."""
+        from emu import kws, measure
+        from emu.functions import REGION_LAYER
+        from emu.machine import Machine
+        from emu.timing import predictor, pricing
 
-    return functions.render(profile, wanted.view)
+        if self.region is None or not self.region.begin:
+            return ran
+        machine = Machine(ready.image, ready.core.name, layers=REGION_LAYER, marks=self.marks(ready.image), limit=job.limit,
+                          followers=(*ready.memory.followers, *predictor.followers(ready.core)))
+        measure.write_input(machine, ready.program, ready.network.input_array(kws.read(job.inputs[0]).features))
+        machine.reset_and_run()
+        counts = machine.counts()
+        return replace(ran, counts=counts, instructions=machine.instructions, layers=(),
+                       prices=pricing.prices(counts, machine.instructions, ready.core, ready.memory))
 
+    def profile(self, ran: Ran, *, lines: bool) -> FunctionProfile | None:
+        """By function, where that is asked for; lines: with lines of source, though no table shows them."""
+        if not self._wanted:
+            return None
+        from emu import functions
 
-def csv(profile: FunctionProfile) -> str:
-    """One row a function."""
-    from emu.report import functions
-
-    return functions.render_csv(profile)
-
-
-def with_functions(document: str, profile: FunctionProfile | None) -> str:
-    """A JSON document with the profile, where there is one, under `functions`."""
-    if profile is None:
-        return document
-    from emu.report import functions, json_form
-
-    return json_form.dumps(json.loads(document) | {"functions": functions.document(profile)})
+        return functions.profile(ran.counts, ran.image, ran.instructions, ran.numbering, ran.prices, ran.core.name, ran.memory.name,
+                                 region=self.region, lines=lines or self._wanted.shows_lines)

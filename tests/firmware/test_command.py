@@ -120,7 +120,7 @@ def test_the_limit(bare):
         (("ELF", "--uart", "x"), 2, "--uart 'x': ADDRESS[:STATUS[=READY]] is wanted"),
         (("ELF", "--vectors", "x"), 2, "--vectors 'x': an address is wanted"),
         (("ELF", "--json", "/nowhere/x"), 3, "cannot write /nowhere/x"),
-        (("ELF", "--json", "-", "--csv", "-"), 2, "--json -, --csv -, --report -, --record -: only one of them can be printed"),
+        (("ELF", "--json", "-", "--csv", "-"), 2, "--json -, --csv -: only one of them can be printed"),
     ],
 )
 def test_what_is_refused(hello, arguments, status, line):

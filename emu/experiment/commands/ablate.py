@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from emu import forms
 from emu.cli import SETTINGS, status
 from emu.errors import UsageError
+from emu.forms import Form
 from emu.timing import memory as memories
 
 if TYPE_CHECKING:
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
     from emu.timing.core import Core
     from emu.timing.memory import Memory
 
+FORMS = (
+    Form("json", "Write what was found as JSON; - prints it.", "emu.report.shown:json"),
+    Form("csv", "Write one row a program and rule as CSV; - prints it.", "emu.report.shown:csv"),
+    Form("markdown", "Write the tables for GitHub; - prints them.", "emu.report.shown:markdown"),
+)
 EPILOG = """\b
 Examples
   python -m emu.experiment ablate                    the keyword spotter's kernels on the Cortex-M4
@@ -32,20 +39,21 @@ Examples
 @click.option("--core", default="cortex-m4", show_default=True, metavar="NAME",
               help="Core whose rules are taken away: a table of emu/timing/cores.")
 @click.option("--memory", default=memories.DEFAULT, show_default=True, metavar="NAME", help="Memories: a table of emu/timing/memories.")
-@click.option("--json", "json_file", metavar="FILE", help="Write what was found as JSON; - prints it.")
-def command(target: str, sets: tuple[str, ...], core: str, memory: str, json_file: str | None) -> None:
+@forms.options(FORMS)
+def command(target: str, sets: tuple[str, ...], core: str, memory: str, **files: object) -> None:
     """What each rule of a core's timing table is worth on a program.
 
     The program's streams are priced again without one rule after the other: the cycles that come out, the difference to the whole table's,
     and that in percent. Rules overlap, so the differences do not add up.
     """
-    from emu.report import ablation, files
+    written = forms.taken_from(files, FORMS)
+    from emu.report.ablation import Shown
     from emu.timing.core import load
 
     table, board = load(core), memories.load(memory)
     with status("running and pricing"):
         found = [_spotter(kernels, table, board) for kernels in sets] if target == "kws" else [_recorded(target, table, board)]
-    files.write_forms(found, (json_file, ablation.render_json), shown=ablation.render)
+    forms.write(Shown(found), written)
 
 
 def _spotter(kernels: str, core: Core, memory: Memory) -> Ablation:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import click
 
+from emu import forms
 from emu.cli import EXIT_STATUS, SETTINGS, status
-from emu.errors import NotBitExact, UsageError
+from emu.errors import NotBitExact
+from emu.forms import Form
 from emu.timing import memory as memories
 
+FORMS = (
+    Form("json", "Write all that was compared as JSON (schema in docs/reports.md); - prints it.", "emu.report.shown:json"),
+    Form("csv", "Write one row a layer and side as CSV; - prints it.", "emu.report.shown:csv"),
+    Form("markdown", "Write the tables for GitHub; - prints them.", "emu.report.shown:markdown"),
+)
 EPILOG = """\b
 A side is SET[@REVISION][:PART,PART...]
   SET            a kernel set: a folder of armsrc/kernels (thumb2, c, float)
@@ -38,11 +45,8 @@ Examples
 @click.option("--core", default="cortex-m4", show_default=True, metavar="NAME", help="Core of sides that name none.")
 @click.option("--memory", default=memories.DEFAULT, show_default=True, metavar="NAME", help="Memories of sides that name none.")
 @click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="Functions that tables show.")
-@click.option("--json", "json_file", metavar="FILE", help="Write all that was compared as JSON (schema in docs/reports.md); - prints it.")
-@click.option("--csv", "csv_file", metavar="FILE", help="Write one row a layer and side as CSV; - prints it.")
-@click.option("--markdown", "markdown_file", metavar="FILE", help="Write the tables for GitHub; - prints them.")
-def command(texts: tuple[str, ...], word: str, core: str, memory: str, top: int, json_file: str | None, csv_file: str | None,
-            markdown_file: str | None) -> None:
+@forms.options(FORMS)
+def command(texts: tuple[str, ...], word: str, core: str, memory: str, top: int, **files: object) -> None:
     """Kernel sets, compilers, options, cores, memories or git revisions side by side, for the keyword spotter.
 
     Every side is built, run once and held against the reference. By layer: instructions, cycles, bytes read and written, stack, and
@@ -52,19 +56,16 @@ def command(texts: tuple[str, ...], word: str, core: str, memory: str, top: int,
     from emu.experiment.sides import parse_all
 
     sides = parse_all(texts, core, memory)
-    if [json_file, csv_file, markdown_file].count("-") > 1:
-        raise UsageError("--json -, --csv -, --markdown -: only one of them can be printed")
+    written = forms.taken_from(files, FORMS)
     from emu import kws
     from emu.experiment import compare as comparison
-    from emu.report import compare as report
-    from emu.report import files
+    from emu.report.compare import Shown
 
     with status("reading the input") as say:
         entry = kws.read(word)
         found = comparison.compare(sides, entry, say)
     for remark in entry.remarks:
         click.echo(f"note: {remark}", err=True)
-    files.write_forms(found, (json_file, report.render_json), (csv_file, report.render_csv),
-                      (markdown_file, lambda found: report.render_markdown(found, top)), shown=lambda found: report.render(found, top))
+    forms.write(Shown(found, top), written)
     if found.difference:
         raise NotBitExact(found.difference)

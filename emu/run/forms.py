@@ -1,0 +1,20 @@
+"""What `python -m emu.run` writes to files: one row a form, whatever is run."""
+
+from __future__ import annotations
+
+from emu.forms import Form
+
+KWS, STREAM, FIRMWARE = "kws", "kws --stream", "a firmware"  # what is run
+CALLS, TOUCHES = "calls", "touches"  # what a form can need: calls are followed; accesses are counted by instruction, too
+
+FORMS = (
+    Form("json", "Write all that was measured as JSON (schema in docs/reports.md, docs/firmware.md); - prints it.", "emu.report.shown:json"),
+    Form("csv", "Write one row a layer (of a firmware one in all, with --functions one a function, with --stream one a decision) as CSV, TinyMind's "
+                "four columns first; - prints it.", "emu.report.shown:csv"),
+    Form("markdown", "Write the tables for GitHub; - prints them.", "emu.report.shown:markdown"),
+    Form("plot", "Draw cycles and bytes by layer of the first input, or with --stream confidence over time (.png or .svg).",
+         "emu.report.run:plot", (KWS, STREAM), (".png", ".svg")),
+    Form("report", "Firmware: write the table to FILE instead of standard error; - prints it.", "emu.report.shown:terminal", (FIRMWARE,)),
+    Form("record", "Firmware: write the run as a recording (.npz), which other cores and tables can price: emu.experiment ablate, emu.accuracy.",
+         "emu.report.run:record", (FIRMWARE,)),
+)
