@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from emu.isa.instruction import FLAGS_BIT, Flag, Instruction
 from emu.timing.dual_table import DualIssue, Form
+from emu.timing.explain import Account
 from emu.timing.roles import FORMS, roles
 
 if TYPE_CHECKING:
@@ -54,27 +55,29 @@ class Facts(NamedTuple):
     written: int
 
 
-def schedule(steps: Sequence[Step], taken: bool, core: Core, *, entered: bool = True) -> list[int]:
+def schedule(steps: Sequence[Step], taken: bool, core: Core, *, entered: bool = True, account: Account | None = None) -> list[int]:
     """Modelled cycles of every instruction of a stream, from its issue to the next one's (0: they issue together), or to what follows.
 
-    `entered` False: no branch led here, so the front of the pipeline is full.
+    `entered` False: no branch led here, so the front of the pipeline is full. `account`: is told why.
     """
     table: DualIssue = core.sections["dual_issue"]
     facts = [_facts(step.instruction, core, step.skipped) for step in steps]
     last = steps[-1].instruction
     refill = (core.refill_loaded if last.flags & Flag.LOADS_PC else core.refill) if taken else 0
-    board = Board(table, facts[0].address, entered)
+    board = Board(table, facts[0].address, entered, account)
     issues, end, shared = board.run(facts, 0, None, taken, refill)
-    begin = 0
+    begin, came_to = 0, end
     if taken and roles(last).target == facts[0].address:
-        begin, issues, end = _iteration(board, facts, end, shared, refill)
+        begin, issues, came_to, end = _iteration(board, facts, end, shared, refill)
     elif entered and table.settings["across"]:
         end = _entered_either_way(table, facts, taken, refill, end)
+    if account:
+        account.correct("loop average", end - came_to)
     return [b - a for a, b in zip([begin, *issues[1:]], [*issues[1:], end], strict=True)]
 
 
-def _iteration(board: Board, facts: Sequence[Facts], end: int, shared: bool, refill: int) -> tuple[int, list[int], int]:
-    """Where an iteration of a loop begins, its issues, and its end when it is as long as the later ones are on average."""
+def _iteration(board: Board, facts: Sequence[Facts], end: int, shared: bool, refill: int) -> tuple[int, list[int], int, int]:
+    """Where an iteration of a loop begins, its issues, its end, and the one that it has when it is as long as the later ones are on average."""
     ends, settled = [0, end], False
     while not settled:
         begin, beside = end, shared
@@ -83,7 +86,7 @@ def _iteration(board: Board, facts: Sequence[Facts], end: int, shared: bool, ref
         ends.append(end)
         repeats = not (beside or shared) and end - begin == begin - ends[-3]
         settled = repeats or len(ends) > _ITERATIONS
-    return begin, issues, end if repeats else begin + round((end - ends[-1 - _AVERAGED]) / _AVERAGED)
+    return begin, issues, end, end if repeats else begin + round((end - ends[-1 - _AVERAGED]) / _AVERAGED)
 
 
 def _entered_either_way(table: DualIssue, facts: Sequence[Facts], taken: bool, refill: int, end: int) -> int:
@@ -96,8 +99,8 @@ def _entered_either_way(table: DualIssue, facts: Sequence[Facts], taken: bool, r
 class Board:
     """The scoreboard of one stream: registers, stores under way, and the lines of code that were fetched."""
 
-    def __init__(self, table: DualIssue, first: int, entered: bool) -> None:
-        self._table, self._settings = table, table.settings
+    def __init__(self, table: DualIssue, first: int, entered: bool, account: Account | None = None) -> None:
+        self._table, self._settings, self._account = table, table.settings, account
         self._at = [_LONG_AGO] * _REGISTERS  # cycle of the issue that a register's latency counts from
         self._result = [0] * _REGISTERS
         self._last = [_LONG_AGO] * len(FORMS)  # cycle in which an instruction of a form issued last
@@ -116,38 +119,83 @@ class Board:
 
         The cycle of each; the one in which what follows can issue; whether that is the last instruction's, which it may issue beside.
         """
-        pairs, issues, free = self._table.pairs, [], now + (older is not None)
+        issues, free = [], now + (older is not None)
+        if account := self._account:
+            account.clear()
+            account.spare = free - now
         for number, fact in enumerate(facts):
             form = self._table.rows[fact.form]
-            earliest, whole = self._earliest(fact, form)
-            together = (older is not None and earliest <= now and pairs[older.form][fact.form]
-                        and self._compatible(older, fact, form, now, taken and number == len(facts) - 1))
-            if not together:
+            earliest, whole, cause = self._earliest(fact, form)
+            together = older is not None and earliest <= now
+            apart = self._apart(older, fact, form, now, taken and number == len(facts) - 1) if together else cause
+            if apart:
                 now = max(free, earliest)
             issues.append(now)
-            self._issue(fact, form, now, older if together else None, max(0, whole - now))
-            older = None if together else fact
+            if account:
+                self._tell(older, form, apart, free, now)
+            self._issue(fact, form, now, None if apart else older, max(0, whole - now))
+            older = fact if apart else None
             free = max(free, now + fact.cycles)
+            if account:
+                account.spare = int(older is not None)
+                account.issue(free - now - account.spare)
             now = free - 1
-        if taken and older is not None and not refill and self._settings["across"] and self._arrived[-1] < now:
+        there = self._arrived[-1] < now
+        if taken and older is not None and not refill and self._settings["across"] and there:
             return issues, now, True
+        if account:
+            self._tell_end(taken, refill, there)
         return issues, free + refill, False
 
-    def _earliest(self, fact: Facts, form: Form) -> tuple[int, int]:
-        """Cycle in which it may issue, alone; and the one in which all that it may issue ahead of is there."""
+    def _tell(self, older: Facts | None, form: Form, apart: str | tuple[int, int], free: int, now: int) -> None:
+        """An instruction issues now, not beside `older` if something kept them apart; the last one left the pipeline at `free`.
+
+        Of two instructions that issue alone one has lost a cycle: each half of one, counted with the first.
+        """
+        account, held = self._account, now - free + self._account.spare
+        if apart and account.spare and account.begun:
+            never = not form.younger or self._table.rows[older.form].alone
+            if never or account.alone % 2:
+                account.allow(1)
+                held -= 1
+            account.alone += not never
+        if held:
+            account.blame(apart if isinstance(apart, str) else self._late(*apart), held)
+
+    def _tell_end(self, taken: bool, refill: int, there: bool) -> None:
+        account = self._account
+        if account.spare and taken and self._settings["across"] and not account.alone % 2:
+            account.blame("branch refill" if there else "fetch", 1)
+        elif account.spare:
+            account.allow(1)
+        account.blame("branch refill", refill)
+
+    def _late(self, register: int, port: int) -> str:
+        """What an instruction that reads the register there waits for."""
+        if self._result[register] in self._table.loaded:
+            return "load-use"
+        return "address dependency" if port == self._table.address else "operand"
+
+    def _earliest(self, fact: Facts, form: Form) -> tuple[int, int, str | tuple[int, int]]:
+        """Cycle in which it may issue, alone; the one in which all that it may issue ahead of is there; what it waits for: one of
+        explain.REASONS, or a register and the port where it is read."""
         at, result, latency = self._at, self._result, self._table.latency
-        earliest, whole = self._fetched(fact), 0
+        earliest, whole, cause = self._fetched(fact), 0, "fetch"
         for register, port in fact.reads:
             there = at[register] + latency[result[register]][port]
-            earliest = max(earliest, there)
+            if there > earliest:
+                earliest, cause = there, (register, port)
         for register, port, cycles in fact.ahead:
             there = at[register] + latency[result[register]][port]
-            earliest, whole = max(earliest, there - cycles), max(whole, there)
+            if there - cycles > earliest:
+                earliest, cause = there - cycles, (register, port)
+            whole = max(whole, there)
         for other, cycles in form.behind:
-            earliest = max(earliest, self._last[other] + cycles)
-        if fact.loads and self._stores:
-            earliest = max(earliest, self._stored(fact))
-        return earliest, whole
+            if self._last[other] + cycles > earliest:
+                earliest, cause = self._last[other] + cycles, "unit busy"
+        if fact.loads and self._stores and (there := self._stored(fact)) > earliest:
+            earliest, cause = there, "load behind store"
+        return earliest, whole, cause
 
     def _stored(self, load: Facts) -> int:
         """Cycle from which on a load meets no store near it, off the same base, that is still under way."""
@@ -155,16 +203,20 @@ class Board:
         return max((cycle + wait for base, offset, cycle in self._stores
                     if base == load.base and -near < offset - load.offset < near and self._at[base] <= cycle), default=0)
 
-    def _compatible(self, older: Facts, younger: Facts, form: Form, now: int, leaves: bool) -> bool:
-        """What of a pair its forms do not say: widths, what went before, banks of two loads, a taken branch behind its flags."""
+    def _apart(self, older: Facts, younger: Facts, form: Form, now: int, leaves: bool) -> str:
+        """What keeps a pair from issuing together, among explain.REASONS; "" if nothing does: units, widths, what went before, banks of
+        two loads, a taken branch behind its flags."""
         settings = self._settings
+        if apart := self._table.apart[older.form][younger.form]:
+            return apart
         if settings["narrow_only"] and (older.wide or younger.wide):
-            return False
+            return "not paired: wide"
         if any(self._last[other] + cycles > now for other, cycles in form.younger_behind):
-            return False
+            return "unit busy"
         if older.loads and younger.loads:
-            return self._banks_differ(older, younger)
-        return not (leaves and older.sets_flags and younger.branches) or bool(settings["taken_behind_flags"])
+            return "" if self._banks_differ(older, younger) else "not paired: banks"
+        flags = leaves and older.sets_flags and younger.branches and not settings["taken_behind_flags"]
+        return "not paired: flags" if flags else ""
 
     def _banks_differ(self, older: Facts, younger: Facts) -> bool:
         bank = self._settings["bank"]

@@ -73,8 +73,10 @@ class DualIssue:
     ahead: tuple[int, ...]  # port -> cycles
     early: int  # the result of that name
     base: int  # the result "base": a base register that was written back
-    pairs: tuple[tuple[bool, ...], ...]  # older form -> younger form -> they may issue together
+    apart: tuple[tuple[str, ...], ...]  # older form -> younger form -> what keeps them apart, among explain.REASONS; "": nothing does
     early_free: tuple[tuple[bool, ...], ...]  # older form -> younger form -> the younger one may go early
+    loaded: frozenset[int]  # results of loads
+    address: int  # the port of that name
     known: dict[tuple, object] = field(default_factory=dict)  # what the scoreboard asks of an instruction, by instruction
 
 
@@ -102,11 +104,13 @@ def parse(section: Mapping) -> DualIssue:
     numbers = {form: number for number, form in enumerate(FORMS)}
     rows = tuple(_form(f"dual_issue.forms.{form}", section["forms"][form], list(ports), list(results), numbers) for form in FORMS)
     taken = [[_units(form, section["forms"][form], slot, units) for slot in ("older", "younger")] for form in FORMS]
-    pairs = tuple(tuple(not (a.alone or b.alone) and b.younger and _fit(taken[i][0] + taken[j][1], units) for j, b in enumerate(rows))
-                  for i, a in enumerate(rows))
-    early = tuple(tuple(_fit(taken[i][0] + taken[j][0], units) for j in range(len(rows))) for i in range(len(rows)))
+    apart = tuple(tuple("not paired: order" if a.alone or b.alone or not b.younger else _apart(taken[i][0] + taken[j][1], units)
+                        for j, b in enumerate(rows)) for i, a in enumerate(rows))
+    early = tuple(tuple(not _clash(taken[i][0] + taken[j][0], units) for j in range(len(rows))) for i in range(len(rows)))
     ahead = tuple(_value(f"dual_issue.ports.{row}.ahead", keys.get("ahead", 0), int) for row, keys in section["ports"].items())
-    return DualIssue(settings, numbers, rows, latency, ahead, list(results).index("early"), list(results).index("base"), pairs, early)
+    loaded = frozenset(rows[numbers[form]].result for form in FORMS if form.removeprefix("fp_").startswith("load"))
+    return DualIssue(settings, numbers, rows, latency, ahead, list(results).index("early"), list(results).index("base"), apart, early, loaded,
+                     list(ports).index("address"))
 
 
 def _latencies(where: str, keys: Mapping, ports: Mapping[str, int]) -> tuple[int, ...]:
@@ -144,8 +148,14 @@ def _units(form: str, keys: Mapping, slot: str, units: Mapping[str, int]) -> lis
     return list(names)
 
 
-def _fit(taken: list[str], units: Mapping[str, int]) -> bool:
-    return all(taken.count(unit) <= units[unit] for unit in taken)
+def _apart(taken: list[str], units: Mapping[str, int]) -> str:
+    clash = _clash(taken, units)
+    return f"not paired: {clash}" if clash else ""
+
+
+def _clash(taken: list[str], units: Mapping[str, int]) -> str:
+    """The first unit of which there are too few; "" where there are enough of all."""
+    return next((unit for unit in taken if taken.count(unit) > units[unit]), "")
 
 
 def _value(where: str, value: object, kind: type) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from emu.timing.core import Core
 from emu.timing.lines import Lines
 
@@ -51,3 +53,32 @@ class Fetch:
     def lose(self, cycle: int, count: int) -> None:
         """No request in `count` cycles from that one on, but for the words that a branch asks for: something else has the bus."""
         self._lost.update(range(cycle, cycle + count))
+
+
+class ExplainedFetch(Fetch):
+    """Beside it, the same buffer if no line came late, and if no request were lost either: what would have been ready when."""
+
+    def __init__(self, core: Core, first: int, *, entered: bool = True, lines: Lines | None = None) -> None:
+        super().__init__(core, first, entered=entered, lines=lines)
+        self._punctual, self._undisturbed = (Fetch(core, first, entered=entered) for _ in range(2))
+        self._others = (0, 0)
+
+    def ready(self, word: int) -> int:
+        self._others = self._punctual.ready(word), self._undisturbed.ready(word)
+        return super().ready(word)
+
+    def leave(self, word: int, room: int) -> None:
+        for fetch in (self._punctual, self._undisturbed):
+            fetch.leave(word, room)
+        super().leave(word, room)
+
+    def lose(self, cycle: int, count: int) -> None:
+        self._punctual.lose(cycle, count)
+        super().lose(cycle, count)
+
+    def causes(self, start: int, at: int) -> Iterator[tuple[str, int]]:
+        """Why the instruction asked for last issued at `at` and not at `start`: (reason, cycles)."""
+        punctual, undisturbed = (min(max(start, ready), at) for ready in self._others)
+        yield "code wait state", at - punctual
+        yield "lost fetch", punctual - min(punctual, undisturbed)
+        yield "fetch", min(punctual, undisturbed) - start

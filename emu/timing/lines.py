@@ -26,13 +26,14 @@ class Lines:
             self._there.append(self._read(len(self._there), wanted))
         return max(wanted, self._there[number])
 
-    def delayed(self, ends: Sequence[int], cycles: Sequence[int]) -> list[int]:
-        """The cycles of instructions that end at those addresses, with the stalls of a core that asks for a line when it needs it."""
-        now, costs = 0, []
+    def late(self, ends: Sequence[int], cycles: Sequence[int]) -> list[int]:
+        """Cycles by which instructions that end at those addresses, and take those cycles, are late on a core that asks for a line when it
+        needs it."""
+        now, waits = 0, []
         for end, cost in zip(ends, cycles, strict=True):
-            costs.append(self.arrival(end - 1 & ~3, now) - now + cost)
-            now += costs[-1]
-        return costs
+            waits.append(self.arrival(end - 1 & ~3, now) - now)
+            now += waits[-1] + cost
+        return waits
 
     def _read(self, number: int, wanted: int) -> int:
         # behind the stream's end fetch runs on: its speculation is not followed, and costs nothing

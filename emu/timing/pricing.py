@@ -11,7 +11,7 @@ from emu.probe import EXECUTED, MISALIGNED, QUOTIENT, SKIPPED, Counts, layout
 from emu.probe.follow import Follower
 from emu.timing import pipeline, predictor
 from emu.timing.core import Core
-from emu.timing.explain import Why
+from emu.timing.explain import Account, Why
 from emu.timing.memory import ANYWHERE, Memory, Placed
 from emu.timing.step import Step
 
@@ -60,28 +60,18 @@ class Prices:
             self._known[key] = sum(self.schedule(*key))
         return self._known[key]
 
-    def schedule(self, start: int, end: int, taken: bool, entered: bool, events: bytes) -> list[int]:
-        """Cycles of every instruction of the stream; not kept."""
-        return self.scheduled(self.steps(start, end, events), taken, entered, events)
-
-    def steps(self, start: int, end: int, events: bytes) -> list[Step]:
-        """The instructions of the stream."""
-        return steps(self._instructions, start, end, events, self._placed.identity)
-
-    def scheduled(self, walk: Sequence[Step], taken: bool, entered: bool, events: bytes) -> list[int]:
-        """Cycles of every instruction of `walk`: a stream's steps, or what could stand in their place."""
+    def schedule(self, start: int, end: int, taken: bool, entered: bool, events: bytes, account: Account | None = None) -> list[int]:
+        """Cycles of every instruction of the stream; not kept. account: is told why."""
+        walk = steps(self._instructions, start, end, events, self._placed.identity)
         placed = self._placed
         waits = placed.waits(walk) if self._two_slots else ()
         return pipeline.schedule(walk, taken, self._core, entered=entered, bus=placed.bus(), waits=waits, displaced=placed.displaced(walk),
-                                 lines=placed.lines(walk[0].instruction.address, events))
+                                 lines=placed.lines(start, events), account=account)
 
     def explain(self, start: int, end: int, taken: bool, entered: bool, events: bytes) -> list[Why]:
         """Every instruction of the stream: when it issues, what it costs (as `schedule` has it), and why."""
-        now, found = 0, []
-        for cycles in self.schedule(start, end, taken, entered, events):
-            found.append(Why(now, cycles, min(cycles, 1), (("operand", cycles - 1),) if cycles > 1 else ()))
-            now += cycles
-        return found
+        account = Account()
+        return account.whys(self.schedule(start, end, taken, entered, events, account))
 
     def site_reason(self, kind: int) -> str:
         """What that kind of site is called among explain.REASONS."""

@@ -227,7 +227,7 @@ def test_lines_that_are_there_cost_nothing() -> None:
 
 def test_a_core_that_issues_two_waits_for_lines_too() -> None:
     lines = Lines(START, 16, bytes([follow.LINE_MISS, follow.LINE_MISS]), 7)
-    assert lines.delayed([START + 4 * n for n in range(1, 9)], [1, 0] * 4) == [8, 0, 1, 0, 8, 0, 1, 0]
+    assert lines.late([START + 4 * n for n in range(1, 9)], [1, 0] * 4) == [7, 0, 0, 0, 7, 0, 0, 0]
 
 
 def test_each_follower_finds_its_own_lines() -> None:
