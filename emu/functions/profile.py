@@ -7,42 +7,20 @@ recursion counts once. Interrupts stand on an empty path: what a handler cost is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import groupby, pairwise
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from emu.build.elf import Image
+from emu.functions import costs
+from emu.functions.costs import Cost, Prices, Scope
 from emu.functions.numbering import Numbering
 from emu.functions.region import Region
-from emu.isa.instruction import Flag, Instruction
-from emu.probe import Call, Context, Counts, Path, Site, Stream, layout
-from emu.timing import pricing
+from emu.isa.instruction import Instruction
+from emu.probe import Counts
 from emu.timing.memory import DEFAULT
-
-REGION_LAYER = 1
-_ENTERING = (layout.EXCEPTION_ENTRY, layout.TAIL_CHAIN)  # sites that belong to the handler, not to where it struck
-_Key = tuple[int, int, bool, bool, bytes]
-_INSTRUCTIONS, _CYCLES, _READ, _WRITTEN = range(4)
-
-
-class Prices(Protocol):
-    """Of emu.timing.pricing: cycles of every instruction of a stream, and of one count of a site."""
-
-    def schedule(self, start: int, end: int, taken: bool, entered: bool, events: bytes) -> Sequence[int]: ...
-
-    def site(self, kind: int, bucket: int) -> int: ...
-
-
-class Cost(NamedTuple):
-    """Instructions as issued (skipped ones included), modelled cycles, bytes."""
-
-    instructions: int = 0
-    cycles: int = 0
-    bytes_read: int = 0
-    bytes_written: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,42 +81,6 @@ class FunctionProfile:
     complete: bool = True
 
 
-@dataclass(frozen=True)
-class _Scope:
-    """What a profile is about: all of a run, what a function has called, or what ran in the region's layer."""
-
-    layers: Collection[int]
-    contexts: Collection[int]
-    begins: Collection[int] = ()  # functions whose call begins the layer
-    entries: int | None = None
-
-    @classmethod
-    def of(cls, counts: Counts, numbering: Numbering, on_path: list[frozenset[int]], region: Region | None) -> _Scope:
-        layers, contexts = range(counts.layers + 1), range(len(counts.contexts))
-        if region is None:
-            return cls(layers, contexts)
-        if region.function is None:
-            begins = {numbering.at(address) for address in region.begin if numbering.begins(address)}
-            return cls({REGION_LAYER}, contexts, begins, counts.calls[REGION_LAYER])
-        function = numbering.at(region.function)
-        inside = {context for context in contexts if function in on_path[context]}
-        return cls(layers, inside, entries=sum(call.count for call in counts.edges if call.to in inside and call.context not in inside))
-
-    def holds(self, what: Stream | Site) -> bool:
-        return what.layer in self.layers and what.context in self.contexts
-
-    def counts(self, call: Call) -> bool:
-        """The callee runs inside."""
-        return call.to in self.contexts and (call.layer in self.layers or call.function in self.begins)
-
-
-class _Piece(NamedTuple):
-    """What one execution of a stream costs in one function."""
-
-    function: int
-    cost: np.ndarray  # int64 (4,), in the order of Cost
-
-
 @dataclass
 class _Sums:
     """int64 (..., 4), in the order of Cost."""
@@ -148,6 +90,12 @@ class _Sums:
     contexts: np.ndarray
     places: dict[int, np.ndarray] = field(default_factory=dict)  # by address
 
+    def add(self, function: int, context: int, cost: np.ndarray, on_path: list[frozenset[int]]) -> None:
+        self.own[function] += cost
+        self.contexts[context] += cost
+        if function not in on_path[context]:
+            self.apart[function] += cost
+
 
 def profile(counts: Counts, image: Image, instructions: Mapping[int, Instruction], numbering: Numbering, prices: Prices, core: str,
             memory: str = DEFAULT, *, region: Region | None = None, lines: bool = True) -> FunctionProfile:
@@ -155,10 +103,9 @@ def profile(counts: Counts, image: Image, instructions: Mapping[int, Instruction
 
     lines: False leaves lines of source out, for which all of the debug information is read, once an image.
     """
-    if not counts.contexts:  # no function has a name: nothing to follow
-        counts = replace(counts, contexts=(Context(0, 0, 0, 0),), paths=(Path(0, 0),))
+    counts = costs.followed(counts)
     on_path = _on_path(counts)
-    scope = _Scope.of(counts, numbering, on_path, region)
+    scope = Scope.of(counts, numbering, region)
     sums, falls = _priced(counts, instructions, numbering, prices, scope, on_path)
     inclusive = _inclusive(counts, len(sums.own), sums)
     calls = _calls(counts, numbering, scope, falls)
@@ -182,85 +129,31 @@ def _function(numbering: Numbering, number: int, calls: int, own: np.ndarray, in
 # --- costs ---
 
 
-def _priced(counts: Counts, instructions: Mapping[int, Instruction], numbering: Numbering, prices: Prices, scope: _Scope,
+def _priced(counts: Counts, instructions: Mapping[int, Instruction], numbering: Numbering, prices: Prices, scope: Scope,
             on_path: list[frozenset[int]]) -> tuple[_Sums, dict[tuple[int, int], int]]:
     """Sums, and how often execution fell from one address into a function at another: {(from, into): times}."""
     size = len(numbering.functions) + 1
     sums = _Sums(*(np.zeros((rows, 4), np.int64) for rows in (size, size, len(counts.contexts))))
     falls: dict[tuple[int, int], int] = {}
-    for key, same in groupby(sorted(filter(scope.holds, counts.streams), key=_key), _key):
-        addresses, costs = _steps(instructions, prices, key)
-        pieces, times = _pieces(numbering, addresses, costs), 0
-        for stream in same:
-            times += stream.count
-            _add(sums, pieces, stream, counts.contexts[stream.context].function, on_path[stream.context])
-        for address, cost in zip(addresses, costs * times, strict=True):
+    for stream in costs.priced(counts, instructions, numbering, prices, scope):
+        pieces, times = stream.pieces(), sum(run.count for run in stream.runs)
+        for run in stream.runs:
+            for owner, cost in pieces:  # code without a name belongs to the function that runs
+                sums.add(owner or counts.contexts[run.context].function, run.context, cost * run.count, on_path)
+        for address, cost in zip(stream.addresses, stream.costs * times, strict=True):
             sums.places[address] = sums.places[address] + cost if address in sums.places else cost
-        if len(pieces) > 1:
-            for before, into in pairwise(addresses):
-                if numbering.begins(into) and numbering.at(before):
-                    falls[before, into] = falls.get((before, into), 0) + times
-    _add_sites(counts, numbering, prices, scope, sums, on_path)
+        for before, into in stream.falls(numbering) if len(pieces) > 1 else ():
+            falls[before, into] = falls.get((before, into), 0) + times
+    for site in costs.sites(counts, numbering, prices, scope):
+        cost = np.array(Cost(cycles=site.cycles))
+        sums.add(site.function, site.context, cost, on_path)
+        sums.places[site.pc] = sums.places.get(site.pc, 0) + cost
     return sums, falls
-
-
-def _key(stream: Stream) -> _Key:
-    """What a stream's price depends on."""
-    return stream.start, stream.end, stream.taken, stream.entered, stream.events
-
-
-def _steps(instructions: Mapping[int, Instruction], prices: Prices, key: _Key) -> tuple[list[int], np.ndarray]:
-    """Addresses of a stream's instructions, and what each costs once: int64 (instructions, 4)."""
-    start, end, _, _, events = key
-    steps = pricing.steps(instructions, start, end, events)
-    costs = np.zeros((len(steps), 4), np.int64)
-    costs[:, _INSTRUCTIONS] = 1
-    costs[:, _CYCLES] = prices.schedule(*key)
-    for cost, (instruction, skipped, _) in zip(costs, steps, strict=True):
-        if instruction.accesses and not skipped:
-            cost[_WRITTEN if instruction.flags & Flag.STORE else _READ] = instruction.accesses * instruction.access_size
-    return [step.instruction.address for step in steps], costs
-
-
-def _pieces(numbering: Numbering, addresses: list[int], costs: np.ndarray) -> list[_Piece]:
-    if numbering.whole(addresses[0], addresses[-1]):
-        return [_Piece(numbering.at(addresses[0]), costs.sum(axis=0))]
-    owners = np.array([numbering.at(address) for address in addresses])
-    return [_Piece(int(owner), costs[owners == owner].sum(axis=0)) for owner in np.unique(owners)]
-
-
-def _add(sums: _Sums, pieces: list[_Piece], stream: Stream, running: int, on_path: frozenset[int]) -> None:
-    """`running`: the function that code without a name belongs to."""
-    for owner, cost in pieces:
-        function, total = owner or running, cost * stream.count
-        sums.own[function] += total
-        sums.contexts[stream.context] += total
-        if function not in on_path:
-            sums.apart[function] += total
-
-
-def _add_sites(counts: Counts, numbering: Numbering, prices: Prices, scope: _Scope, sums: _Sums, on_path: list[frozenset[int]]) -> None:
-    """Only cycles; at an instruction, or, of exceptions, of the handler."""
-    for site in filter(scope.holds, counts.sites):
-        cycles = prices.site(site.kind, site.bucket) * site.count
-        if not cycles:
-            continue
-        running = counts.contexts[site.context].function
-        function = running if site.kind in _ENTERING else numbering.at(site.pc) or running
-        sums.own[function, _CYCLES] += cycles
-        sums.contexts[site.context, _CYCLES] += cycles
-        if function not in on_path[site.context]:
-            sums.apart[function, _CYCLES] += cycles
-        place = sums.places.setdefault(site.pc, np.zeros(4, np.int64))
-        place[_CYCLES] += cycles
 
 
 def _on_path(counts: Counts) -> list[frozenset[int]]:
     """By context: the functions on the stack."""
-    paths: list[frozenset[int]] = [frozenset()]
-    for parent, function in counts.paths[1:]:
-        paths.append(paths[parent] | {function})
-    return [paths[context.path] for context in counts.contexts]
+    return list(map(frozenset, costs.on_path(counts)))
 
 
 def _inclusive(counts: Counts, functions: int, sums: _Sums) -> np.ndarray:
@@ -300,7 +193,7 @@ def _stacks(counts: Counts, contexts: Iterable[int]) -> dict[int, tuple[int, int
 # --- calls and lines ---
 
 
-def _calls(counts: Counts, numbering: Numbering, scope: _Scope, falls: Mapping[tuple[int, int], int]) -> Counter[tuple[int, int, str, int]]:
+def _calls(counts: Counts, numbering: Numbering, scope: Scope, falls: Mapping[tuple[int, int], int]) -> Counter[tuple[int, int, str, int]]:
     """(pc, callee, kind, caller) -> times; the caller of "start" is -1."""
     found: Counter[tuple[int, int, str, int]] = Counter()
     for call in filter(scope.counts, counts.edges):

@@ -19,6 +19,7 @@ from emu.functions import names, region
 from emu.machine import Machine
 from emu.machine.code import Instructions, decoded
 from emu.report import functions as report
+from emu.report.table import printed
 from emu.timing import core, pricing
 from tests.emu.c_programs import HEAD, SOURCES, Compiler
 from tests.emu.target import function
@@ -112,7 +113,7 @@ def test_an_image_without_any_function(assembler):
     profile, _ = run(assembler.image(source))
     assert [(f.name, f.calls, f.own, f.inclusive) for f in profile.functions] == [("(no symbol)", 0, profile.totals, profile.totals)]
     assert profile.totals.instructions == 3
-    assert "(no symbol)" in report.render(profile, report.View())
+    assert "(no symbol)" in printed(report.parts(profile, report.View()))
 
 
 # --- regions ---
@@ -327,12 +328,12 @@ def test_functions_of_one_name_are_told_apart(assembler):
 
 def test_the_table(compiler):
     profile, _ = run(compiler.image(PARTS, "-O1"))
-    text = report.render(profile, report.View(top=2, callers="leaf", lines=True))
+    text = printed(report.parts(profile, report.View(top=2, callers="leaf", lines=True)))
     assert "2 more" in text
     assert f"{profile.totals.cycles:,}" in text
     assert text.count("called") >= 4
     with pytest.raises(UsageError, match="did you mean leaf"):
-        report.render(profile, report.View(callers="leav"))
+        printed(report.parts(profile, report.View(callers="leav")))
 
 
 def test_json_and_csv(compiler):
@@ -358,4 +359,4 @@ def test_more_paths_than_are_kept_are_said(compiler):
     assert not profile.complete
     assert summed(f.own for f in profile.functions) == profile.totals
     assert profile.totals.instructions == machine.counts().instructions().sum()
-    assert "lower bounds" in report.render(profile, report.View())
+    assert "lower bounds" in printed(report.parts(profile, report.View()))
