@@ -91,21 +91,23 @@ def scope(ran: Ran, what: str | None = None, layer: str | None = None) -> Scope:
 
 def _functions(ran: Ran, name: str, layer: int | None, within: str) -> frozenset[int]:
     """Numbers of the functions of that name that ran; for the source or the linker, with or without its parameters."""
-    names = ran.numbering.names
+    names, alias = ran.numbering.names, ran.image.symbols.get(name)
     symbols = ("", *(symbol.name for symbol in ran.numbering.functions))
-    ran_there = _that_ran(ran, _within(ran.counts, layer))
-    for matches in (lambda at: name == names[at], lambda at: name in (symbols[at], names[at].partition("(")[0], names[at].partition("@")[0])):
+    there, aliased = _that_ran(ran, _within(ran.counts, layer)), ran.numbering.at(alias.address & ~1) if alias else 0
+    for matches in (lambda at: name == names[at], lambda at: name in (symbols[at], names[at].partition("(")[0], names[at].partition("@")[0]),
+                    lambda at: at == aliased != 0):
         known = frozenset(at for at in range(len(names)) if matches(at))
-        if known & ran_there:
-            return known & ran_there
+        if known & there:
+            return known & there
         if known:
             raise UsageError(f"{name} did not run{within and f' in {within}'}")
-    raise UsageError(f"no layer or function {name!r}{_near(name, [*layer_names(ran), *(names[at] for at in ran_there)])}" if ran.layers else
-                     f"no function {name!r}{_near(name, [names[at] for at in ran_there])}")
+    raise UsageError(f"no layer or function {name!r}{_near(name, [*layer_names(ran), *(names[at] for at in there)])}" if ran.layers else
+                     f"no function {name!r}{_near(name, [names[at] for at in there])}")
 
 
 def _near(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(names), 1)
+    known = list(names)
+    near = [one for one in known if one.startswith(name)] or difflib.get_close_matches(name, known, 1)
     return f" (did you mean {near[0]}?)" if near else ""
 
 
