@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from emu.build.cache import REPOSITORY
+from emu.build.compile import GENERATED
 
 # What a file of source is called: debug information can name any file there is.
 SUFFIXES = frozenset({".c", ".h", ".cc", ".cpp", ".cxx", ".c++", ".hh", ".hpp", ".hxx", ".h++", ".ipp", ".inl", ".tcc", ".tpp", ".s", ".asm", ".sx",
@@ -40,7 +41,8 @@ class Sources:
                 if self._built is not None and path.stat().st_mtime > self._built:
                     self.newer.append(file)
                 return data.decode(errors="replace").splitlines()
-        self.missing.append(file)
+        if not file.startswith(f"{GENERATED}/"):  # made for the build, and not kept
+            self.missing.append(file)
         return None
 
 

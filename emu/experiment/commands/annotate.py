@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import click
 
+from emu import forms
 from emu.cli import EXIT_STATUS, SETTINGS, status
 from emu.experiment.commands import target
+from emu.forms import Form
+
+FORMS = (
+    Form("json", "Write all of it as JSON (schema in docs/experiments.md); - prints it.", "emu.report.shown:json"),
+    Form("csv", "Write one row an instruction as CSV; - prints it.", "emu.report.shown:csv"),
+    Form("markdown", "Write it for GitHub, each function folded; - prints it.", "emu.report.annotate:markdown_form"),
+)
 
 EPILOG = """\b
 Examples
@@ -31,31 +39,30 @@ Examples
 @click.option("--all", "all_rows", is_flag=True, help="Also list instructions that did not run.")
 @click.option("--source/--no-source", default=True, show_default=True, help="Lines of source between the instructions.")
 @target.options
-@click.option("--json", "json_file", metavar="FILE", help="Write all of it as JSON (schema in docs/experiments.md); - prints it.")
-def command(what: str | None, layer: str | None, top: int, all_rows: bool, source: bool, json_file: str | None, **options: object) -> None:
+@forms.options(FORMS)
+def command(what: str | None, layer: str | None, top: int, all_rows: bool, source: bool, **options: object) -> None:
     """The listing as it ran: of every instruction how often it executed, its cycles and what they are above the minimum for, and the data
     that it touched; loops outlined, lines of source between.
 
     Of the keyword spotter, or with --elf of a firmware. LAYER: what ran in that layer; FUNCTION: one function. The rows add up exactly to what
     emu.run reports. In a terminal it goes through a pager (PAGER, else less); NO_COLOR turns colours off.
     """
+    written = forms.taken_from(options, FORMS)
     from emu.experiment import annotate
-    from emu.report import annotate as report
     from emu.report import files
+    from emu.report.annotate import Shown
+    from emu.report.listing import View
     from emu.report.sources import Sources
 
-    if json_file is not None:
-        files.check(json_file)
     with status("building and running"):
         ran = target.ran(options, touches=True)
         listing = annotate.annotate(ran, annotate.scope(ran, what, layer))
     for remark in ran.remarks:
         click.echo(f"note: {remark}".encode(errors="backslashreplace"), err=True)
     built = None if ran.layers else ran.image.path.stat().st_mtime  # what the cache holds belongs to its sources
-    view = report.View(top, all_rows, Sources([ran.image.path.parent], built) if source else None)
-    if json_file is not None:
-        files.write(json_file, report.render_json(listing))
-    if json_file != "-":
-        files.page(report.render(listing, view))
+    shown = Shown(listing, View(top, all_rows, Sources([ran.image.path.parent], built) if source else None))
+    files.write_all(forms.drawn(shown, written))
+    if not forms.prints(written):
+        files.page(shown.terminal())
     if ran.problem is not None:
         raise ran.problem
