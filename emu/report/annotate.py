@@ -13,7 +13,7 @@ from emu.experiment.listing import FunctionListing, Listing, Row
 from emu.report import csv_form, markdown
 from emu.report.listing import Paint, View, lines
 from emu.report.table import printed
-from emu.timing.explain import REASONS
+from emu.timing.explain import sentence
 
 SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
 COLUMNS = ("function", "address", "bytes", "instruction", "file", "line", "executed", "skipped", "cycles", "minimum", "reasons", "bytes_read",
@@ -52,7 +52,7 @@ class Shown:
         """docs/experiments.md has the keys."""
         listing = self.listing
         facts = {key: getattr(listing, key) for key in ("target", "core", "memory", "scope", "instructions", "cycles", "minimum", "total", "tensors")}
-        return {"schema": SCHEMA, **facts, "reasons": dict(listing.reasons), "legend": {reason: REASONS[reason] for reason in listing.reasons},
+        return {"schema": SCHEMA, **facts, "reasons": dict(listing.reasons), "legend": {reason: sentence(reason) for reason in listing.reasons},
                 "functions": [_document(function) for function in listing.functions]}
 
     def csv(self) -> str:
@@ -110,7 +110,7 @@ def _reasons(listing: Listing) -> Table:
     table.add_row("(minimum)", f"{listing.minimum:,}", _share(listing.minimum, listing.cycles), "what the instructions take when nothing interferes",
                   end_section=not listing.reasons)
     for number, (reason, cycles) in enumerate(listing.reasons.items(), 1):
-        table.add_row(reason, f"{cycles:,}", _share(cycles, listing.cycles), REASONS.get(reason, ""), end_section=number == len(listing.reasons))
+        table.add_row(reason, f"{cycles:,}", _share(cycles, listing.cycles), sentence(reason), end_section=number == len(listing.reasons))
     table.add_row("total", f"{listing.cycles:,}", _share(listing.cycles, listing.cycles), "", style="bold")
     return table
 
