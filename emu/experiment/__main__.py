@@ -13,6 +13,7 @@ from emu.cli import SETTINGS, run_command
 COMMANDS = (
     "compare",
     "annotate",
+    "mix",
     "roofline",
     "ablate",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from math import atan, ceil, degrees, hypot, log
 from types import ModuleType
@@ -13,9 +14,8 @@ from rich.text import Text
 
 from emu.experiment.bounds import Bounds, Rate
 from emu.experiment.roofline import Point, Roofline, Rooflines
-from emu.report import json_form, plot
+from emu.report import plot
 from emu.report.csv_form import text as csv_text
-from emu.report.table import printed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,15 +32,35 @@ _OFFSETS = ((-11, 0), (0, 12), (0, -12), (-9, 9), (-9, -9), (9, 9), (9, -9), (-2
 _ROOM = 9.5  # between the middles of numbers and markers
 
 
-def render(found: Rooflines) -> str:
-    """A table a core: every kernel set's layers, with what part of the bound they reach; under it the bounds."""
+@dataclass(frozen=True)
+class Shown:
+    """Rooflines as forms draw them."""
+
+    found: Rooflines
+
+    def parts(self) -> list[Table | Text | str]:
+        """A table a core: every kernel set's layers, with what part of the bound they reach; under it the bounds."""
+        return _parts(self.found)
+
+    def document(self) -> dict[str, object]:
+        """docs/experiments.md has the keys."""
+        return _document(self.found)
+
+    def csv(self) -> str:
+        """One row a core, kernel set and layer."""
+        found = self.found.found
+        rows = [[one.core, one.memory, one.kernels, point.name, point.kernel, *_figures(point).values()] for one in found for point in one.points]
+        return csv_text(("core", "memory", "kernels", "layer", "kernel", *FIGURES), rows)
+
+
+def _parts(found: Rooflines) -> list[Table | Text | str]:
     parts: list[Table | Text | str] = []
     for core, several in groupby(found.found, key=lambda one: one.core):
         of_core = list(several)
         parts += [Text(f"roofline of kws, input {found.input}, on a modelled {core} with {of_core[0].memory} memory", "italic"), _table(of_core)]
         parts += [_bounds_line(roofs) for roofs in _distinct(of_core)]
         parts += [f"{one.kernels}: without MACs {', '.join(one.without)}" for one in of_core if one.without]
-    return printed([*parts, *(f"{pair}: {why}" for pair, why in found.failed)])
+    return [*parts, *(f"{pair}: {why}" for pair, why in found.failed)]
 
 
 def _table(of_core: Sequence[Roofline]) -> Table:
@@ -89,17 +109,13 @@ def _sentence(roofs: Bounds) -> str:
             else "a multiply and a load can issue together, so the bound is the dearest of several sums")
 
 
-# --- for scripts ---
-
-
-def render_json(found: Rooflines) -> str:
-    """schema, input, rooflines (core, memory, kernels, bounds, layers, without_macs, first_difference), failed (what, problem)."""
-    return json_form.dumps({
+def _document(found: Rooflines) -> dict[str, object]:
+    return {
         "schema": SCHEMA, "input": found.input,
         "rooflines": [{"core": one.core, "memory": one.memory, "kernels": one.kernels, "bounds": _bounds(one.bounds),
                        "layers": [{"name": point.name, "kernel": point.kernel, **_figures(point)} for point in one.points],
                        "without_macs": list(one.without), "first_difference": one.problem or None} for one in found.found],
-        "failed": [{"what": pair, "problem": why} for pair, why in found.failed]})
+        "failed": [{"what": pair, "problem": why} for pair, why in found.failed]}
 
 
 def _figures(point: Point) -> dict[str, object]:
@@ -116,18 +132,12 @@ def _rate(rate: Rate) -> dict[str, object]:
     return {"instructions": rate.name, "macs": rate.macs, "bytes": rate.bytes, "cycles": rate.cycles}
 
 
-def render_csv(found: Rooflines) -> str:
-    """One row a core, kernel set and layer."""
-    rows = [[one.core, one.memory, one.kernels, point.name, point.kernel, *_figures(point).values()] for one in found.found for point in one.points]
-    return csv_text(("core", "memory", "kernels", "layer", "kernel", *FIGURES), rows)
-
-
 # --- the picture ---
 
 
-def draw(found: Rooflines, target: str) -> bytes:
+def draw(shown: Shown, target: str) -> bytes:
     """PNG or SVG, by the suffix of `target`: a panel a core, on logarithmic axes."""
-    return plot.draw(target, lambda pyplot: figure(pyplot, found))
+    return plot.draw(target, lambda pyplot: figure(pyplot, shown.found))
 
 
 def figure(pyplot: ModuleType, found: Rooflines) -> Figure:

@@ -19,7 +19,8 @@ from emu.experiment.commands.roofline import command
 from emu.isa import cpu
 from emu.isa.decode import decode
 from emu.isa.instruction import Instruction
-from emu.report import roofline as report
+from emu.report import shown as forms
+from emu.report.roofline import Shown, draw
 from emu.timing.core import load
 from emu.timing.pricing import Prices
 
@@ -42,7 +43,7 @@ def test_peaks_are_what_the_tables_sources_say(core: str, floating: bool, macs: 
 def test_no_mix_of_the_streams_is_cheaper_than_its_bound(core: str) -> None:
     table, rng = load(core), random.Random(core)
     found = bounds.bounds(table, False)
-    for _ in range(15):
+    for _ in range(8):
         rates = [rng.choice(found.rates) for _ in range(rng.randint(20, 60))]
         code = b"".join(bytes.fromhex(bounds._CODE[rate.name]) for rate in rates)
         instructions = {row.item()[0]: Instruction.from_record(row.item()) for row in decode(code, 0x08000000)}
@@ -85,20 +86,20 @@ def test_what_a_core_cannot_execute_is_said_and_left_out(spotter: roofline.Roofl
 
 
 def test_forms_say_the_same(spotter: roofline.Rooflines) -> None:
-    facts = json.loads(report.render_json(spotter))
-    rows = list(csv.DictReader(io.StringIO(report.render_csv(spotter))))
-    shown = report.render(spotter)
+    facts, shown = json.loads(forms.json(Shown(spotter))), forms.terminal(Shown(spotter))
+    rows = list(csv.DictReader(io.StringIO(forms.csv(Shown(spotter)))))
     layers = [(one, layer) for one in facts["rooflines"] for layer in one["layers"]]
     assert len(layers) == len(rows) == sum(len(one.points) for one in spotter.found)
     for row, (one, layer) in zip(rows, layers, strict=True):
         assert (row["core"], row["kernels"], row["layer"], int(row["macs"]), float(row["share"])) == (
             one["core"], one["kernels"], layer["name"], layer["macs"], layer["share"])
         assert f"{layer['moved']:,}" in shown
+    assert all(f"| {layer['name']} |".replace("_", "\\_") in forms.markdown(Shown(spotter)) for _, layer in layers)
     assert "SMLAD 2 MACs a cycle, LDR 4 bytes a cycle" in shown
 
 
 def test_picture(spotter: roofline.Rooflines) -> None:
-    drawn = report.draw(replace(spotter, found=spotter.found[1:]), "x.svg").decode()
+    drawn = draw(Shown(replace(spotter, found=spotter.found[1:])), "x.svg").decode()
     assert drawn.startswith("<?xml")
     for words in ("modelled cortex-m7", "modelled cortex-m0plus", "qdense_16x10", "thumb2", "LDR 8 bytes a cycle", "LDM 3.5 bytes a cycle"):
         assert words in drawn
@@ -119,7 +120,7 @@ def test_wrong_arguments(arguments: tuple[str, ...], error: type[Exception], wor
 
 
 def test_command_writes_its_forms(tmp_path: Path, capfdbinary: pytest.CaptureFixture) -> None:
-    command.main(["--json", "-", "--plot", str(tmp_path / "r.png"), "--csv", str(tmp_path / "r.csv")], standalone_mode=False)
+    command.main(["--json", "-", "--markdown", str(tmp_path / "r.md"), "--csv", str(tmp_path / "r.csv")], standalone_mode=False)
     facts = json.loads(capfdbinary.readouterr().out)
     assert [one["core"] for one in facts["rooflines"]] == ["cortex-m4"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["r.csv", "r.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r.csv", "r.md"]

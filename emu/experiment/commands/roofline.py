@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import click
 
+from emu import forms
 from emu.cli import EXIT_STATUS, SETTINGS, status
-from emu.errors import NotBitExact, UsageError
+from emu.errors import NotBitExact
+from emu.forms import Form
 from emu.timing import memory as memories
 
+FORMS = (
+    Form("json", "Write all that was found as JSON (schema in docs/experiments.md); - prints it.", "emu.report.shown:json"),
+    Form("csv", "Write one row a core, kernel set and layer as CSV; - prints it.", "emu.report.shown:csv"),
+    Form("markdown", "Write the tables for GitHub; - prints them.", "emu.report.shown:markdown"),
+    Form("plot", "Draw it, a panel a core (.png or .svg).", "emu.report.roofline:draw", suffixes=(".png", ".svg")),
+)
 EPILOG = """\b
 Columns
   bytes moved    what loads and stores moved, each access counted; unique: the layer's input, weights, bias, requantization and
@@ -43,31 +51,21 @@ def _cores(_context: click.Context, _option: click.Parameter, names: tuple[str, 
 @click.option("--input", "word", default="yes", show_default=True, metavar="WORD|FILE", help="What is heard: as for emu.run kws.")
 @click.option("--opt", default="O3", show_default=True, metavar="LEVEL", help="Optimization of C: O0 O1 O2 O3 Os Ofast Og.")
 @click.option("--cc", metavar="PATH", help="Cross compiler. Default: as for emu.run kws.")
-@click.option("--json", "json_file", metavar="FILE", help="Write all that was found as JSON (schema in docs/experiments.md); - prints it.")
-@click.option("--csv", "csv_file", metavar="FILE", help="Write one row a core, kernel set and layer as CSV; - prints it.")
-@click.option("--plot", "plot_file", metavar="FILE", help="Draw it (.png or .svg): a panel for each core.")
-def command(sets: tuple[str, ...], cores: tuple[str, ...], memory: str, word: str, opt: str, cc: str | None, json_file: str | None,
-            csv_file: str | None, plot_file: str | None) -> None:
+@forms.options(FORMS)
+def command(sets: tuple[str, ...], cores: tuple[str, ...], memory: str, word: str, opt: str, cc: str | None, **files: object) -> None:
     """MACs for each byte that moved against MACs a cycle, layer by layer, under what the core lets through at most.
 
     The bounds are found by pricing streams of nothing but multiplies, loads or stores with the core's own table, so they are the
     model's. A layer stays under them by what it issues besides: unpacking, requantization, loops, addresses (python -m emu.experiment
     mix says which), and by accesses that are narrower than the core's widest.
     """
-    from emu.report import plot
-
-    if plot_file:
-        plot.check_suffix(plot_file)
-    if [json_file, csv_file].count("-") > 1:
-        raise UsageError("--json -, --csv -: only one of them can be printed")
+    written = forms.taken_from(files, FORMS)
     from emu import kws
     from emu.experiment.roofline import rooflines
-    from emu.report import files
-    from emu.report import roofline as report
+    from emu.report.roofline import Shown
 
     with status("reading the input") as say:
         found = rooflines(kws.Job(inputs=(word,), memory=memory, opt=opt, cc=cc), cores, sets, say)
-    files.write_forms(found, (json_file, report.render_json), (csv_file, report.render_csv),
-                      (plot_file, lambda found: report.draw(found, plot_file)), shown=report.render)
+    forms.write(Shown(found), written)
     if found.problem:
         raise NotBitExact(found.problem)
