@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 from emu.errors import InputError, UsageError
 from emu.experiment.listing import FunctionListing, Listing, Loop, Row
@@ -229,8 +230,15 @@ def _loops(ran: Ran, counts: Counts, by_function: Mapping[int, Mapping[int, _Tal
         if rows is None:
             continue
         cycles, whole = sum(rows[address].cycles for address in loop.addresses), sum(row.cycles for row in rows.values())
-        found[loop.function].append(Loop(loop.addresses[0], loop.end, loop.depth, loop.iterations, cycles, cycles / whole if whole else 0.0))
+        parts = _parts(sorted(address for address, row in rows.items() if row.executed), set(loop.addresses))
+        found[loop.function].append(Loop(loop.addresses[0], loop.end, loop.depth, loop.iterations, cycles, cycles / whole if whole else 0.0, parts))
     return found
+
+
+def _parts(addresses: Iterable[int], members: set[int]) -> tuple[tuple[int, int], ...]:
+    """(first, last) of each stretch of addresses that are all members."""
+    stretches = (list(stretch) for inside, stretch in groupby(addresses, members.__contains__) if inside)
+    return tuple((stretch[0], stretch[-1]) for stretch in stretches)
 
 
 def _names(ran: Ran, layers: Iterable[int]) -> tuple[str, ...]:

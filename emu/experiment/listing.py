@@ -38,9 +38,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Loop:
-    """Instructions from `start` to the one at `end`, in one function. depth: 0 is outermost.
+    """Instructions from `start` to the one at `end`, in one function, that go round. depth: 0 is outermost; loops of one depth share no instruction.
 
-    iterations: how often `start` was reached; cycles: of its instructions, without what they call; share: of the function's cycles, 0 to 1.
+    parts: (first, last) of each stretch of it; what lies between them and ran belongs to other code. iterations: how often `start` was reached; cycles: of its instructions, without what they call; share: of the function's cycles, 0 to 1.
     """
 
     start: int
@@ -49,6 +49,7 @@ class Loop:
     iterations: int
     cycles: int
     share: float
+    parts: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ _HOT, _WARM = 0.05, 0.01  # shares of a function's cycles, from which a row is c
 _STYLES = {"bold": "1", "dim": "2", "hot": "1;31", "warm": "33", "why": "35", "data": "36", "source": "32", "loop": "34"}
 _WIDEST = 34  # characters of an instruction that others are aligned to
 _WIDEST_WHY = 44
+_MOST_REASONS = 5  # of a function, in its first line
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Paint:
 def lines(function: FunctionListing, view: View, paint: Paint) -> Iterator[str]:
     """Of one function: what it cost, the columns' heads, its rows."""
     where = f" in {', '.join(function.layers)}" if function.layers else ""
-    stalls = ", ".join(f"{reason} {cycles:,}" for reason, cycles in function.reasons.items())
+    dearest = [f"{reason} {cycles:,}" for reason, cycles in function.reasons.items()]
+    stalls = ", ".join((*dearest[:_MOST_REASONS], *(["..."] if len(dearest) > _MOST_REASONS else [])))
     calls = f"{function.calls:,} call{'s' * (function.calls != 1)}"
     above = f", {function.cycles - function.minimum:,} above the minimum ({stalls})" if stalls else ""
     yield paint(f"{function.name}{where}", "bold") + f": {calls}, {function.instructions:,} instructions, {function.cycles:,} cycles{above}"
@@ -68,10 +70,11 @@ class _Columns:
         self._text = max(len("instruction"), min(_WIDEST, max(len(row.text) for row in function.rows)))
         self._why = min(_WIDEST_WHY, max(len(_why(row)) for row in function.rows))
         self._depth = max((loop.depth + 1 for loop in function.loops), default=0)
-        self._begin = {start: list(loops) for start, loops in groupby(sorted(function.loops, key=lambda loop: (loop.start, loop.depth)),
-                                                                      key=lambda loop: loop.start)}
+        self._begin: dict[int, list[tuple[Loop, int]]] = {}
+        for loop in sorted(function.loops, key=lambda loop: loop.depth):
+            for number, (first, _) in enumerate(loop.parts):
+                self._begin.setdefault(first, []).append((loop, number))
         self._place: tuple[str | None, int | None] = (None, None)
-        self._open: dict[int, Loop] = {}
 
     def head(self) -> str:
         figures = f"{'cycles':>{self._cycles}}  share  {'times':>{self._times}}   each"
@@ -96,18 +99,25 @@ class _Columns:
         return " " * (self._cycles + self._times + 17)
 
     def _loops(self, address: int) -> Iterator[str]:
-        for loop in self._begin.get(address, ()):
-            self._open[loop.depth] = loop
-            each = loop.cycles / loop.iterations if loop.iterations else 0
-            about = f"loop: {loop.iterations:,} iterations of {_number(each)} cycles, {loop.cycles:,} in all, {loop.share:.1%} of {self._function.name}"
-            yield f"{self._blank()}{self._margin(address, loop.depth)} {self._paint(about, 'loop')}"
+        """A line for each loop that begins there, or goes on behind other code."""
+        for loop, number in self._begin.get(address, ()):
+            each = _number(loop.cycles / loop.iterations if loop.iterations else 0)
+            about = (f"loop: {loop.iterations:,} iterations of {each} cycles, {loop.cycles:,} in all, {loop.share:.1%} of {self._function.name}"
+                     if not number else f"the loop at {loop.start:08x} goes on")
+            yield f"{self._blank()}{self._margin(address, loop)} {self._paint(about, 'loop')}"
 
-    def _margin(self, address: int, begins: int | None = None) -> str:
-        """A column a depth: where a loop begins, goes on, ends."""
-        self._open = {depth: loop for depth, loop in self._open.items() if address <= loop.end}
-        return self._paint("".join(
-            " " if depth not in self._open or (begins is not None and depth > begins) else "┌" if depth == begins
-            else "└" if address == self._open[depth].end and begins is None else "│" for depth in range(self._depth)), "loop")
+    def _margin(self, address: int, begins: Loop | None = None, above: bool = False) -> str:
+        """A column a depth. begins: the line is of that loop's begin; above: it is a line above the row at that address."""
+        return self._paint("".join(self._mark(address, depth, begins, above) for depth in range(self._depth)), "loop")
+
+    def _mark(self, address: int, depth: int, begins: Loop | None, above: bool) -> str:
+        """Where a loop of that depth begins, is left, is come back to, ends; what lies between its parts is dotted."""
+        if begins is not None and depth >= begins.depth:
+            return " " if depth > begins.depth else "┌" if address == begins.start else "├"
+        around = [loop for loop in self._function.loops if loop.depth == depth and loop.start <= address <= loop.end]
+        if not any(first <= address <= last for loop in around for first, last in loop.parts):
+            return "┆" if around else " "
+        return "└" if not above and any(address == loop.end for loop in around) else "│"
 
     def _source(self, row: Row) -> Iterator[str]:
         """The line that it comes from, when that is not the one before's."""
@@ -118,11 +128,7 @@ class _Columns:
         if _plain(text) == _plain(row.text):  # assembly that says no more than the instruction
             return
         line = f"{PurePath(row.file).name}:{row.line}  {text}"
-        yield f"{self._blank()}{self._margin_beside(row.address)} {self._paint(line, 'source')}"
-
-    def _margin_beside(self, address: int) -> str:
-        """Of a line above the row at that address: no loop ends there yet."""
-        return self._margin(address).replace("└", "│")
+        yield f"{self._blank()}{self._margin(row.address, above=True)} {self._paint(line, 'source')}"
 
     def _row(self, row: Row) -> str:
         paint, share = self._paint, row.cycles / self._function.cycles if self._function.cycles else 0

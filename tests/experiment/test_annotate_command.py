@@ -226,6 +226,10 @@ def test_a_pager_that_quits_early_is_no_error() -> None:
 ALL = View()
 
 
+def loop(start: int, end: int, depth: int, iterations: int, cycles: int, share: float, *parts: tuple[int, int]) -> Loop:
+    return Loop(start, end, depth, iterations, cycles, share, parts or ((start, end),))
+
+
 def row(address: int, executed: int = 1, **figures: object) -> Row:
     return Row(address, b"\x00\xbf", "nop", executed=executed, cycles=executed, minimum=executed, **figures)
 
@@ -238,19 +242,27 @@ def drawn(rows: list[Row], loops: list[Loop], view: View = ALL) -> list[str]:
 
 def test_nested_loops() -> None:
     rows = [row(0), row(2, 5), row(4, 50), row(6, 50), row(8, 5), row(10)]
-    text = drawn(rows, [Loop(2, 8, 0, 5, 110, 0.982), Loop(4, 6, 1, 50, 100, 0.893)])
+    text = drawn(rows, [loop(2, 8, 0, 5, 110, 0.982), loop(4, 6, 1, 50, 100, 0.893)])
     assert [line[28:30] for line in text] == ["  ", "┌ ", "│ ", "│┌", "││", "│└", "└ ", "  "]
     assert "loop: 5 iterations of 22 cycles, 110 in all, 98.2% of f" in text[1]
 
 
 def test_a_loop_of_one_instruction_and_two_behind_each_other() -> None:
-    text = drawn([row(0, 9), row(2, 9), row(4, 9)], [Loop(0, 0, 0, 9, 9, 0.3), Loop(2, 4, 0, 9, 18, 0.6)])
+    text = drawn([row(0, 9), row(2, 9), row(4, 9)], [loop(0, 0, 0, 9, 9, 0.3), loop(2, 4, 0, 9, 18, 0.6)])
     assert [line[28:29] for line in text] == ["┌", "└", "┌", "│", "└"]
+
+
+def test_a_loop_in_two_parts_around_another() -> None:
+    """As gcc -Os lays code out: the body behind the function's end."""
+    rows = [row(address, 3) for address in range(0, 14, 2)]
+    text = drawn(rows, [loop(0, 10, 0, 3, 9, 0.4, (0, 2), (10, 10)), loop(4, 12, 0, 3, 9, 0.4, (4, 6), (12, 12))])
+    assert [line[28:29] for line in text] == list("┌││┌││┆├└├└")
+    assert "the loop at 00000000 goes on" in text[-4] and "the loop at 00000004 goes on" in text[-2]
 
 
 def test_what_did_not_run_is_folded_within_its_loop() -> None:
     rows = [row(0, 5), row(2, 0), row(4, 0), row(6, 5)]
-    text = drawn(rows, [Loop(0, 6, 0, 5, 10, 1.0)])
+    text = drawn(rows, [loop(0, 6, 0, 5, 10, 1.0)])
     assert "│ ... 2 instructions that did not run" in text[2] and len(text) == 4
     assert len(drawn(rows, [], View(all_rows=True))) == 4
 
