@@ -30,9 +30,9 @@ class Shown:
     def parts(self) -> list[Table | Text | str]:
         """The tables, without the instructions."""
         listing = self.listing
-        part = "" if listing.cycles == listing.total else f" of {listing.total:,} ({_share(listing.cycles, listing.total)})"
+        part = "cycles" if listing.cycles == listing.total else f"of the run's {listing.total:,} cycles ({_share(listing.cycles, listing.total)})"
         return [Text(f"{listing.target}, on a modelled {listing.core} with {listing.memory} memory", "italic"),
-                f"{listing.scope}: {listing.instructions:,} instructions, {listing.cycles:,}{part} cycles", _functions(listing, self.view.top), _reasons(listing), *_notes(listing, self.view)]
+                f"{listing.scope}: {listing.instructions:,} instructions, {listing.cycles:,} {part}", _functions(listing, self.view.top), _reasons(listing), *_notes(listing, self.view)]
 
     def terminal(self) -> str:
         """Functions and their costs; each one's instructions; cycles by reason."""
