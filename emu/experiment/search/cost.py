@@ -1,0 +1,127 @@
+"""What a schedule of a region costs: the streams of a run that go through the region, priced with its instructions in another order.
+
+The region keeps its size, so nothing behind it moves; inside it every instruction is priced where it comes to lie.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from emu.errors import InputError
+from emu.experiment.search.flow import Flow, Unit
+from emu.experiment.search.marks import Place
+from emu.experiment.search.renaming import renamed
+from emu.isa.instruction import Instruction
+from emu.probe import Counts
+from emu.timing.pricing import Prices
+from emu.timing.step import Step
+
+Key = tuple[int, int, bool, bool, bytes]  # start, end, taken, entered, events of a stream
+
+
+class Schedule(NamedTuple):
+    """order: units as they follow each other. places: of every value, the register that it is in."""
+
+    order: tuple[int, ...]
+    places: tuple[int, ...]
+
+
+class _Through(NamedTuple):
+    """A stream that goes through expansions of the region. at: (number of an expansion, place in the stream of its first instruction)."""
+
+    key: Key
+    count: int
+    walk: tuple[Step, ...]
+    at: tuple[tuple[int, int], ...]
+
+
+class Cost:
+    """Prices schedules of one region in one run."""
+
+    def __init__(self, flow: Flow, expansions: Sequence[tuple[Place, tuple[Unit, ...]]], counts: Counts, prices: Prices) -> None:
+        """expansions: where the region stands in the run's image, with its units there. InputError when a stream begins or ends inside."""
+        self._flow, self._expansions, self._prices = flow, expansions, prices
+        self._made: dict[tuple[int, int, int, tuple[int, ...]], tuple[Instruction, ...]] = {}
+        self._through: list[_Through] = []
+        self.layers: Counter[int] = Counter()  # layer -> how often it goes through an expansion
+        streams: Counter[Key] = Counter()
+        for stream in counts.streams:
+            inside = [place for place, _ in expansions if place.start <= stream.end and stream.start < place.end]
+            for place in inside:
+                _check_whole(place, stream.start, stream.end)
+            if inside:
+                streams[stream.start, stream.end, stream.taken, stream.entered, stream.events] += stream.count
+                self.layers[stream.layer] += stream.count * len(inside)
+        for key, count in streams.items():
+            walk = tuple(prices.steps(key[0], key[1], key[4]))
+            place = {step.instruction.address: at for at, step in enumerate(walk)}
+            at = tuple((number, place[where.start]) for number, (where, _) in enumerate(expansions) if where.start in place)
+            self._through.append(_Through(key, count, walk, at))
+
+    @property
+    def executions(self) -> int:
+        """How often the run goes through an expansion of the region."""
+        return sum(one.count * len(one.at) for one in self._through)
+
+    @property
+    def hottest(self) -> tuple[Key, int]:
+        """The stream that goes through the region most often, and the number of an expansion in it."""
+        one = max(self._through, key=lambda one: one.count)
+        return one.key, one.at[0][0]
+
+    def __call__(self, schedule: Schedule) -> int:
+        """Cycles of all streams that go through the region."""
+        return sum(one.count * sum(self._priced(one, schedule, len(one.walk))) for one in self._through)
+
+    def inside(self, schedule: Schedule) -> int:
+        """Cycles of the region's own instructions, all executions together."""
+        size = sum(len(unit.instructions) for unit in self._flow.units)
+        return sum(one.count * sum(sum(cycles[at:at + size]) for _, at in one.at)
+                   for one in self._through for cycles in [self._priced(one, schedule, len(one.walk))])
+
+    def begun(self, schedule: Schedule) -> int:
+        """Cycles of the hottest stream up to the end of a schedule of some of the units, in its first expansion."""
+        one = max(self._through, key=lambda one: one.count)
+        at = one.at[0][1]
+        return sum(self._priced(one._replace(at=one.at[:1]), schedule, at + sum(len(self._flow.units[unit].instructions) for unit in schedule.order)))
+
+    def _priced(self, one: _Through, schedule: Schedule, length: int) -> list[int]:
+        walk = list(one.walk)
+        for number, at in one.at:
+            self._placed(walk, number, at, schedule)
+        whole = length == len(walk)
+        return self._prices.scheduled(walk[:length], one.key[2] and whole, one.key[3], one.key[4])
+
+    def _placed(self, walk: list[Step], number: int, at: int, schedule: Schedule) -> None:
+        """Puts the schedule into a stream's steps."""
+        place, units = self._expansions[number]
+        before = walk[at:at + sum(len(unit.instructions) for unit in units)]
+        address = place.start
+        for unit in schedule.order:
+            first = units[unit].first
+            for offset, instruction in enumerate(self.instructions(number, unit, address, schedule.places)):
+                was = before[first + offset]
+                walk[at] = Step(instruction, was.skipped, was.memory)
+                address += instruction.size
+                at += 1
+
+    def instructions(self, number: int, unit: int, address: int, places: Sequence[int]) -> tuple[Instruction, ...]:
+        """A unit of an expansion, with its values in those places, at that address."""
+        flow = self._flow
+        key = number, unit, address, tuple(places[value] for value in (*flow.reads[unit], *flow.writes[unit]))
+        if key not in self._made:
+            made, at = [], address
+            for instruction in renamed(self._expansions[number][1][unit], *flow.moves(unit, places)):
+                made.append(instruction._replace(address=at))
+                at += instruction.size
+            self._made[key] = tuple(made)
+        return self._made[key]
+
+
+def _check_whole(place: Place, start: int, end: int) -> None:
+    if start > place.start or end < place.end - 2:
+        at = start if start > place.start else end
+        raise InputError(f"the run enters or leaves the region 0x{place.start:08x} .. 0x{place.end:08x} at 0x{at:08x}: "
+                         "a region is straight-line code that runs as a whole")

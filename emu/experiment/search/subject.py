@@ -1,0 +1,211 @@
+"""A region as one run met it: its expansions in an image, its units, what they do to values, and the streams that go through it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from emu import kws, measure
+from emu.build import compile as images
+from emu.build.cache import REPOSITORY
+from emu.build.elf import Image
+from emu.check import equivalence
+from emu.check.budgets import near
+from emu.errors import InputError, NotBitExact, UsageError
+from emu.experiment.search import marks
+from emu.experiment.search.cost import Cost
+from emu.experiment.search.effects import REGISTERS, effects, unmovable
+from emu.experiment.search.flow import Flow, Unit, flow, units_of
+from emu.experiment.search.liveness import needed_at
+from emu.experiment.search.marks import Place, Region
+from emu.isa.instruction import Instruction
+from emu.measure import Inference
+from emu.timing import pricing
+
+PARTS = ("include", "firmware", "runtime")  # of armsrc, beside the kernels
+
+
+@dataclass(frozen=True)
+class Sources:
+    """A kernel set with its regions. root: the folder that holds armsrc/; regions: all, by name."""
+
+    root: Path
+    kernels: str
+    regions: Mapping[str, Region]
+
+    @property
+    def folder(self) -> str:
+        return f"armsrc/kernels/{self.kernels}"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run of an image on one input. difference: the first byte that is not the reference's, in words."""
+
+    ready: kws.Prepared
+    x: np.ndarray
+    run: Inference
+    difference: str
+
+    @property
+    def cycles(self) -> int:
+        return self.run.profile.totals.cycles
+
+
+@dataclass(frozen=True)
+class Subject:
+    """expansions: those that are alike, with their units; others: how many there are that differ (they stay as they are).
+
+    places: all expansions in the image, in the linker's order; alike: numbers of those among them. flow: of the units' values.
+    """
+
+    sources: Sources
+    region: Region
+    measured: Measured
+    places: tuple[Place | None, ...]
+    alike: tuple[int, ...]
+    expansions: tuple[tuple[Place, tuple[Unit, ...]], ...]
+    flow: Flow
+    cost: Cost
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """Of the first expansion."""
+        return self.expansions[0][1]
+
+    @property
+    def others(self) -> int:
+        return sum(place is not None for place in self.places) - len(self.expansions)
+
+    @property
+    def size(self) -> int:
+        """Bytes of an expansion."""
+        return self.expansions[0][0].end - self.expansions[0][0].start
+
+
+def sources(kernels: str, root: Path = REPOSITORY) -> Sources:
+    """A kernel set's regions. UsageError for a set that there is not; InputError for marks that are wrong."""
+    if kernels not in (known := images.kernel_sets(root)):
+        raise UsageError(f"no kernel set {kernels!r}{near(kernels, known)}; there are {', '.join(known)}")
+    return Sources(root, kernels, {region.name: region for region in marks.find(root, f"armsrc/kernels/{kernels}")})
+
+
+def named(found: Sources, name: str) -> Region:
+    """The region of that name; UsageError names those that there are."""
+    if name in found.regions:
+        return found.regions[name]
+    if not found.regions:
+        raise UsageError(f"no region in {found.folder}: put `@ search: begin NAME` and `@ search: end` around straight-line code")
+    raise UsageError(f"no region {name!r} in {found.folder}{near(name, found.regions)}; there are {', '.join(found.regions)}")
+
+
+@contextmanager
+def overlay(found: Sources, changed: Mapping[str, str]) -> Iterator[Path]:
+    """A folder with the kernel set's sources, some of them changed (file -> text), that ends with the block."""
+    with tempfile.TemporaryDirectory(prefix="thumbcycle-") as folder:
+        root = Path(folder)
+        for part in (*PARTS, f"kernels/{found.kernels}"):
+            shutil.copytree(found.root / "armsrc" / part, root / "armsrc" / part)
+        for file, text in changed.items():
+            (root / file).write_text(text)
+        yield root
+
+
+def noted(found: Sources, build: Callable[[Path], Image]) -> tuple[Image, dict[str, list[Place | None]]]:
+    """The image that `build` makes of sources with notes, and where each region stands in it; the code is that of the plain sources."""
+    regions = list(found.regions.values())
+    numbers = marks.numbers(regions)
+    changed = {file: marks.noted((found.root / file).read_text(errors="replace"), [one for one in regions if one.file == file], numbers)
+               for file in {region.file for region in regions}}
+    with overlay(found, changed) as root:
+        image = build(root)
+    return image, marks.places(image, regions)
+
+
+def measure_on(ready: kws.Prepared, x: np.ndarray, limit: int) -> Measured:
+    """One inference, checked."""
+    run = measure.infer(ready.image, ready.program, x, ready.core, ready.about, limit=limit, memory=ready.memory)
+    profile, difference = equivalence.check(run.profile, run.outputs, ready.reference(x))
+    return Measured(ready, x, replace(run, profile=profile), str(difference or ""))
+
+
+def subject(found: Sources, region: Region, job: kws.Job) -> Subject:
+    """Builds, runs and takes a region apart. Raises what kws does, NotBitExact for kernels that are wrong before anything was searched,
+    and InputError, with file and line, for a region that is not straight-line code."""
+    loaded = kws.load(job)
+    plain = kws.prepared(replace(job, source_root=found.root), loaded, found.kernels)
+    image, places = noted(found, lambda root: kws.prepared(replace(job, source_root=root), loaded, found.kernels).image)
+    if [segment.data for segment in image.segments] != [segment.data for segment in plain.image.segments]:
+        raise InputError(f"{region.where}: the code changes when its marks are followed; macros that count their own lines cannot be searched")
+    measured = measure_on(plain, plain.network.input_array(kws.read(job.inputs[0]).features), job.limit)
+    if measured.difference:
+        raise NotBitExact(measured.difference)
+    instructions = measured.run.instructions
+    taken = {number: _instructions(region, place, instructions) for number, place in enumerate(places[region.name]) if place}
+    if not taken:
+        raise InputError(f"{region.where}: the region {region.name} is not in the image: its function or macro is not used, or it is empty")
+    alike = _alike(region, taken, places[region.name], measured)
+    expansions = tuple((places[region.name][number], units_of(taken[number])) for number in alike)
+    values = flow([units for _, units in expansions], _kept(region, expansions, measured), noalias=region.noalias)
+    prices = pricing.prices(measured.run.counts, instructions, plain.core, plain.memory)
+    return Subject(found, region, measured, tuple(places[region.name]), alike, expansions, values,
+                   Cost(values, expansions, measured.run.counts, prices))
+
+
+def _instructions(region: Region, place: Place, instructions: Mapping[int, Instruction]) -> tuple[Instruction, ...]:
+    """The instructions of one expansion. InputError, with the line, for one that cannot be moved."""
+    found, at = [], place.start
+    while at < place.end:
+        instruction = instructions.get(at)
+        line = region.items[place.item_at(at)].first
+        if instruction is None:
+            raise InputError(f"{region.file}:{line}: there is data, not code, in the region {region.name}")
+        if why := unmovable(instruction):
+            raise InputError(f"{region.file}:{line}: {instruction.text!r} cannot be part of a region: {why}")
+        found.append(instruction)
+        at += instruction.size
+    return tuple(found)
+
+
+def _alike(region: Region, taken: Mapping[int, Sequence[Instruction]], places: Sequence[Place | None], measured: Measured) -> tuple[int, ...]:
+    """Numbers of the expansions that differ in constants alone, of the kind that runs most. UsageError when none runs."""
+    runs: Counter[int] = Counter()
+    for stream in measured.run.counts.streams:
+        for number in taken:
+            if places[number].start <= stream.end and stream.start < places[number].end:
+                runs[number] += stream.count
+    if not runs:
+        raise UsageError(f"{region.where}: the region {region.name} does not run in the keyword spotter, so nothing says what it costs")
+    kinds: dict[tuple[object, ...], list[int]] = {}
+    for number, instructions in taken.items():
+        kinds.setdefault(tuple(_kind(instruction) for instruction in instructions), []).append(number)
+    return tuple(max(kinds.values(), key=lambda numbers: (sum(runs[number] for number in numbers), -numbers[0])))
+
+
+def _kind(instruction: Instruction) -> tuple[object, ...]:
+    done = effects(instruction)
+    access = (done.access.base, done.access.size, done.access.stores) if done.access else None
+    return instruction.text.partition(" ")[0], instruction.size, instruction.base, instruction.index, done.reads, done.writes, access
+
+
+def _kept(region: Region, expansions: Sequence[tuple[Place, tuple[Unit, ...]]], measured: Measured) -> int:
+    """Mask of what is needed behind the region: what its mark says, or what may be read behind any of its expansions."""
+    if region.live is not None:
+        written = 0
+        for unit in expansions[0][1]:
+            for instruction in unit.instructions:
+                written |= effects(instruction).writes
+        return (REGISTERS & ~written | region.live) & ~region.free
+    image, instructions = measured.ready.image, measured.run.instructions
+    needed = 0
+    for place, _ in expansions:
+        function = image.function_at(place.start)
+        needed |= needed_at(place.end, instructions, function) if function else REGISTERS
+    return needed & ~region.free
