@@ -62,11 +62,18 @@ class Prices:
 
     def schedule(self, start: int, end: int, taken: bool, entered: bool, events: bytes, account: Account | None = None) -> list[int]:
         """Cycles of every instruction of the stream; not kept. account: is told why."""
-        walk = steps(self._instructions, start, end, events, self._placed.identity)
+        return self.scheduled(self.steps(start, end, events), taken, entered, events, account)
+
+    def steps(self, start: int, end: int, events: bytes) -> list[Step]:
+        """The instructions of the stream."""
+        return steps(self._instructions, start, end, events, self._placed.identity)
+
+    def scheduled(self, walk: Sequence[Step], taken: bool, entered: bool, events: bytes, account: Account | None = None) -> list[int]:
+        """Cycles of every instruction of `walk`: a stream's steps, or what could stand in their place."""
         placed = self._placed
         waits = placed.waits(walk) if self._two_slots else ()
         return pipeline.schedule(walk, taken, self._core, entered=entered, bus=placed.bus(), waits=waits, displaced=placed.displaced(walk),
-                                 lines=placed.lines(start, events), account=account)
+                                 lines=placed.lines(walk[0].instruction.address, events), account=account)
 
     def explain(self, start: int, end: int, taken: bool, entered: bool, events: bytes) -> list[Why]:
         """Every instruction of the stream: when it issues, what it costs (as `schedule` has it), and why."""
