@@ -101,7 +101,7 @@ def _functions(ran: Ran, name: str, layer: int | None, within: str) -> frozenset
         if known & there:
             return known & there
         if known:
-            raise UsageError(f"{name} did not run{within and f' in {within}'}")
+            raise UsageError(f"{name} did not run{within and f' in {within}'}{f'; the run ended so: {ran.problem}' if ran.problem else ''}")
     raise UsageError(f"no layer or function {name!r}{_near(name, [*layer_names(ran), *(names[at] for at in there)])}" if ran.layers else
                      f"no function {name!r}{_near(name, [names[at] for at in there])}")
 
@@ -165,12 +165,13 @@ def _tallied(ran: Ran, counts: Counts) -> tuple[dict[_Place, _Tally], dict[int, 
         times: Counter[int] = Counter()
         for stream in streams:
             times[_running(counts, stream.context)] += stream.count
+        within = {stream.layer for stream in streams}
         for step, why in zip(pricing.steps(ran.instructions, start, end, events), ran.prices.explain(*key), strict=True):
             address = step.instruction.address
             named = ran.numbering.at(address)
             for function, count in ((named, times.total()),) if named else times.items():
                 tallies[function, address].add(why, step.skipped, count)
-                layers[function].update(stream.layer for stream in streams)
+                layers[function] |= within
     _add_sites(ran, counts, tallies)
     _add_touches(ran, counts, tallies)
     return tallies, layers

@@ -58,7 +58,10 @@ def page(text: str) -> None:
     import click
 
     os.environ.setdefault("LESS", "FRX")
-    click.echo_via_pager(text.removesuffix("\n"), color=True)  # whether there are colours in it was decided before
+    try:
+        click.echo_via_pager(text.removesuffix("\n"), color=True)  # whether there are colours in it was decided before
+    except ValueError:  # PAGER has a quotation mark too many
+        write("-", text)
 
 
 def write(target: str, data: str | bytes) -> None:

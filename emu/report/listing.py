@@ -50,9 +50,9 @@ def lines(function: FunctionListing, view: View, paint: Paint) -> Iterator[str]:
     where = f" in {', '.join(function.layers)}" if function.layers else ""
     dearest = [f"{reason} {cycles:,}" for reason, cycles in function.reasons.items()]
     stalls = ", ".join((*dearest[:_MOST_REASONS], *(["..."] if len(dearest) > _MOST_REASONS else [])))
-    calls = f"{function.calls:,} call{'s' * (function.calls != 1)}"
+    calls = f"{function.calls:,} call{'s' * (function.calls != 1)}, " if function.symbol else ""
     above = f", {function.cycles - function.minimum:,} above the minimum ({stalls})" if stalls else ""
-    yield paint(f"{function.name}{where}", "bold") + f": {calls}, {function.instructions:,} instructions, {function.cycles:,} cycles{above}"
+    yield paint(f"{function.name}{where}", "bold") + f": {calls}{function.instructions:,} instructions, {function.cycles:,} cycles{above}"
     columns = _Columns(function, view, paint)
     yield paint(columns.head(), "dim")
     for ran, rows in groupby(function.rows, key=lambda row: bool(row.executed or row.cycles) or view.all_rows):

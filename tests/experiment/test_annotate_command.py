@@ -21,8 +21,9 @@ from emu import kws
 from emu.build.cache import REPOSITORY, cache_dir
 from emu.errors import ThumbcycleError, UsageError
 from emu.experiment.__main__ import main
-from emu.experiment.listing import FunctionListing, Loop, Row
+from emu.experiment.listing import FunctionListing, Listing, Loop, Row
 from emu.profile import Traffic
+from emu.report.annotate import Shown
 from emu.report.listing import Paint, View, lines
 from emu.report.sources import MOST_BYTES, Sources
 from tests.cli.conftest import Run
@@ -149,6 +150,12 @@ def test_a_fault_is_shown_up_to_where_it_was(run: Run, builder) -> None:
     assert done.stderr.splitlines()[-1].startswith("error: ") and "0x70000000" in done.stderr
 
 
+def test_what_did_not_run_because_of_a_fault(builder) -> None:
+    elf = builder.elf("int later(void) { return 1; } int main(void) { return *(volatile int *)0x70000000 + later(); }", "-fno-inline")
+    with pytest.raises(UsageError, match="later did not run; the run ended so: .*0x70000000"):
+        main.main(["annotate", "later", "--elf", str(elf)], standalone_mode=False)
+
+
 @pytest.mark.parametrize(("status", "arguments", "message"), [
     (2, ("qdence_16x10",), "no layer or function 'qdence_16x10' (did you mean qdense_16x10?)"),
     (2, ("clamp_output",), "clamp_output did not run"),
@@ -215,6 +222,11 @@ def test_no_color() -> None:
     assert status == 0 and "dense_s8 in qdense_16x10" in text and not re.search(r"\x1b\[[\d;]*3\dm", text)
 
 
+def test_a_pager_that_is_none() -> None:
+    status, text = in_terminal(*ANNOTATE, "dense_s8", PAGER="less '")
+    assert status == 0 and "dense_s8 in qdense_16x10" in re.sub(r"\x1b\[[\d;]*m", "", text)
+
+
 def test_a_pager_that_quits_early_is_no_error() -> None:
     status, text = in_terminal(*ANNOTATE, PAGER="head -n 1")
     assert status == 0 and text.count("\n") == 1
@@ -238,6 +250,11 @@ def drawn(rows: list[Row], loops: list[Loop], view: View = ALL) -> list[str]:
     function = FunctionListing("f", "f", 0, (), tuple(rows), tuple(loops), 1, sum(r.executed for r in rows), sum(r.cycles for r in rows),
                                sum(r.minimum for r in rows), 1.0, {})
     return list(lines(function, view, Paint(False)))[2:]
+
+
+def test_nothing_ran() -> None:
+    empty = Listing("x", "cortex-m4", "zero-wait", "everything that ran", (), 0, 0, 0, 0, {})
+    assert "0 instructions, 0 cycles" in Shown(empty, ALL).terminal() and Shown(empty, ALL).csv().count("\n") == 1
 
 
 def test_nested_loops() -> None:

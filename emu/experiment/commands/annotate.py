@@ -20,7 +20,7 @@ Examples
   python -m emu.experiment annotate                                everything that the keyword spotter ran, the dearest function first
   python -m emu.experiment annotate qconv2d_3x3_8                  what ran in that layer
   python -m emu.experiment annotate conv3x3_one_input              one function
-  python -m emu.experiment annotate requantize --layer qdense_16x10
+  python -m emu.experiment annotate requant_flags --layer qdense_16x10
                                                                    one function, as it ran in one layer
   python -m emu.experiment annotate --kernels c --opt Os dense_s8  what gcc made of C, its lines beside it
   python -m emu.experiment annotate --core cortex-m7 --memory stm32h743-400mhz
@@ -56,9 +56,9 @@ def command(what: str | None, layer: str | None, top: int, all_rows: bool, sourc
 
     with status("building and running"):
         ran = target.ran(options, touches=True)
-        listing = annotate.annotate(ran, annotate.scope(ran, what, layer))
     for remark in ran.remarks:
         click.echo(f"note: {remark}".encode(errors="backslashreplace"), err=True)
+    listing = annotate.annotate(ran, annotate.scope(ran, what, layer))
     built = None if ran.layers else ran.image.path.stat().st_mtime  # what the cache holds belongs to its sources
     shown = Shown(listing, View(top, all_rows, Sources([ran.image.path.parent], built) if source else None))
     files.write_all(forms.drawn(shown, written))
