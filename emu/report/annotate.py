@@ -11,6 +11,7 @@ from rich.text import Text
 
 from emu.experiment.listing import FunctionListing, Listing, Row
 from emu.report import csv_form, markdown
+from emu.report.functions import cut
 from emu.report.listing import Paint, View, lines
 from emu.report.table import printed
 from emu.timing.explain import sentence
@@ -86,7 +87,7 @@ def _functions(listing: Listing, top: int) -> Table:
         table.add_column(name, justify="right")
     table.add_column("mostly")
     shown, rest = listing.functions[:top], listing.functions[top:]
-    lines = [((f.name, _layers(f), f"{f.calls:,}"), f.instructions, f.cycles, f.minimum, f.reasons) for f in shown]
+    lines = [((cut(f.name), _layers(f), f"{f.calls:,}"), f.instructions, f.cycles, f.minimum, f.reasons) for f in shown]
     if rest:
         lines.append(((f"{len(rest)} more (--top)", "", ""), *(sum(getattr(f, what) for f in rest) for what in ("instructions", "cycles", "minimum")), {}))
     lines.append((("total", "", ""), listing.instructions, listing.cycles, listing.minimum, listing.reasons))

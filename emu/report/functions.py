@@ -65,7 +65,7 @@ def _functions(profile: FunctionProfile, top: int) -> Table:
         table.add_column(name, justify="right")
     shown, rest = profile.functions[:top], profile.functions[top:]
     for position, f in enumerate(shown, 1):
-        table.add_row(_cut(f.name), f"{f.calls:,}", *_both(f, profile.totals), f"{f.own_stack:,}", f"{f.stack:,}",
+        table.add_row(cut(f.name), f"{f.calls:,}", *_both(f, profile.totals), f"{f.own_stack:,}", f"{f.stack:,}",
                       end_section=not rest and position == len(shown))
     if rest:
         own = Cost(*map(sum, zip(*(f.own for f in rest), strict=True)))
@@ -87,8 +87,8 @@ def _one(cost: Cost, totals: Cost) -> list[str]:
 def _neighbours(profile: FunctionProfile, function: Function) -> list[Table]:
     callers = [site for site in profile.calls if site.callee == function.name]
     callees = [site for site in profile.calls if site.caller == function.name]
-    return [_sites(f"who called {_cut(function.name)}", "caller", callers, [site.caller or "(nobody)" for site in callers]),
-            _sites(f"what {_cut(function.name)} called", "callee", callees, [site.callee for site in callees])]
+    return [_sites(f"who called {cut(function.name)}", "caller", callers, [site.caller or "(nobody)" for site in callers]),
+            _sites(f"what {cut(function.name)} called", "callee", callees, [site.callee for site in callees])]
 
 
 def _sites(title: str, column: str, sites: Sequence[CallSite], names: Sequence[str]) -> Table:
@@ -97,7 +97,7 @@ def _sites(title: str, column: str, sites: Sequence[CallSite], names: Sequence[s
     for name in ("how", column, "at", "line"):
         table.add_column(name)
     for site, name in sorted(zip(sites, names, strict=True), key=lambda row: -row[0].count):
-        table.add_row(f"{site.count:,}", _KINDS[site.kind], _cut(name), f"0x{site.pc:08x}", site.line or "")
+        table.add_row(f"{site.count:,}", _KINDS[site.kind], cut(name), f"0x{site.pc:08x}", site.line or "")
     return table
 
 
@@ -109,12 +109,12 @@ def _lines(profile: FunctionProfile, top: int) -> Table:
         table.add_column(name, justify="right")
     for line in profile.lines[:top]:
         cost = line.cost
-        table.add_row(line.line or "(unknown)", _cut(line.function), f"{cost.cycles:,}", _share(cost.cycles, profile.totals.cycles),
+        table.add_row(line.line or "(unknown)", cut(line.function), f"{cost.cycles:,}", _share(cost.cycles, profile.totals.cycles),
                       f"{cost.instructions:,}", f"{cost.bytes_read:,}", f"{cost.bytes_written:,}")
     return table
 
 
-def _cut(name: str) -> str:
+def cut(name: str) -> str:
     """Not wider than a table can be."""
     return name if len(name) <= _WIDEST else f"{name[:_WIDEST - 20]}...{name[-17:]}"
 

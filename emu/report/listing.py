@@ -102,7 +102,7 @@ class _Columns:
         """A line for each loop that begins there, or goes on behind other code."""
         for loop, number in self._begin.get(address, ()):
             each = _number(loop.cycles / loop.iterations if loop.iterations else 0)
-            about = (f"loop: {loop.iterations:,} iterations of {each} cycles, {loop.cycles:,} in all, {loop.share:.1%} of {self._function.name}"
+            about = (f"loop: {loop.iterations:,} iterations of {each} cycles, {loop.cycles:,} in all, {loop.share:.1%} of the function"
                      if not number else f"the loop at {loop.start:08x} goes on")
             yield f"{self._blank()}{self._margin(address, loop)} {self._paint(about, 'loop')}"
 

@@ -261,7 +261,7 @@ def test_nested_loops() -> None:
     rows = [row(0), row(2, 5), row(4, 50), row(6, 50), row(8, 5), row(10)]
     text = drawn(rows, [loop(2, 8, 0, 5, 110, 0.982), loop(4, 6, 1, 50, 100, 0.893)])
     assert [line[28:30] for line in text] == ["  ", "┌ ", "│ ", "│┌", "││", "│└", "└ ", "  "]
-    assert "loop: 5 iterations of 22 cycles, 110 in all, 98.2% of f" in text[1]
+    assert "loop: 5 iterations of 22 cycles, 110 in all, 98.2% of the function" in text[1]
 
 
 def test_a_loop_of_one_instruction_and_two_behind_each_other() -> None:
