@@ -6,13 +6,14 @@ import difflib
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from emu.errors import InputError, UsageError
 from emu.experiment.listing import FunctionListing, Listing, Loop, Row
 from emu.experiment.target import Ran
 from emu.functions import loops
+from emu.functions.code_size import that_ran
 from emu.isa.instruction import Flag, Instruction
 from emu.probe import Counts, Stream, layout
 from emu.profile import Traffic
@@ -68,8 +69,8 @@ class _Tally:
 
 
 def layer_names(ran: Ran) -> tuple[str, ...]:
-    """By number, as `counts` has them; a firmware has none."""
-    return (OUTSIDE, *(layer.name for layer in ran.layers)) if ran.layers else ()
+    """By number, as `counts` has them; none for a firmware, and where the run was divided otherwise (a region)."""
+    return (OUTSIDE, *(layer.name for layer in ran.layers)) if ran.layers and len(ran.layers) == ran.counts.layers else ()
 
 
 def scope(ran: Ran, what: str | None = None, layer: str | None = None) -> Scope:
@@ -92,18 +93,25 @@ def scope(ran: Ran, what: str | None = None, layer: str | None = None) -> Scope:
 
 def _functions(ran: Ran, name: str, layer: int | None, within: str) -> frozenset[int]:
     """Numbers of the functions of that name that ran; for the source or the linker, with or without its parameters."""
-    names, alias = ran.numbering.names, ran.image.symbols.get(name)
-    symbols = ("", *(symbol.name for symbol in ran.numbering.functions))
-    there, aliased = _that_ran(ran, _within(ran.counts, layer)), ran.numbering.at(alias.address & ~1) if alias else 0
-    for matches in (lambda at: name == names[at], lambda at: name in (symbols[at], names[at].partition("(")[0], names[at].partition("@")[0]),
-                    lambda at: at == aliased != 0):
-        known = frozenset(at for at in range(len(names)) if matches(at))
+    by_layer = that_ran(ran.counts, ran.instructions, ran.numbering)
+    there = set().union(*by_layer) if layer is None else by_layer[layer]
+    for known in _called(ran, name):
         if known & there:
             return known & there
         if known:
             raise UsageError(f"{name} did not run{within and f' in {within}'}{f'; the run ended so: {ran.problem}' if ran.problem else ''}")
-    raise UsageError(f"no layer or function {name!r}{_near(name, [*layer_names(ran), *(names[at] for at in there)])}" if ran.layers else
-                     f"no function {name!r}{_near(name, [names[at] for at in there])}")
+    layers, names = layer_names(ran), [ran.numbering.names[number] for number in sorted(there)]
+    raise UsageError(f"no {'layer or ' if layers else ''}function {name!r}{_near(name, [*layers, *names])}")
+
+
+def _called(ran: Ran, name: str) -> Iterator[frozenset[int]]:
+    """Numbers of the functions that are called exactly so, so by the linker or without parameters, or where another symbol of that name lies."""
+    names = ran.numbering.names
+    yield frozenset(number for number, full in enumerate(names) if full == name)
+    yield frozenset(number for number, symbol in enumerate(ran.numbering.functions, 1)
+                    if name in (symbol.name, names[number].partition("(")[0], names[number].partition("@")[0]))
+    symbol = ran.image.symbols.get(name)
+    yield frozenset({ran.numbering.at(symbol.address & ~1)} if symbol else ()) - {0}
 
 
 def _near(name: str, names: Iterable[str]) -> str:
@@ -112,35 +120,12 @@ def _near(name: str, names: Iterable[str]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-def _that_ran(ran: Ran, counts: Counts) -> set[int]:
-    """Numbers of the functions that have an instruction in a stream."""
-    found = set()
-    for start, end in {(stream.start, stream.end) for stream in counts.streams}:
-        found |= {ran.numbering.at(address) for address in _addresses(ran.instructions, start, end)}
-    return found
-
-
-def _addresses(instructions: Mapping[int, Instruction], start: int, end: int) -> Iterator[int]:
-    at = start
-    while at <= end:
-        yield at
-        at += instructions[at].size
-
-
-def _within(counts: Counts, layer: int | None) -> Counts:
-    """The part of one layer; its traffic and stack stay the whole run's."""
-    if layer is None:
-        return counts
-    kept = {what: [one for one in getattr(counts, what) if one.layer == layer] for what in ("streams", "sites", "touches", "edges")}
-    return replace(counts, **kept)
-
-
 # --- adding up ---
 
 
 def annotate(ran: Ran, scope: Scope = Scope()) -> Listing:
     """What ran in that scope. Its rows' cycles add up to what `Prices.price` says of the layers, and to a FunctionProfile's functions."""
-    counts = _within(ran.counts, scope.layer)
+    counts = ran.counts if scope.layer is None else ran.counts.of_layer(scope.layer)
     tallies, layers = _tallied(ran, counts)
     by_function: dict[int, dict[int, _Tally]] = defaultdict(dict)
     for (function, address), tally in tallies.items():
@@ -203,11 +188,10 @@ def _add_sites(ran: Ran, counts: Counts, tallies: dict[_Place, _Tally]) -> None:
 
 
 def _add_touches(ran: Ran, counts: Counts, tallies: dict[_Place, _Tally]) -> None:
-    parts = [{symbol: part for part, symbol in layer.tensors.items()} for layer in ran.layers]
+    parts = [{}, *({symbol: part for part, symbol in layer.tensors.items()} for layer in ran.layers)] if layer_names(ran) else []
     for touch in counts.touches:
         instruction, name = ran.instructions[touch.pc], counts.objects[touch.object]
-        if touch.layer:
-            name = parts[touch.layer - 1].get(name, name)
+        name = parts[touch.layer].get(name, name) if parts else name
         moved = touch.count * instruction.access_size
         traffic = Traffic(0, touch.count, 0, moved) if instruction.flags & Flag.STORE else Traffic(touch.count, 0, moved, 0)
         function = ran.numbering.at(touch.pc) or _running(counts, touch.context)

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from emu import functions, kws, measure
 from emu.build import revision
@@ -155,10 +155,8 @@ def _own_cycles(run: Inference, ready: kws.Prepared, numbering: Numbering) -> tu
     counts, found = run.counts, []
     prices = pricing.prices(counts, run.instructions, ready.core, ready.memory)
     for layer in _by_row(counts.layers):
-        part = replace(counts, streams=[stream for stream in counts.streams if stream.layer == layer],
-                       sites=[site for site in counts.sites if site.layer == layer])
         own: Counter[str] = Counter()
-        for function in functions.profile(part, ready.image, run.instructions, numbering, prices, ready.core.name, lines=False).functions:
+        for function in functions.profile(counts.of_layer(layer), ready.image, run.instructions, numbering, prices, ready.core.name, lines=False).functions:
             own[_ADDRESS.sub("", function.name)] += function.own.cycles
         found.append(+own)  # what ran
     return tuple(found)

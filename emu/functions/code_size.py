@@ -1,4 +1,4 @@
-"""Bytes of the functions that ran."""
+"""Which functions ran, and their bytes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,17 @@ def code_bytes(counts: Counts, instructions: Mapping[int, Instruction], image: I
     sizes: Counter[int] = Counter()
     for symbol in image.functions:
         sizes[numbering.at(symbol.address)] += symbol.size
+    outside, *layers = ran = that_ran(counts, instructions, numbering)
+    return tuple(sum(sizes[number] for number in numbers if number) for numbers in (*layers, outside, set().union(*ran)))
+
+
+def that_ran(counts: Counts, instructions: Mapping[int, Instruction], numbering: Numbering) -> list[set[int]]:
+    """By layer, [0] between layers: numbers of the functions that have an instruction in a stream, 0 for code without a name."""
     ran: list[set[int]] = [set() for _ in range(counts.layers + 1)]
     for layer, start, end in {(stream.layer, stream.start, stream.end) for stream in counts.streams}:
         ran[layer] |= {numbering.at(start)} if numbering.whole(start, end) else {
             numbering.at(address) for address in _addresses(instructions, start, end)}
-    outside, *layers = ran
-    return tuple(sum(sizes[number] for number in numbers if number) for numbers in (*layers, outside, set().union(*ran)))
+    return ran
 
 
 def _addresses(instructions: Mapping[int, Instruction], start: int, end: int) -> Iterator[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -96,6 +96,11 @@ class Counts:
     memories: Mapping[int, tuple[str, int, int]] = field(default_factory=dict)  # number -> name, start, size
     touches: tuple[Touch, ...] = ()  # where they were asked for; they add up to `traffic`
     followers: tuple[Follower, ...] = ()  # what followed the run; their sites' kinds are FOLLOWED + their place
+
+    def of_layer(self, layer: int) -> Counts:
+        """What one layer left, of what says where it was; traffic and stack stay the whole run's."""
+        kept = {what: [one for one in getattr(self, what) if one.layer == layer] for what in ("streams", "sites", "touches", "edges")}
+        return replace(self, **kept)
 
     def instructions(self) -> np.ndarray:
         """Issued instructions by layer, skipped ones included: int64 (layers + 1,)."""

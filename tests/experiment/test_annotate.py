@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -221,13 +222,20 @@ def test_exceptions_sleep_and_time(builder: Builder, options: dict[str, str]) ->
 
 
 def test_a_stripped_program_is_one_function(small: Ran) -> None:
-    from dataclasses import replace
-
     image = replace(small.image, functions=(), symbols={}, objects=())
     bare = replace(small, image=image, numbering=functions.Numbering(image))
     (only,) = annotate.annotate(replace(bare, counts=replace(small.counts, contexts=(), edges=()))).functions
     assert (only.name, only.symbol, only.cycles) == ("(no symbol)", "", annotate.annotate(small).cycles)
     assert all(row.executed for row in only.rows)
+
+
+def test_a_run_with_a_region(small: Ran) -> None:
+    """Its layer is no network's; emu.run's forms look into such runs."""
+    (leaf,) = (function for function in small.numbering.functions if function.name == "leaf")
+    counts = replace(small.counts, layers=1, touches=tuple(touch._replace(layer=1) for touch in small.counts.touches))
+    listing = annotate.annotate(replace(small, counts=counts))
+    assert listing.cycles == annotate.annotate(small).cycles and leaf.name in {function.name for function in listing.functions}
+    assert by_tensor(listing) == by_tensor(annotate.annotate(small))
 
 
 # --- what is asked for ---
