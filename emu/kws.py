@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from armsrc import kernelset
 from emu import measure
 from emu.build import compile as images
+from emu.build import kernel_folder
 from emu.build import toolchain as toolchains
-from emu.build.cache import REPOSITORY
 from emu.build.elf import Image
 from emu.build.program import Program
 from emu.check import equivalence
@@ -130,7 +129,7 @@ def load(job: Job) -> Loaded:
     core, memory = load_core(job.core), memories.load(job.memory)
     with _own_errors():
         networks = model.load()
-    return Loaded(core, memory, networks, toolchains.find(job.cc))
+    return Loaded(core, memory, networks, kernel_folder.find(job.kernels, job.source_root).toolchain(job.cc))
 
 
 def read(name: str) -> Input:
@@ -162,27 +161,24 @@ def prepared(job: Job, loaded: Loaded, kernels: str) -> Prepared:
     """Build one kernel set's image (from the cache when nothing has changed). Raises BuildError, also for one that the core cannot execute."""
     floating = kernels == FLOAT_SET
     network, toolchain, core = loaded.networks["float32" if floating else "int8"], loaded.toolchain, loaded.core
-    kernel_set = _kernel_set(job, kernels)
-    path = images.build(kernels, generated={"network.c": export.source(network, kernel_set)}, float_abi=floating, toolchain=toolchain,
-                        opt=job.opt, extra_flags=job.extra_flags, cpu=core.name, source_root=job.source_root)
-    image = Image.load(path)
+    made_with = {"float_abi": floating, "toolchain": toolchain, "opt": job.opt, "extra_flags": job.extra_flags, "cpu": core.name,
+                 "source_root": job.source_root}
+    implemented = images.implementations(kernels, **made_with)
+    packing = images.packing(implemented, job.source_root)
+    path = images.build(kernels, generated={"network.c": export.source(network, packing)}, **made_with)
+    image, folder = Image.load(path), kernel_folder.find(kernels, job.source_root)
     _check_executable(image, kernels, cpus.find(core.name))
     about = {
-        "network": f"{network.name} {network.dtype}", "kernels": kernels, "opt": job.opt,
-        "flags": [*images.machine_flags(core.name, floating), f"-{job.opt}", *job.extra_flags],
+        "network": f"{network.name} {network.dtype}", "kernels": str(folder), "opt": job.opt,
+        "flags": [*images.machine_flags(core.name, floating), f"-{job.opt}", *folder.flags, *job.extra_flags],
         "toolchain": {"path": str(toolchain.path), "version": toolchain.version, "origin": toolchain.origin},
         "image": {"path": str(path), "sha256": image.sha256, "flash_bytes": image.flash_bytes, "ram_bytes": image.ram_bytes,
                   "stack_reserve": image.stack_reserve},
+        "kernel_set": {"name": folder.name, "folder": folder.folder, "base": folder.base, "linked": list(folder.linked),
+                       "implements": {kernel: owner.name for kernel, owner in implemented.items() if kernel in image.symbols},
+                       "compiled": [kernel for kernel, owner in implemented.items() if owner.holds_c and kernel in image.symbols]},
     }
-    return Prepared(image, Program.from_manifest(export.manifest(network, kernel_set)), network, core, loaded.memory, about)
-
-
-def _kernel_set(job: Job, kernels: str) -> kernelset.KernelSet:
-    """What the set's pack.py says. BuildError for one that does not run."""
-    try:
-        return kernelset.load((job.source_root or REPOSITORY) / "armsrc" / "kernels" / kernels)
-    except ValueError as error:
-        raise BuildError(str(error)) from None
+    return Prepared(image, Program.from_manifest(export.manifest(network, packing)), network, core, loaded.memory, about)
 
 
 def _check_executable(image: Image, kernels: str, cpu: cpus.Cpu) -> None:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def thumbcycle(tmp_path_factory: pytest.TempPathFactory) -> Kernels:
+def thumbcycle() -> Kernels:
     """Calls one kernel on a modelled core: `thumbcycle(kernel, params, x, kernels=..., core=...)` (docs/gate.md)."""
     from emu.testing import Kernels
 
-    return Kernels(tmp_path_factory)
+    return Kernels()

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from armsrc import abi
 from emu.build import compile as images
-from emu.build import toolchain
-from emu.build.cache import REPOSITORY
+from emu.build import kernel_folder
 from emu.build.elf import Image
-from emu.check.budgets import FIGURES, near
+from emu.check.budgets import FIGURES
 from emu.errors import UsageError
 from emu.machine.call import KernelCall, call
+from emu.names import near
 from emu.profile import Traffic
 from emu.timing import core as cores
 from emu.timing import memory as memories
 from emu.timing import predictor, pricing
 
 _SIZES = np.array([1, 2, 4])
-
-
-class _Folders(Protocol):
-    def mktemp(self, basename: str) -> Path: ...
 
 
 @dataclass(frozen=True)
@@ -82,40 +76,22 @@ class Measured:
 class Kernels:
     """Builds kernel sets and calls their kernels."""
 
-    def __init__(self, folders: _Folders) -> None:
-        self._folders = folders
-
     def __call__(self, kernel: str, params: Mapping[str, Any], x: np.ndarray, *, kernels: str | os.PathLike[str] = "thumb2",
                  core: str = "cortex-m4", memory: str = memories.DEFAULT, opt: str = "O3", cc: str | None = None) -> Measured:
         """Call `kernel` on `x` (H, W, C) with the struct `params` (armsrc/abi.py says what it holds).
 
-        kernels: a set of this project, or a folder of sources. Raises AbiError, UsageError, InputError, BuildError, TargetFault.
+        kernels: a set of this project, or the path of a folder of kernels. Raises AbiError, UsageError, InputError, BuildError, TargetFault.
         """
         from emu.kws import kernel_reference
 
-        table, board = cores.load(core), memories.load(memory)
-        name, root = self._located(kernels)
-        image = Image.load(images.build(name, generated={}, float_abi=abi.is_float(kernel), toolchain=toolchain.find(cc),
-                                        script="library", opt=opt, cpu=core, source_root=root))
-        done = call(image, kernel, params, x, core=core, followers=(*board.followers, *predictor.followers(table)))
+        table, board, name = cores.load(core), memories.load(memory), os.fspath(kernels)
+        made_with = {"float_abi": abi.is_float(kernel), "toolchain": kernel_folder.find(name).toolchain(cc), "opt": opt, "cpu": core}
+        packing = images.packing(images.implementations(name, **made_with))
+        image = Image.load(images.build(name, generated={}, script="library", **made_with))
+        done = call(image, kernel, params, x, kernel_set=packing, core=core, followers=(*board.followers, *predictor.followers(table)))
         cycles = pricing.price(done.counts, done.machine.instructions, table, board)
         return Measured(kernel, done.output, int(done.counts.instructions()[1]), int(cycles[1]), done.counts.stack[1], _traffic(done),
                         lambda: kernel_reference(kernel, params, x))
-
-    def _located(self, kernels: str | os.PathLike[str]) -> tuple[str, Path]:
-        """(set's name, folder that holds armsrc/): of somebody's folder a copy of armsrc/ with it as the one kernel set."""
-        if isinstance(kernels, str) and kernels in images.kernel_sets():
-            return kernels, REPOSITORY
-        folder = Path(kernels).resolve()
-        if not folder.is_dir():
-            known = images.kernel_sets()
-            raise UsageError(f"no kernel set and no folder is called {os.fspath(kernels)!r}{near(os.fspath(kernels), known)}; "
-                             f"there are {', '.join(known)}")
-        root = self._folders.mktemp("thumbcycle")
-        for part in ("include", "firmware", "runtime"):
-            shutil.copytree(REPOSITORY / "armsrc" / part, root / "armsrc" / part)
-        shutil.copytree(folder, root / "armsrc" / "kernels" / folder.name)
-        return folder.name, root
 
 
 def _traffic(done: KernelCall) -> dict[str, Traffic]:

@@ -28,6 +28,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct {
     int32_t multiplier; /* Q0.31 */
     int32_t shift;      /* > 0 is to the right */
@@ -112,5 +116,9 @@ void pointwise_conv2d_f32(const pointwise_f32_params *p, const float *x, float *
 void dense_f32(const pointwise_f32_params *p, const float *x, float *y, void *scratch);
 void max_pool2d_f32(const max_pool2d_params *p, const float *x, float *y, void *scratch);
 void global_avg_pool2d_f32(const global_avg_pool2d_f32_params *p, const float *x, float *y, void *scratch);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

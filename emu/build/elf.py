@@ -20,7 +20,7 @@ from typing import Any
 from emu.build.cache import cache_dir, write_atomically
 from emu.errors import BuildError, InputError
 
-SCHEMA = 3  # of what is kept
+SCHEMA = 4  # of what is kept
 MOST_BYTES = 256 << 20  # of a file
 
 
@@ -45,13 +45,15 @@ class Segment:
 
 @dataclass(frozen=True)
 class Symbol:
-    """address has the Thumb bit cleared; kind is "func", "object" or "notype"; section is a name, or "ABS"."""
+    """address has the Thumb bit cleared; kind is "func", "object" or "notype"; section is a name, or "ABS". weak: another definition of
+    the name would have taken its place."""
 
     name: str
     address: int
     size: int
     kind: str
     section: str
+    weak: bool = False
 
     @property
     def end(self) -> int:

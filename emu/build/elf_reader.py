@@ -132,7 +132,7 @@ def _segments(path: Path, elf: ELFFile, size: int) -> list[list[int]]:
 
 
 def _symbols(path: Path, data: bytes, sections: list[Any]) -> tuple[list[tuple[int, list[Any]]], dict[int, list[tuple[int, str]]]]:
-    """(preference, [name, address, size, kind, section]) of every symbol; section index -> (address, $t, $d or $a)."""
+    """(preference, [name, address, size, kind, section, weak]) of every symbol; section index -> (address, $t, $d or $a)."""
     symbols: list[tuple[int, list[Any]]] = []
     mapping: dict[int, list[tuple[int, str]]] = {}
     names = [shown(section.name) for section in sections]
@@ -145,7 +145,7 @@ def _symbols(path: Path, data: bytes, sections: list[Any]) -> tuple[list[tuple[i
         if not name or kind not in KINDS or index == UNDEFINED:
             continue
         section = names[index] if index < RESERVED else "ABS"
-        symbols.append((PREFERENCE.get(bind, 3), [name, value & ~1 if KINDS[kind] == "func" else value, size, KINDS[kind], section]))
+        symbols.append((PREFERENCE.get(bind, 3), [name, value & ~1 if KINDS[kind] == "func" else value, size, KINDS[kind], section, bind == WEAK]))
     return symbols, mapping
 
 

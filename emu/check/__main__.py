@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ from emu.cli import EXIT_STATUS, SETTINGS, progress, run_command
 from emu.errors import BuildError, InputError, NotBitExact, OverBudget, TargetFault, UsageError
 
 if TYPE_CHECKING:
+    from emu.build.kernel_folder import KernelFolder
     from emu.check.budgets import Budget, Budgets
     from emu.check.gate import Checked
 
@@ -65,9 +67,7 @@ def main(file: str, update: bool, accept: bool, cc: str | None, junit_file: str 
 
 
 def _measured(wanted: Budgets, cc: str | None) -> list[Checked]:
-    from emu.build import toolchain
-
-    toolchain.find(cc)  # without any compiler there is one error, not one a run
+    _set_of(wanted.file, wanted.runs[0]).toolchain(cc)  # without any compiler there is one error, not one a run
     with progress("checking", len(wanted.runs), "runs") as step:
         found = []
         for budget in wanted.runs:
@@ -79,11 +79,11 @@ def _measured(wanted: Budgets, cc: str | None) -> list[Checked]:
 def _checked(file: str, budget: Budget, cc: str | None) -> Checked:
     """One run. InputError, with the line, for names in it that do not exist."""
     from emu import kws
-    from emu.build import compile as images
     from emu.check import gate
     from emu.timing import core as cores
 
-    job = kws.Job(kernels=budget.kernels, inputs=(budget.input,), core=budget.core, memory=budget.memory, opt=budget.opt, cc=cc)
+    kernels = _set_of(file, budget)
+    job = kws.Job(kernels=kernels.folder if kernels.outside else kernels.name, inputs=(budget.input,), core=budget.core, memory=budget.memory, opt=budget.opt, cc=cc)
     try:
         profile, wrong = kws.judged(job)
     except (UsageError, InputError) as error:
@@ -91,7 +91,17 @@ def _checked(file: str, budget: Budget, cc: str | None) -> Checked:
     except (BuildError, TargetFault) as error:
         return gate.Checked(budget, failure=str(error))
     return gate.check(budget, profile, cores.load(budget.core), compiler=profile.about["toolchain"]["version"],
-                      compiled=images.holds_c(budget.kernels), wrong=wrong)
+                      compiled=profile.about["kernel_set"]["compiled"], wrong=wrong)
+
+
+def _set_of(file: str, budget: Budget) -> KernelFolder:
+    """The kernel set of a run, a folder's path being relative to the file's. InputError with the run's line."""
+    from emu.build import kernel_folder
+
+    try:
+        return kernel_folder.find(kernel_folder.beside(budget.kernels, Path(file).parent))
+    except (UsageError, InputError) as error:
+        raise InputError(f"{file}:{budget.line()}: {error}") from None
 
 
 def _tell_github(file: str, checked: list[Checked], quiet: bool) -> None:

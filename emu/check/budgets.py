@@ -1,7 +1,7 @@
 """`budgets.toml`: what every layer of a kernel set may cost on a core, read strictly and written in one order.
 
     [[run]]
-    kernels = "c"              # a kernel set; the rest of OPTIONS may be left out
+    kernels = "c"              # a kernel set, or a folder, from the file's on; the rest of OPTIONS may be left out
     core = "cortex-m4"
     compiler = "..."           # first line of its --version: whose C the figures belong to (written by --update)
 
@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from emu import files
 from emu.errors import InputError
+from emu.names import near
 from emu.profile import Row
 
 OPTIONS = {"kernels": None, "core": "cortex-m4", "memory": "zero-wait", "input": "yes", "opt": "O3"}  # and what they are when left out
@@ -60,6 +60,7 @@ class Budget:
     compiler: str | None
     layers: Mapping[str, Figures] | None
     lines: Mapping[str, int] = field(default_factory=dict, compare=False)
+    folder: str = field(default="", compare=False)  # name of the file's
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -70,7 +71,8 @@ class Budget:
     def name(self) -> str:
         """The run in words, without what is as usual."""
         unusual = [f"{option} {getattr(self, option)}" for option in ("memory", "input", "opt") if getattr(self, option) != OPTIONS[option]]
-        return ", ".join([f"{self.kernels} on {self.core}", *unusual])
+        kernels = self.folder if self.kernels == "." and self.folder else self.kernels
+        return ", ".join([f"{kernels} on {self.core}", *unusual])
 
     def line(self, layer: str = "") -> int:
         return self.lines.get(layer, self.lines.get("", 1))
@@ -140,7 +142,8 @@ def _budget(file: str, row: object, lines: Mapping[str, int]) -> Budget:
         layers = {name: _figures(f"{file}:{lines.get(name, lines[''])}", name, figures) for name, figures in layers.items()}
         if "compiler" not in row:
             raise InputError(f"{where}: there are figures, but no compiler that they belong to; without [run.layers], --update writes both")
-    return Budget(**{key: row.get(key, usual) for key, usual in OPTIONS.items()}, compiler=row.get("compiler"), layers=layers, lines=lines)
+    return Budget(**{key: row.get(key, usual) for key, usual in OPTIONS.items()}, compiler=row.get("compiler"), layers=layers, lines=lines,
+                  folder=Path(file).absolute().parent.name)
 
 
 def _figures(where: str, layer: str, figures: object) -> Figures:
@@ -153,12 +156,6 @@ def _figures(where: str, layer: str, figures: object) -> Figures:
         if type(value) is not int or value < 0:
             raise InputError(f"{where}: {figure} of {layer} must be a whole number from 0, not {value!r}")
     return Figures(**figures)
-
-
-def near(name: str, known: Collection[str]) -> str:
-    """" (did you mean ...?)", or nothing."""
-    found = difflib.get_close_matches(name, known, 1)
-    return f" (did you mean {found[0]}?)" if found else ""
 
 
 def _known(where: str, what: str, found: Collection[str], known: Collection[str]) -> None:

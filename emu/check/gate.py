@@ -7,10 +7,11 @@ of the C before it, on cores and memories that fetch by lines.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from emu.check.budgets import FIGURES, Budget, Budgets, Figures, near
+from emu.check.budgets import FIGURES, Budget, Budgets, Figures
+from emu.names import near
 from emu.profile import Profile
 from emu.timing import memory as memories
 from emu.timing.core import Core
@@ -111,21 +112,22 @@ class Checked:
             [layer.budget for layer in self.layers], [layer.measured for layer in self.layers]))
 
 
-def check(budget: Budget, profile: Profile, core: Core, *, compiler: str, compiled: bool, wrong: str) -> Checked:
-    """A run's profile against its budget. compiled: the kernel set holds C; wrong: the first difference in outputs, or ""."""
-    measured = {row.name: Figures.of(row) for row in (*profile.layers, profile.outside)}
+def check(budget: Budget, profile: Profile, core: Core, *, compiler: str, compiled: Collection[str], wrong: str) -> Checked:
+    """A run's profile against its budget. compiled: kernels of sets that hold C; wrong: the first difference in outputs, or ""."""
+    rows = {row.name: row for row in (*profile.layers, profile.outside)}
+    measured = {name: Figures.of(row) for name, row in rows.items()}
     known: Mapping[str, Figures] = budget.layers or {}
     elsewhere = budget.layers is not None and budget.compiler != compiler
     steady = tuple(figure for figure in FIGURES if figure != "cycles" or not placed(core, profile.memory))
-    layers = [Layer(name, known.get(name), figures, _compared(name, steady, elsewhere, compiled)) for name, figures in measured.items()]
+    layers = [Layer(name, known.get(name), figures, _compared(steady, elsewhere, name == OUTSIDE or rows[name].kernel in compiled)) for name, figures in measured.items()]
     layers += [Layer(name, figures, None, hint=near(name, measured)) for name, figures in known.items() if name not in measured]
     return Checked(budget, tuple(layers), compiler, wrong, floating=profile.totals.bit_exact is None)
 
 
-def _compared(name: str, steady: tuple[str, ...], elsewhere: bool, compiled: bool) -> tuple[str, ...]:
+def _compared(steady: tuple[str, ...], elsewhere: bool, compiled: bool) -> tuple[str, ...]:
     if not elsewhere:
         return FIGURES
-    return () if compiled or name == OUTSIDE else steady
+    return () if compiled else steady
 
 
 def placed(core: Core, memory: str) -> bool:

@@ -7,21 +7,18 @@ A part belongs to its side alone; what a side does not say is the command's defa
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from emu.build.compile import OPTIMIZATIONS
+from emu.build.flags import obstacle
 from emu.errors import UsageError
+from emu.names import nearest
 
 NOTATION = "SET[@REVISION][:PART,PART...]"
 KEYS = {"cc": "a cross compiler: a path, or a name on PATH", "core": "a table of emu/timing/cores",
         "memory": "a table of emu/timing/memories"}
-# Options that make code and nothing else: what names files would not be part of the build cache's keys.
-FLAGS = ("-f", "-m", "-D", "-U", "--param=")
-NO_FLAGS = {**dict.fromkeys(("-mcpu", "-march", "-mfpu", "-mfloat-abi", "-mthumb", "-marm"), "core=NAME says what the code is for"),
-            **dict.fromkeys(("-fplugin", "-fprofile", "-fauto-profile", "-fdump"), "it reads or writes files of its own")}
 
 
 @dataclass(frozen=True)
@@ -87,20 +84,16 @@ def _flag(text: str, flag: str) -> str:
         if flag[1:] not in OPTIMIZATIONS:
             raise UsageError(f"{text}: no optimization {flag!r} (there are {', '.join(f'-{level}' for level in OPTIMIZATIONS)})")
         return flag
-    for prefix, reason in NO_FLAGS.items():
-        if flag.startswith(prefix):
-            raise UsageError(f"{text}: {flag} cannot be compared: {reason}")
-    if not any(flag.startswith(prefix) and flag != prefix for prefix in FLAGS):
-        raise UsageError(f"{text}: {flag} cannot be compared: an option that only changes the code is wanted "
-                         f"(-O..., {'..., '.join(FLAGS)}...)")
+    if reason := obstacle(flag, others=("-O",)):
+        raise UsageError(f"{text}: {flag} cannot be compared: {reason}")
     return flag
 
 
 def _pair(text: str, part: str) -> tuple[str, str]:
     key, equals, value = part.partition("=")
     if key not in KEYS:
-        near = difflib.get_close_matches(key, KEYS, 1, 0.5)
-        hint = f" (did you mean {near[0]}=?)" if near else ""
+        near = nearest(key, KEYS, 0.5)
+        hint = f" (did you mean {near}=?)" if near else ""
         raise UsageError(f"{text}: no key {key!r}{hint}: there are {', '.join(f'{known}=' for known in KEYS)} and the compiler's options, "
                          "which begin with -")
     if not equals or not value:

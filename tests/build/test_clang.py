@@ -8,7 +8,8 @@ import pytest
 
 from emu import kws
 from emu.build import toolchain
-from emu.build.compile import build, first_error
+from emu.build.compile import build
+from emu.build.driver import first_error
 from emu.build.elf import Image
 from emu.errors import BuildError
 from tests.build.test_toolchain import fake_compiler

@@ -10,8 +10,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emu.build import compile as compile_module
-from emu.build.compile import build, first_error, kernel_sets, machine_flags
+from emu.build import driver, kernel_folder
+from emu.build import sources as sources_module
+from emu.build.compile import build, machine_flags
+from emu.build.driver import first_error
 from emu.build.elf import Image
 from emu.errors import BuildError, UsageError
 from emu.isa import cpu as cores
@@ -27,7 +29,7 @@ def drafts(cache):
 
 
 def test_every_set_is_listed():
-    assert {"c", "float", "thumb2"} <= set(kernel_sets())
+    assert {"c", "float", "thumb2"} <= set(kernel_folder.names())
 
 
 @pytest.mark.parametrize("opt", ["O0", "O1", "O2", "O3", "Os", "Og", "Ofast"])
@@ -208,7 +210,7 @@ def test_compiler_that_hangs(cache, network, toolchain, tmp_path, monkeypatch):
     slow = tmp_path / "slow-gcc"
     slow.write_text("#!/bin/sh\nsleep 60 &\nwait\n")
     slow.chmod(0o755)
-    monkeypatch.setattr(compile_module, "COMPILE_TIMEOUT", 0.3)
+    monkeypatch.setattr(driver, "COMPILE_TIMEOUT", 0.3)
     started = time.perf_counter()
     with pytest.raises(BuildError, match=r"no answer in 0\.3 s, killed"):
         build("c", generated=network, float_abi=False, toolchain=replace(toolchain, path=slow))
@@ -236,7 +238,7 @@ def test_sources_compile_without_warnings(toolchain, tmp_path):
     for folder, float_abi, cpu in (("kernels/c", False, "cortex-m4"), ("kernels/c", False, "cortex-m0plus"), ("kernels/float", True, "cortex-m4"),
                                    ("firmware", False, "cortex-m4"), ("firmware", False, "cortex-m0plus")):
         for source in sorted((REPOSITORY / "armsrc" / folder).glob("*.c")):
-            result = run([str(toolchain.path), *toolchain.flags, *machine_flags(cpu, float_abi), *compile_module.COMPILE_FLAGS, "-O2", "-Werror",
+            result = run([str(toolchain.path), *toolchain.flags, *machine_flags(cpu, float_abi), *sources_module.COMPILE_FLAGS, *sources_module.C_FLAGS, "-O2", "-Werror",
                           "-Wconversion", "-Wdouble-promotion", "-Wundef", "-Iarmsrc/include", "-c", str(source), "-o", str(tmp_path / "o.o")],
                          cwd=REPOSITORY, timeout=60)
             assert result.returncode == 0, result.stderr

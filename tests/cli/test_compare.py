@@ -261,7 +261,7 @@ def test_a_side_that_is_not_bit_exact(copy: Path) -> None:
     (2, ("c", "c:memory=sram"), "c:memory=sram: no memory 'sram'"),
     (2, ("c", "c:-O9"), "no optimization '-O9'"),
     (2, ("c", "c:-O1,-Os"), "one level of optimization is wanted, not -O1 and -Os"),
-    (2, ("c", "c:-mcpu=cortex-m3"), "core=NAME says what the code is for"),
+    (2, ("c", "c:-mcpu=cortex-m3"), "the core's name says what the code is for"),
     (2, ("c", "c:-fprofile-use=x"), "it reads or writes files of its own"),
     (2, ("c", "c:-Ifolder"), "-Ifolder cannot be compared"),
     (2, ("c", "c:-f"), "-f cannot be compared"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from armsrc import abi, kernelset
 from armsrc.kernelset import KernelSet
 from emu.build import compile as images
-from emu.build import toolchain
+from emu.build import kernel_folder, toolchain
 from emu.build.cache import REPOSITORY
 from emu.build.elf import Image
 from emu.errors import InputError
@@ -19,7 +19,7 @@ from kwsq import float_reference, reference
 from tests.kernels.structs import FLOAT_KERNELS, INT8_KERNELS, cases
 
 FLOAT_SETS = ("float",)
-INT8_SETS = tuple(name for name in images.kernel_sets() if name not in FLOAT_SETS)
+INT8_SETS = tuple(name for name in kernel_folder.names() if name not in FLOAT_SETS)
 M4, M0PLUS = "cortex-m4", "cortex-m0plus"
 PAIRS = [(kernels, kernel) for kernels in INT8_SETS for kernel in INT8_KERNELS] + [
     (kernels, kernel) for kernels in FLOAT_SETS for kernel in FLOAT_KERNELS]

@@ -1,0 +1,71 @@
+"""Objects and archives: what they define."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from emu.errors import InputError
+
+ARCHIVE, THIN, ELF = b"!<arch>\n", b"!<thin>\n", b"\x7fELF"
+_HEAD, _SIZE = 60, slice(48, 58)  # of a member of an archive: bytes, and where its size stands, in decimal
+_LTO = "__gnu_lto_slim"
+
+
+def contents(path: Path) -> bytes:
+    """InputError for what cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+
+
+def defined(path: Path, name: str) -> dict[str, bool]:
+    """Every symbol that an object, or a member of an archive, defines for others: whether it is weak.
+
+    name: what errors call it. InputError for what is no object for 32-bit Arm.
+    """
+    found: dict[str, bool] = {}
+    for member in _members(contents(path), name):
+        for symbol, weak in _symbols(member, name):
+            found[symbol] = found.get(symbol, True) and weak
+    if _LTO in found:
+        raise InputError(f"{name}: compiled with -flto, so there is no code in it; -ffat-lto-objects, or no -flto, is wanted")
+    return found
+
+
+def _members(data: bytes, name: str) -> Iterator[bytes]:
+    if data.startswith(THIN):
+        raise InputError(f"{name}: a thin archive, whose objects lie elsewhere; ar without --thin makes a whole one")
+    if not data.startswith(ARCHIVE):
+        yield data
+        return
+    at = len(ARCHIVE)
+    while at + _HEAD <= len(data):
+        size = data[at:at + _HEAD][_SIZE].strip()
+        if not size.isdigit():
+            raise InputError(f"{name}: a damaged archive")
+        member = data[at + _HEAD:at + _HEAD + int(size)]
+        if member.startswith(ELF):
+            yield member
+        at += _HEAD + int(size) + int(size) % 2
+
+
+def _symbols(data: bytes, name: str) -> Iterator[tuple[str, bool]]:
+    from elftools.elf.elffile import ELFFile
+
+    from emu.build.elf_reader import DAMAGED
+
+    try:
+        elf = ELFFile(io.BytesIO(data))
+        if elf["e_machine"] != "EM_ARM" or elf["e_type"] != "ET_REL":
+            raise InputError(f"{name}: no object file for 32-bit Arm ({elf['e_machine']}, {elf['e_type']})")
+        table: Any = elf.get_section_by_name(".symtab")
+        for symbol in table.iter_symbols() if table else ():
+            binding = symbol["st_info"]["bind"]
+            if binding in ("STB_GLOBAL", "STB_WEAK") and symbol["st_shndx"] != "SHN_UNDEF":
+                yield symbol.name, binding == "STB_WEAK"
+    except DAMAGED:
+        raise InputError(f"{name}: no object file, or a damaged one") from None

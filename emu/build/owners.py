@@ -1,0 +1,102 @@
+"""Whose each kernel is, where a set leaves some to its base: the first set's of the chain that defines it.
+
+That is read from the symbols of the set's objects, which are compiled for it; what was read is kept in the cache.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from emu.build.cache import cache_dir, key, write_atomically
+from emu.build.kernel_folder import FILE, KernelFolder
+from emu.build.objects import contents, defined
+from emu.build.sources import SCHEMA, Files, Job, Source, of_set
+from emu.build.translate import compile_all, object_of
+from emu.errors import BuildError
+from emu.names import nearest
+
+
+@dataclass(frozen=True)
+class Owned:
+    """kernels: the ABI's name -> the set that implements it. sources: of all sets, in their order; linked: objects and archives of all.
+
+    renamed: the ABI's name -> the function that it is another name of.
+    """
+
+    kernels: Mapping[str, KernelFolder]
+    sources: tuple[Source, ...]
+    linked: tuple[str, ...]
+    renamed: Mapping[str, str]
+
+
+def find_owners(job: Job, files: Files) -> Owned:
+    """Compiles what has a base, if need be. Raises BuildError for sources that do not compile, and for a set that is not right."""
+    kernels: dict[str, KernelFolder] = {}
+    sources: list[Source] = []
+    for number, folder in enumerate(job.sets):
+        own = of_set(job, files, number, kernels)
+        implemented = _implemented(job, folder, own) if number + 1 < len(job.sets) else job.kernels
+        kernels |= {kernel: folder for kernel in implemented if kernel not in kernels}
+        sources += own
+    renamed = {kernel: function for folder in job.sets for kernel, function in job.functions(folder).items() if kernels[kernel] is folder}
+    return Owned(kernels, tuple(sources), tuple(name for folder in job.sets for name in folder.linked), renamed)
+
+
+def _implemented(job: Job, folder: KernelFolder, sources: Sequence[Source]) -> list[str]:
+    """The kernels that a set with a base defines."""
+    given = [part for name in folder.linked for part in (name, contents(job.root / name))]
+    named = [part for pair in folder.functions.items() for part in pair]
+    digest = key([SCHEMA, *job.kernels, "functions", *named, "sources", *(source.key for source in sources), "linked", *given])
+    kept = cache_dir() / "kernels" / f"{digest[:32]}.json"
+    try:
+        return json.loads(kept.read_bytes())
+    except (OSError, ValueError):
+        pass
+    found = _defined(job, folder, sources)
+    functions = {kernel: job.functions(folder).get(kernel, kernel) for kernel in job.kernels}
+    implemented = [kernel for kernel, function in functions.items() if function in found]
+    _check(job, folder, found, functions, implemented)
+    write_atomically(kept, json.dumps(implemented).encode())
+    return implemented
+
+
+def _defined(job: Job, folder: KernelFolder, sources: Sequence[Source]) -> dict[str, bool]:
+    """Every symbol that the set's objects and archives define: whether it is weak. BuildError for one that is defined twice."""
+    compile_all(job, sources)
+    places = [(source.name, object_of(source)) for source in sources] + [(name, job.root / name) for name in folder.linked]
+    found: dict[str, bool] = {}
+    first: dict[str, str] = {}
+    for name, path in places:
+        for symbol, weak in defined(path, name).items():
+            found[symbol] = found.get(symbol, True) and weak
+            if weak or name.endswith(".a"):  # of an archive only what is asked for is taken
+                continue
+            if symbol in first:
+                raise BuildError(f"kernel set {folder}: {symbol} is defined twice, in {first[symbol]} and in {name}")
+            first[symbol] = name
+    return found
+
+
+def _check(job: Job, folder: KernelFolder, found: Mapping[str, bool], functions: Mapping[str, str], implemented: Sequence[str]) -> None:
+    """BuildError for functions that kernels.toml names and nobody defines, kernels that could be replaced, and a set without any."""
+    for kernel, function in job.functions(folder).items():
+        where = f"{folder.folder}/{FILE}: {kernel.removesuffix('_s8')} = {function!r}"
+        if function not in found:
+            raise BuildError(f"{where}, but no source or object defines it{_hint(function, found)}")
+        if kernel in found:
+            raise BuildError(f"{where}, but {kernel} is defined, too")
+    if weak := [functions[kernel] for kernel in implemented if found[functions[kernel]]]:
+        raise BuildError(f"kernel set {folder}: {weak[0]} is weak, so another definition of it could run in its place")
+    if not implemented:
+        near = next((hint for function in functions.values() if (hint := _hint(function, found))), "")
+        raise BuildError(f"kernel set {folder} has no kernel: it defines none of {', '.join(functions.values())}{near}")
+
+
+def _hint(function: str, found: Mapping[str, bool]) -> str:
+    """What may have been meant by a function that is not there."""
+    if mangled := next((symbol for symbol in found if symbol.startswith("_Z") and f"{len(function)}{function}" in symbol), None):
+        return f' (there is {mangled}: in C++ it needs extern "C")'
+    near = nearest(function, found, 0.8)
+    return f" (did you mean {near}?)" if near else ""

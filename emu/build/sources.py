@@ -1,0 +1,137 @@
+"""The sources of an image, each with the key of its object in the cache: everything that can change what comes out."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from emu.build.cache import key
+from emu.build.kernel_folder import ASSEMBLY, CPP, FUSED, KINDS, SOURCES, KernelFolder
+from emu.build.toolchain import Toolchain
+from emu.errors import InputError
+
+SCHEMA = "3"  # of the cache's keys
+ABI, FIRMWARE, RUNTIME = "armsrc/include", "armsrc/firmware", "armsrc/runtime"
+GENERATED = "generated"  # what error lines and debug information call the folder of generated files
+FIRMWARE_SOURCES = {"firmware": ("startup.S", "main.c", "runtime.c", "done.S"), "library": ("library.c", "runtime.c", "done.S")}
+COMPILE_FLAGS = ("-mthumb", "-ffreestanding", "-nostdlib", "-ffunction-sections", "-fdata-sections", "-g", "-gdwarf-4", "-Wall", "-Wextra")
+C_FLAGS = ("-std=c11",)
+CPP_FLAGS = ("-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics")
+OWN_MEMCPY = f"{FIRMWARE}/runtime.c"
+# Only what differs, by path.
+SPECIAL_FLAGS = {f"{FIRMWARE}/{name}": ("-fno-eliminate-unused-debug-types",) for name in ("main.c", "library.c")}
+# What a preprocessor or the assembler reads besides: #include, .include, .incbin, with quotes or brackets.
+INCLUDE = re.compile(rb'^[ \t]*(?:#[ \t]*include|\.include|\.incbin)[ \t]*["<]([^">\n]+)[">]', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Source:
+    """name: relative to the folder that holds armsrc/, generated/..., or an absolute path. include: folders, likewise. key: of its object."""
+
+    name: str
+    include: tuple[str, ...]
+    flags: tuple[str, ...]
+    key: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image to build: where its sources are and how they are compiled.
+
+    sets: the kernel set and its bases; a kernel is the first's that implements it. machine: the core's options; flags: those and all that
+    every source is compiled with; last: those behind all others.
+    """
+
+    root: Path  # the folder that holds armsrc/
+    toolchain: Toolchain
+    sets: tuple[KernelFolder, ...]
+    generated: Mapping[str, str]
+    cpu: str
+    script: str
+    floating: bool
+    machine: tuple[str, ...]
+    flags: tuple[str, ...]
+    last: tuple[str, ...]
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The ABI's functions that there must be."""
+        return tuple(f"{kind}_{'f32' if self.floating else 's8'}" for kind in KINDS)
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The ABI's functions that there may be."""
+        return self.needed if self.floating else (*self.needed, *(f"{kind}_s8" for kind in FUSED))
+
+    def functions(self, folder: KernelFolder) -> dict[str, str]:
+        """The ABI's name -> the set's own, of kernels that are called otherwise."""
+        return {f"{kind}_s8": function for kind, function in folder.functions.items() if function != f"{kind}_s8" and not self.floating}
+
+
+def of_firmware(job: Job, files: Files) -> list[Source]:
+    """What every image begins with."""
+    runtime = sorted(entry.name for entry in (job.root / RUNTIME).iterdir() if entry.suffix in SOURCES)
+    return [*(_source(job, files, f"{FIRMWARE}/{name}", (ABI, FIRMWARE, GENERATED)) for name in FIRMWARE_SOURCES[job.script]),
+            *(_source(job, files, f"{RUNTIME}/{name}", ()) for name in runtime)]
+
+
+def of_set(job: Job, files: Files, number: int, taken: Iterable[str]) -> list[Source]:
+    """The sources of job.sets[number], in which kernels that sets before it implement have another name. A base's includes are seen, too."""
+    folder, *bases = job.sets[number:]
+    include = (ABI, folder.folder, *folder.include, *(base.folder for base in bases))
+    renamed = tuple(f"-D{kernel}={kernel}_of_{re.sub(r'[^A-Za-z0-9_]', '_', folder.name)}" for kernel in taken)
+    return [_source(job, files, name, include, (*folder.flags, *renamed)) for name in folder.sources]
+
+
+def of_network(job: Job, files: Files) -> list[Source]:
+    """What was generated."""
+    return [_source(job, files, f"{GENERATED}/{name}", (ABI, job.sets[0].folder, FIRMWARE, GENERATED))
+            for name in sorted(job.generated) if name.endswith(SOURCES)]
+
+
+class Files:
+    """Sources and headers by name, each read once."""
+
+    def __init__(self, job: Job) -> None:
+        self._root = job.root
+        self._read: dict[str, bytes | None] = {f"{GENERATED}/{name}": text.encode() for name, text in job.generated.items()}
+
+    def get(self, name: str) -> bytes | None:
+        """The content of the file of that name, or None when there is none."""
+        if name not in self._read:
+            path = self._root / name
+            try:
+                self._read[name] = path.read_bytes() if path.is_file() else None
+            except OSError as error:
+                raise InputError(f"{path}: {error.strerror}") from None
+        return self._read[name]
+
+    def included(self, name: str, folders: Sequence[str]) -> dict[str, bytes]:
+        """Everything that the source `name` may include, however deep, by its name: conditions are not looked at."""
+        found: dict[str, bytes] = {}
+        waiting = [name]
+        while waiting:
+            includer = waiting.pop()
+            for asked in INCLUDE.findall(self.get(includer) or b""):
+                places = (posixpath.normpath(f"{folder}/{asked.decode(errors='replace')}") for folder in (posixpath.dirname(includer), *folders))
+                place = next((place for place in places if place == name or place in found or self.get(place) is not None), None)
+                if place is not None and place != name and place not in found:
+                    found[place] = self.get(place) or b""
+                    waiting.append(place)
+        return dict(sorted(found.items()))
+
+
+def _source(job: Job, files: Files, name: str, include: tuple[str, ...], own: tuple[str, ...] = ()) -> Source:
+    flags = (*job.flags, *_language(name), *SPECIAL_FLAGS.get(name, ()), *(job.toolchain.family.own_memcpy if name == OWN_MEMCPY else ()),
+             *own, *job.last)
+    parts: list[str | bytes] = [SCHEMA, job.toolchain.identity, *job.toolchain.flags, *flags, *include, name, files.get(name) or b""]
+    for header, text in files.included(name, include).items():
+        parts += [header, text]
+    return Source(name, include, flags, key(parts))
+
+
+def _language(name: str) -> tuple[str, ...]:
+    return () if name.endswith(ASSEMBLY) else CPP_FLAGS if name.endswith(CPP) else C_FLAGS

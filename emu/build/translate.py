@@ -1,0 +1,63 @@
+"""Compiles sources into the cache's objects, in parallel where the cache lacks them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from emu.build.cache import cache_dir, temporary
+from emu.build.driver import keep, run
+from emu.build.sources import GENERATED, Job, Source
+
+
+def object_of(source: Source) -> Path:
+    """Where its object lies in the cache, once it is there."""
+    return cache_dir() / "objects" / f"{source.key[:32]}.o"
+
+
+def compile_all(job: Job, sources: Sequence[Source]) -> list[Path]:
+    """The objects of all sources. Raises the first failure in their order."""
+    import shutil
+    from concurrent.futures import ThreadPoolExecutor
+
+    from emu.build import process
+
+    if all(object_of(source).exists() for source in sources):
+        return [object_of(source) for source in sources]
+    work = temporary(cache_dir() / "work")
+    try:
+        work.mkdir()
+        for name, text in job.generated.items():
+            (work / name).write_text(text)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            try:
+                return [f.result() for f in [pool.submit(_compile, job, source, work) for source in sources]]
+            except BaseException:  # the first failure, or an interrupt: what has not begun need not, what runs is ended
+                pool.shutdown(wait=False, cancel_futures=True)
+                process.end_all()
+                raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _compile(job: Job, source: Source, work: Path) -> Path:
+    target = object_of(source)
+    if target.exists():
+        return target
+
+    def place(name: str) -> str:
+        return name.replace(GENERATED, str(work), 1) if name.startswith(GENERATED) else name
+
+    # With the folders renamed, an image is the same wherever the repository and its environment stand.
+    folders = {str(job.toolchain.path.parent.parent): "toolchain", str(job.root): ".", str(work): GENERATED}
+    # The last that fits wins, so the innermost comes last.
+    renamed = [f"-fdebug-prefix-map={folder}={folders[folder]}" for folder in sorted(folders, key=len)]
+    include = [f"-I{place(folder)}" for folder in source.include]
+    draft = temporary(target)
+    try:
+        run(job, [*source.flags, *renamed, *include, "-c", place(source.name), "-o", str(draft)], source.name, {str(work): GENERATED})
+        keep(job, draft, target, source.name)
+    finally:
+        draft.unlink(missing_ok=True)
+    return target
