@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -15,6 +16,8 @@ from emu.report.sources import Sources
 
 _HOT, _WARM = 0.05, 0.01  # shares of a function's cycles, from which a row is coloured
 _STYLES = {"bold": "1", "dim": "2", "hot": "1;31", "warm": "33", "why": "35", "data": "36", "source": "32", "loop": "34"}
+_WIDTH, _REGISTER = re.compile(r"\.[wn](?=\s)"), re.compile(r"\b(sb|sl|fp|ip)\b")
+_REGISTERS = {"sb": "r9", "sl": "r10", "fp": "r11", "ip": "r12"}
 _WIDEST = 34  # characters of an instruction that others are aligned to
 _WIDEST_WHY = 44
 _MOST_REASONS = 5  # of a function, in its first line
@@ -146,8 +149,8 @@ class _Columns:
 
 
 def _plain(text: str) -> str:
-    """An instruction without what assemblers leave open: white space and widths."""
-    return "".join(text.lower().replace(".w ", "").replace(".n ", "").split())
+    """An instruction without what assemblers leave open: white space, widths, names of registers."""
+    return "".join(_REGISTER.sub(lambda name: _REGISTERS[name[0]], _WIDTH.sub("", text.lower())).split())
 
 
 def _why(row: Row) -> str:

@@ -300,8 +300,9 @@ def test_lines_of_source_stand_where_they_change(tmp_path: Path) -> None:
 
 
 def test_assembly_that_says_no_more_than_the_instruction_is_left_out(tmp_path: Path) -> None:
-    (tmp_path / "a.S").write_text("    nop\n    nop  @ why\n")
-    text = drawn([row(0, file="a.S", line=1), row(2, file="a.S", line=2)], [], View(sources=Sources([tmp_path])))
+    (tmp_path / "a.S").write_text("    nop\n    nop  @ why\n    mov.w   r9, r12\n")
+    other = Row(4, b"\0" * 4, "mov sb, ip", "", "a.S", 3, 1, 0, 1, 1)
+    text = drawn([row(0, file="a.S", line=1), row(2, file="a.S", line=2), other], [], View(sources=Sources([tmp_path])))
     assert [line.strip() for line in text if "a.S" in line] == ["a.S:2  nop  @ why"]
 
 
