@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from emu.build.cache import REPOSITORY
-from emu.build.compile import GENERATED
+from emu.build.sources import GENERATED
 
 # What a file of source is called: debug information can name any file there is.
 SUFFIXES = frozenset({".c", ".h", ".cc", ".cpp", ".cxx", ".c++", ".hh", ".hpp", ".hxx", ".h++", ".ipp", ".inl", ".tcc", ".tpp", ".s", ".asm", ".sx",
