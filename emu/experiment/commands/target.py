@@ -21,7 +21,7 @@ _SHARED = (
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Instructions after which a run counts as endless."),
 )
 _KWS = (
-    click.option("--kernels", default="thumb2", show_default=True, metavar="SET", help="Kernel set of the keyword spotter."),
+    click.option("--kernels", default="thumb2", show_default=True, metavar="SET|DIR", help="Kernel set of the keyword spotter, or a folder of kernels: as for emu.run kws."),
     click.option("--input", "word", default="yes", show_default=True, metavar="WORD|FILE", help="What is heard: as for emu.run kws."),
     click.option("--opt", default="O3", show_default=True, metavar="LEVEL", help="Optimization of C: O0 O1 O2 O3 Os Ofast Og."),
     click.option("--cc", metavar="PATH", help="Cross compiler. Default: as for emu.run kws."),
