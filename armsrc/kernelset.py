@@ -6,15 +6,19 @@
     fuses(kernel, first, second) -> bool       whether the set's `kernel`, one of abi.FUSED, takes these two layers in one call
 
 `params` are structs as armsrc.abi sees them, legal ones: one, or the two of a fused kernel, which must be packed. A packed layer keeps
-neither weights nor bias nor requantizers of its own: all that the kernel reads stands in `Packed.words`.
+neither weights nor bias nor requantizers of its own: all that the kernel reads stands in `Packed.words`. pack.py may import modules
+that lie in its folder.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import hashlib
+import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -53,10 +57,23 @@ def load(folder: Path) -> KernelSet:
     path = folder / PACK
     if not path.is_file():
         return PLAIN
-    spec = importlib.util.spec_from_file_location(f"kernels_{folder.name}_pack", path)
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        module = _imported(folder)
     except Exception as error:
         raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
     return KernelSet(**{name: getattr(module, name) for name in ("pack", "fuses") if hasattr(module, name)})
+
+
+def _imported(folder: Path) -> ModuleType:
+    """pack.py, read anew, as a module of its folder: it can import modules beside it (`from .packing import common`) and those of the sets
+    beside its own (`from ..thumb2.packing import common`), of whichever tree it belongs to."""
+    folder = folder.resolve()
+    sets = "kernel_sets_" + hashlib.sha256(bytes(folder.parent)).hexdigest()[:12]
+    for name in [name for name in sys.modules if name.split(".")[0] == sets]:
+        del sys.modules[name]
+    own = f"{sets}.{folder.name}"
+    for name, where in ((sets, folder.parent), (own, folder)):
+        sys.modules[name] = ModuleType(name)
+        sys.modules[name].__path__ = [str(where)]
+    importlib.invalidate_caches()
+    return importlib.import_module(f"{own}.{Path(PACK).stem}")

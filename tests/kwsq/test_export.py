@@ -225,3 +225,22 @@ def test_a_set_says_in_pack_py_what_it_packs(tmp_path):
     (tmp_path / "pack.py").write_text("pack = 1 / 0\n")
     with pytest.raises(ValueError, match=r"pack\.py: ZeroDivisionError: division by zero"):
         kernelset.load(tmp_path)
+
+
+def test_pack_py_imports_what_lies_beside_it(tmp_path):
+    def write(root, size):
+        for name, text in {"mine/packing/tables.py": f"import numpy as np\nWORDS = np.zeros({size}, np.uint32)\n",
+                           "mine/pack.py": "from armsrc.kernelset import Packed\nfrom .packing.tables import WORDS\n"
+                                           "def pack(kernel, *params): return Packed(WORDS)\n",
+                           "other/pack.py": "from ..mine.pack import pack\n"}.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text)
+
+    trees = tmp_path / "new", tmp_path / "old"
+    for size, tree in enumerate(trees, 3):
+        write(tree, size)
+    loaded = {(tree.name, name): kernelset.load(tree / name) for tree in trees for name in ("mine", "other")}
+    assert {key: len(found.pack("dense_s8").words) for key, found in loaded.items()} == {
+        ("new", "mine"): 3, ("new", "other"): 3, ("old", "mine"): 4, ("old", "other"): 4}
+    write(trees[0], 10)
+    assert len(kernelset.load(trees[0] / "other").pack("dense_s8").words) == 10

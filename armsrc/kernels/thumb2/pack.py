@@ -1,0 +1,16 @@
+"""What is packed ahead of time for the kernels of this set (armsrc/kernelset.py says what `pack` is)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from armsrc.abi import Params
+from armsrc.kernelset import Packed
+
+# kernel -> what may pack its layers, by the path that they choose; the first that takes a layer does.
+PACKERS: dict[str, tuple[Callable[[Params], Packed | None], ...]] = {}
+
+
+def pack(kernel: str, *params: Params) -> Packed | None:
+    """The tables of a layer as its kernel wants them; None where no packer takes it."""
+    return next(filter(None, (packer(*params) for packer in PACKERS.get(kernel, ()))), None)

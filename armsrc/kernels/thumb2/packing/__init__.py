@@ -1,0 +1,1 @@
+"""Packers by kind of layer, and what they share (`common`)."""
