@@ -113,11 +113,11 @@ def followed(counts: Counts) -> Counts:
     return counts if counts.contexts else replace(counts, contexts=(Context(0, 0, 0, 0),), paths=(Path(0, 0),))
 
 
-def on_path(counts: Counts) -> list[tuple[int, ...]]:
-    """By context: the functions on the stack, the one called last at the end."""
-    paths: list[tuple[int, ...]] = [()]
+def on_path(counts: Counts) -> list[frozenset[int]]:
+    """By context: the functions on the stack."""
+    paths: list[frozenset[int]] = [frozenset()]
     for parent, function in counts.paths[1:]:
-        paths.append((*paths[parent], function))
+        paths.append(paths[parent] | {function})
     return [paths[context.path] for context in counts.contexts]
 
 

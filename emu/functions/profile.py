@@ -104,7 +104,7 @@ def profile(counts: Counts, image: Image, instructions: Mapping[int, Instruction
     lines: False leaves lines of source out, for which all of the debug information is read, once an image.
     """
     counts = costs.followed(counts)
-    on_path = _on_path(counts)
+    on_path = costs.on_path(counts)
     scope = Scope.of(counts, numbering, region)
     sums, falls = _priced(counts, instructions, numbering, prices, scope, on_path)
     inclusive = _inclusive(counts, len(sums.own), sums)
@@ -149,11 +149,6 @@ def _priced(counts: Counts, instructions: Mapping[int, Instruction], numbering: 
         sums.add(site.function, site.context, cost, on_path)
         sums.places[site.pc] = sums.places.get(site.pc, 0) + cost
     return sums, falls
-
-
-def _on_path(counts: Counts) -> list[frozenset[int]]:
-    """By context: the functions on the stack."""
-    return list(map(frozenset, costs.on_path(counts)))
 
 
 def _inclusive(counts: Counts, functions: int, sums: _Sums) -> np.ndarray:

@@ -9,10 +9,12 @@ from rich.table import Table
 
 from emu.experiment.ablate import Ablation
 from emu.report.csv_form import text as csv_text
+from emu.report.records import Records
 
 SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
 _OF_RULE = ("rule", "cycles", "difference", "percent", "source")
-COLUMNS = ("program", "core", "memory", *_OF_RULE)
+COLUMNS = {"program": "string", "core": "string", "memory": "string", "rule": "string", "cycles": "int64", "difference": "int64", "percent": "double",
+           "source": "string"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,11 @@ class Shown:
 
     def csv(self) -> str:
         """A row a program and rule."""
-        return csv_text(COLUMNS, ([row[name] for name in COLUMNS] for one in self.found for row in _rows(one)))
+        return csv_text(tuple(COLUMNS), ([row[name] for name in COLUMNS] for one in self.found for row in _rows(one)))
+
+    def records(self) -> Records:
+        """The same rows."""
+        return Records(COLUMNS, [row for one in self.found for row in _rows(one)], {"programs": [one.program for one in self.found]})
 
 
 def _rows(one: Ablation) -> Iterator[dict[str, object]]:

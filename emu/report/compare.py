@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
@@ -12,9 +12,13 @@ from emu.experiment.compare import FIGURES, Comparison, FunctionLine, Line, Meas
 from emu.experiment.sides import columns
 from emu.profile import Row
 from emu.report.csv_form import text as csv_text
+from emu.report.records import BUILT, Records, built
 
 SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
 HEADS = ("instructions", "cycles", "bytes read", "written", "stack", "code bytes")  # of FIGURES
+_COLUMNS = {"layer": "string", "side": "string", "kernel": "string", **dict.fromkeys(FIGURES, "int64"),
+            **{f"percent_{name}": "double" for name in FIGURES}, "bit_exact": "bool", "max_abs_error": "double", **BUILT, "revision": "string",
+            "commit": "string"}  # of Parquet
 _LAYERS_TITLE = "by layer; percent against {}"
 _FUNCTIONS_TITLE = "functions that the differences come from: own cycles, and the difference in percent of all of {}'s"
 
@@ -37,6 +41,10 @@ class Shown:
     def csv(self) -> str:
         """A row a layer and side."""
         return _csv(self.found)
+
+    def records(self) -> Records:
+        """The same rows, with what made each side."""
+        return Records(_COLUMNS, list(_rows(self.found)), {"input": self.found.input, "sides": [one.side.text for one in self.found.sides]})
 
 
 def _parts(found: Comparison, top: int) -> list[Table | Text | str]:
@@ -179,10 +187,13 @@ def _by_figure(line: Line, number: int, of: Callable[[int, int], float | None]) 
 
 def _csv(found: Comparison) -> str:
     """One row a layer and side, no total; the layer is named as the first side names it."""
-    rows = []
+    header = ("layer", "side", "kernel", *FIGURES, *(f"percent_{name}" for name in FIGURES), "bit_exact", "max_abs_error")
+    return csv_text(header, ([row[name] for name in header] for row in _rows(found)))
+
+
+def _rows(found: Comparison) -> Iterator[dict[str, object]]:
     for line in found.lines[:-1]:
         for number, one in enumerate(found.sides):
             facts = _facts(line, number)
-            rows.append([line.name, one.side.text, facts["kernel"], *(facts[name] for name in FIGURES), *facts["percent"].values(),
-                         facts["bit_exact"], facts["max_abs_error"]])
-    return csv_text(("layer", "side", "kernel", *FIGURES, *(f"percent_{name}" for name in FIGURES), "bit_exact", "max_abs_error"), rows)
+            percents = {f"percent_{name}": change for name, change in facts.pop("percent").items()}
+            yield {**facts, **percents, **built(one.profile), "layer": line.name, "side": one.side.text, "revision": one.side.revision, "commit": one.commit}

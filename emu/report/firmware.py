@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, dataclass, fields
 
 from rich.table import Table
 from rich.text import Text
 
 from emu.firmware import FirmwareResult, Totals
+from emu.report import functions
 from emu.report.csv_form import text
+from emu.report.records import IMAGE, Records, of_functions, of_image
+from emu.report.run import LookedInto
 
 SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
 FIGURES = tuple(field.name for field in fields(Totals))
+_COLUMNS = {**dict.fromkeys(FIGURES, "int64"), "milliseconds": "double", "ending": "string", "exit_code": "int64", "core": "string", "memory": "string",
+            "board": "string", "clock": "int64", **IMAGE, "mhz": "double", "problem": "string"}  # of Parquet
 _HEADINGS = {"instructions": "instructions", "skipped": "(skipped)", "cycles": "cycles", "loads": "loads", "stores": "stores", "bytes_read": "bytes read",
              "bytes_written": "written", "stack_bytes": "stack"}
 
@@ -74,3 +79,45 @@ def render_csv(result: FirmwareResult, mhz: float | None = None) -> str:
     extra: Sequence[object] = [milliseconds(result.totals.cycles, mhz)] if mhz else []
     row = ["total", *(getattr(result.totals, figure) for figure in FIGURES), *extra]
     return text(("name", *FIGURES, *(["milliseconds"] if mhz else [])), [row])
+
+
+def records(result: FirmwareResult, mhz: float | None = None) -> Records:
+    """A row a core: counts are the run's, cycles the core's (none where it could not be priced)."""
+    about = result.about
+    made = {**asdict(result.totals), "ending": result.ending.text, "exit_code": result.ending.code, "memory": result.memory, "board": about["board"],
+            "clock": about["clock"], "mhz": mhz, **of_image(about)}
+    cores = [(result.core, result.totals.cycles, None), *((other.core, other.cycles, other.problem or None) for other in result.others)]
+    rows = [made | {"core": core, "cycles": cycles, "milliseconds": milliseconds(cycles, mhz) if mhz and cycles is not None else None, "problem": problem}
+            for core, cycles, problem in cores]
+    return Records(_COLUMNS, rows, about)
+
+
+@dataclass(frozen=True)
+class FirmwareRun(LookedInto):
+    """A firmware. mhz: clock for milliseconds."""
+
+    result: FirmwareResult
+    mhz: float | None = None
+
+    def parts(self) -> list[Table | Text | str]:
+        """Totals, how it ended, functions."""
+        return [*parts(self.result, self.mhz), *self._parts()]
+
+    def document(self) -> dict[str, object]:
+        """docs/firmware.md has the keys."""
+        return document(self.result, self.mhz) | self._document()
+
+    def csv(self) -> str:
+        """A row; with functions, one a function."""
+        return functions.render_csv(self.functions) if self.functions else render_csv(self.result, self.mhz)
+
+    def records(self) -> Records:
+        """A row a core; with functions, one a function."""
+        return of_functions(self.functions, self.ran.about) if self.functions else records(self.result, self.mhz)
+
+
+def record(run: FirmwareRun, _target: str) -> bytes:
+    """The run as a recording, which other cores and tables can price."""
+    from emu.timing import recording
+
+    return recording.save(recording.record(run.ran.counts, run.ran.instructions))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
@@ -141,17 +141,18 @@ def document(profile: FunctionProfile) -> dict[str, object]:
 
 def render_csv(profile: FunctionProfile) -> str:
     """One row a function, dearest first, no total."""
-    return csv_text(COLUMNS, ([facts[column] for column in COLUMNS] for facts in _flat(profile.functions)))
+    return csv_text(COLUMNS, (list(row.values()) for row in flat(profile)))
+
+
+def flat(profile: FunctionProfile) -> list[dict[str, object]]:
+    """A row a function, of COLUMNS."""
+    rows = [_facts(f) | f.own._asdict() | {f"inclusive_{key}": value for key, value in f.inclusive._asdict().items()} for f in profile.functions]
+    return [{column: row[column] for column in COLUMNS} for row in rows]
 
 
 def _facts(f: Function) -> dict[str, object]:
     return {"name": f.name, "symbol": f.symbol, "address": f.address, "calls": f.calls,
             "self": f.own._asdict(), "inclusive": f.inclusive._asdict(), "stack_bytes": f.own_stack, "inclusive_stack_bytes": f.stack}
-
-
-def _flat(functions: Iterable[Function]) -> Iterable[dict[str, object]]:
-    for f in functions:
-        yield _facts(f) | f.own._asdict() | {f"inclusive_{key}": value for key, value in f.inclusive._asdict().items()}
 
 
 def _line(line: Line) -> dict[str, object]:

@@ -1,33 +1,60 @@
-"""A finished run of emu.run, as forms draw it: of the keyword spotter, of a long recording, of a firmware."""
+"""A finished run as forms draw it: what all have that are looked into, the keyword spotter, and the same listening to a long recording."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from emu.report import csv_form, firmware, functions, json_form, table, timeline
+from emu.report import csv_form, functions, json_form, records, table, timeline
 from emu.report.functions import View
+from emu.report.records import Records
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
     from emu.experiment.target import Ran
-    from emu.firmware import FirmwareResult
     from emu.functions import FunctionProfile, Region
+    from emu.functions.tree import Tree
     from emu.report.result import Result
     from emu.stream.timeline import Timeline
 
 
 @dataclass(frozen=True)
-class _Followed:
-    """ran: what ran, for forms that look into it; region: what of it is looked at (None: all). functions: the profile by function, where it
+class LookedInto:
+    """What forms that follow calls draw. ran: what ran; region: what of it is looked at (None: all). functions: the profile by function, where it
     is asked for; view: what of it is shown."""
 
     ran: Ran = field(kw_only=True)
     region: Region | None = field(default=None, kw_only=True)
     functions: FunctionProfile | None = field(default=None, kw_only=True)
     view: View = field(default=View(), kw_only=True)
+
+    @cached_property
+    def tree(self) -> Tree:
+        """The call tree, of a run that followed calls."""
+        from emu.functions.tree import tree
+
+        ran = self.ran
+        return tree(ran.counts, ran.instructions, ran.numbering, ran.prices, self.region)
+
+    @property
+    def sections(self) -> list[tuple[str, int]]:
+        """What the tree is told apart by: (title, layer's number). Of the keyword spotter the code between layers, then layers in their order."""
+        if self.ran.layers:
+            return [("outside", 0), *((layer.name, number) for number, layer in enumerate(self.ran.layers, 1))]
+        return [(self.title, layer) for layer in sorted({layer for layer, _ in self.tree.own})]
+
+    @property
+    def title(self) -> str:
+        """What ran, and what of it is looked at."""
+        return f"{self.ran.title}; {self.region.title}" if self.region else self.ran.title
+
+    @property
+    def modelled(self) -> str:
+        """What the cycles are of."""
+        return f"modelled {self.ran.core.name} with {self.ran.memory.name} memory"
 
     def _parts(self) -> list[Table | Text | str]:
         return functions.parts(self.functions, self.view) if self.functions else []
@@ -37,7 +64,7 @@ class _Followed:
 
 
 @dataclass(frozen=True)
-class KwsRun(_Followed):
+class KwsRun(LookedInto):
     """The keyword spotter on one input or several. traffic: bytes by tensor are shown, too."""
 
     result: Result
@@ -55,31 +82,20 @@ class KwsRun(_Followed):
         """A row a layer; with functions, one a function."""
         return functions.render_csv(self.functions) if self.functions else csv_form.render(self.result)
 
+    def records(self) -> Records:
+        """Rows as in CSV, of every core, and of the code between layers, too."""
+        return records.of_functions(self.functions, self.ran.about) if self.functions else records.of_kws(self.result)
+
+    @property
+    def mhz(self) -> float | None:
+        """Clock for times."""
+        return self.result.mhz
+
     def plot(self, target: str) -> bytes:
         """Cycles and bytes by layer."""
         from emu.report import plot
 
         return plot.render(self.result, target)
-
-
-@dataclass(frozen=True)
-class FirmwareRun(_Followed):
-    """A firmware. mhz: clock for milliseconds."""
-
-    result: FirmwareResult
-    mhz: float | None = None
-
-    def parts(self) -> list[Table | Text | str]:
-        """Totals, how it ended, functions."""
-        return [*firmware.parts(self.result, self.mhz), *self._parts()]
-
-    def document(self) -> dict[str, object]:
-        """docs/firmware.md has the keys."""
-        return firmware.document(self.result, self.mhz) | self._document()
-
-    def csv(self) -> str:
-        """A row; with functions, one a function."""
-        return functions.render_csv(self.functions) if self.functions else firmware.render_csv(self.result, self.mhz)
 
 
 @dataclass(frozen=True)
@@ -107,16 +123,6 @@ class StreamRun:
         return confidence.render(self.result, target)
 
 
-Run = KwsRun | FirmwareRun | StreamRun
-
-
 def plot(run: KwsRun | StreamRun, target: str) -> bytes:
     """A picture, PNG or SVG by the suffix of `target`."""
     return run.plot(target)
-
-
-def record(run: FirmwareRun, _target: str) -> bytes:
-    """The run as a recording, which other cores and tables can price."""
-    from emu.timing import recording
-
-    return recording.save(recording.record(run.ran.counts, run.ran.instructions))

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from emu.report.records import Records
+
 
 class Shown(Protocol):
     """What was found, as forms draw it. A form that something has not is none of its options."""
@@ -20,6 +22,9 @@ class Shown(Protocol):
 
     def csv(self) -> str:
         """CSV text."""
+
+    def records(self) -> Records:
+        """Flat rows with what made them."""
 
 
 def terminal(shown: Shown, _target: str = "-") -> str:
@@ -46,3 +51,8 @@ def json(shown: Shown, _target: str = "-") -> str:
 def csv(shown: Shown, _target: str = "-") -> str:
     """CSV text."""
     return shown.csv()
+
+
+def parquet(shown: Shown, _target: str = "-") -> bytes:
+    """A Parquet file."""
+    return shown.records().parquet()

@@ -16,6 +16,12 @@ SUFFIXES = frozenset({".c", ".h", ".cc", ".cpp", ".cxx", ".c++", ".hh", ".hpp", 
 MOST_BYTES = 4 << 20  # of a file
 
 
+def absolute(file: str) -> str:
+    """The whole path of what debug information names relative to the repository; other names as they are."""
+    path = REPOSITORY / file
+    return str(path) if path.is_file() else file
+
+
 class Sources:
     """Reads a file when its first line is asked for. missing: files that could not be read; newer: that changed after the program was built."""
 

@@ -15,7 +15,7 @@ from emu.machine.board import Uart
 from emu.machine.console import Console, Quota
 from emu.machine.running import Ending
 from emu.report import files
-from emu.report.run import FirmwareRun
+from emu.report.firmware import FirmwareRun
 from emu.report.shown import terminal
 from emu.run import functions
 from emu.run.forms import FIRMWARE, FORMS

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FORMS = (
     Form("json", "Write what was found as JSON; - prints it.", "emu.report.shown:json"),
     Form("csv", "Write one row a program and rule as CSV; - prints it.", "emu.report.shown:csv"),
+    Form("parquet", "Write the same rows as Parquet.", "emu.report.shown:parquet"),
     Form("markdown", "Write the tables for GitHub; - prints them.", "emu.report.shown:markdown"),
 )
 EPILOG = """\b

@@ -13,6 +13,7 @@ from emu.timing import memory as memories
 FORMS = (
     Form("json", "Write all that was compared as JSON (schema in docs/reports.md); - prints it.", "emu.report.shown:json"),
     Form("csv", "Write one row a layer and side as CSV; - prints it.", "emu.report.shown:csv"),
+    Form("parquet", "Write the same rows with what made each side as Parquet.", "emu.report.shown:parquet"),
     Form("markdown", "Write the tables for GitHub; - prints them.", "emu.report.shown:markdown"),
 )
 EPILOG = """\b
