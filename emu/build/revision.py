@@ -50,6 +50,16 @@ def sources(revision: str, repository: Path | None = None) -> Revision:
     return Revision(commit, root)
 
 
+def head(repository: Path | None = None) -> tuple[str, bool] | None:
+    """(hash of the commit, whether a file that git knows differs from it); None where git or a repository is missing."""
+    where = repository or REPOSITORY
+    try:
+        commit = _hash(where, "HEAD")
+        return (commit, bool(_git(where, "status", "--porcelain", "--untracked-files=no").stdout)) if commit else None
+    except UsageError:
+        return None
+
+
 def _hash(where: Path, name: str) -> str:
     """Of what git knows by that name; "" when it knows none."""
     asked = _git(where, "rev-parse", "--verify", "--quiet", name)

@@ -12,6 +12,8 @@ from emu.cli import SETTINGS, run_command
 # Modules of emu.experiment.commands, in the order in which --help shows them.
 COMMANDS = (
     "compare",
+    "sweep",
+    "plot",
     "annotate",
     "mix",
     "roofline",

@@ -1,0 +1,151 @@
+"""`sweep` and `plot` as a user types them; cliffs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyarrow import parquet as arrow
+
+from emu.build.cache import REPOSITORY
+from emu.errors import BuildError
+from emu.experiment.sweep import cliffs
+from emu.experiment.sweep.columns import COLUMNS, TYPES
+from tests.cli.conftest import run_in
+from tests.experiment.test_sweep_run import swept
+
+SWEEP, PLOT = ("emu.experiment", "sweep"), ("emu.experiment", "plot")
+HERE = {"PYTHONPATH": str(REPOSITORY)}
+FILE = """
+[grid]
+kernels = ["thumb2", "c"]
+[[shape]]
+kind = "dense"
+in_c = [4, 8, 16]
+[[shape]]
+kind = "max_pool2d"
+size = 4
+in_c = 3
+kernel = [2, 5]
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a sweep file and its results."""
+    made = tmp_path_factory.mktemp("command")
+    (made / "x.toml").write_text(FILE)
+    done = run_in(made, *SWEEP, "x.toml", **HERE)
+    assert done.returncode == 0, done.stderr
+    (made / "printed").write_text(done.stdout)
+    return made
+
+
+def test_the_table(folder: Path) -> None:
+    printed = (folder / "printed").read_text()
+    rows = {row["shape"]: row for row in arrow.read_table(folder / "x.parquet").to_pylist() if row["kernels"] == "thumb2"}
+    line = next(line for line in printed.splitlines() if "dense 16->16" in line)
+    assert f"{rows['dense 16->16']['cycles_per_mac']:.2f}" in line and "256" in line
+    assert "illegal shape: a kernel of 5 does not fit an input of 4 with its padding (2 points" in printed
+    assert "x.parquet: 10 of 10 points (8 ok, 2 illegal shape), 10 run now" in printed
+
+
+def test_the_file_has_all_columns(folder: Path) -> None:
+    table = arrow.read_table(folder / "x.parquet")
+    assert [(field.name, str(field.type)) for field in table.schema] == list(TYPES.items())
+    assert table.schema.metadata[b"thumbcycle.sweep.schema"] == b"1"
+    assert table["point"].to_pylist() == list(dict.fromkeys(table["point"].to_pylist()))
+
+
+def test_json_and_dry_run(folder: Path) -> None:
+    report = json.loads(run_in(folder, *SWEEP, "x.toml", "--json", "-", **HERE).stdout)
+    assert (report["schema"], report["points"], report["ran"], report["statuses"]) == (1, 10, 0, {"ok": 8, "illegal shape": 2})
+    assert report["rows"] == arrow.read_table(folder / "x.parquet").to_pylist()
+    listed = run_in(folder, *SWEEP, "x.toml", "--dry-run", "--where", "kernels=c", **HERE).stdout
+    assert listed.count("done ") == 4 and listed.endswith("5 points, 0 to do, in 0 runs\n")
+    fresh = json.loads(run_in(folder, *SWEEP, "x.toml", "--dry-run", "--fresh", "--json", "-", **HERE).stdout)
+    assert (fresh["to_do"], fresh["runs"], len(fresh["points"])) == (10, 8, 10)
+
+
+@pytest.mark.parametrize(("status", "arguments", "message"), [
+    (2, (*SWEEP, "y.toml"), "no sweep file y.toml"), (2, (*SWEEP, "x.toml", "--where", "kernel=c"), "did you mean kernels?"),
+    (2, (*SWEEP, "x.toml", "--jobs", "2", "--scheduler", "tcp://x"), "--jobs is for this machine"), (3, (*SWEEP, "x.toml", "--out", "no/x.parquet"), "no folder no"),
+    (3, (*SWEEP, "x.toml", "--out", "x.toml"), "x.toml: no Parquet file"), (2, (*PLOT, "x.parquet", "x.pdf"), "the suffix must be .png or .svg"),
+    (2, (*PLOT, "x.parquet", "y.svg", "--x", "mac"), "did you mean macs?"), (3, (*PLOT, "z.parquet", "y.svg"), "z.parquet: No such file"),
+    (3, (*PLOT, "x.parquet", "y.svg", "--where", "kernels=d"), "no row is ok and passes --where"),
+])
+def test_wrong_input_is_one_line(one_line_error, folder: Path, status: int, arguments: tuple[str, ...], message: str) -> None:
+    assert message in one_line_error(status, *arguments, folder=folder, **HERE)
+
+
+@pytest.mark.parametrize(("target", "head"), [("x.svg", b"<?xml"), ("x.png", b"\x89PNG")])
+def test_pictures(folder: Path, target: str, head: bytes) -> None:
+    done = run_in(folder, *PLOT, "x.parquet", target, "--by", "kernels", "--panels", "kind", **HERE)
+    drawn = (folder / target).read_bytes()
+    assert done.returncode == 0 and drawn.startswith(head)
+    if target.endswith("svg"):
+        assert all(f">{word}</text>".encode() in drawn for word in ("MACs", "modelled cycles", "thumb2", "c", "dense"))
+        assert b">max_pool2d</text>" not in drawn  # has no MACs
+
+
+def test_every_column_has_a_meaning_and_is_documented() -> None:
+    text = (REPOSITORY / "docs" / "sweep.md").read_text()
+    assert all(column.meaning for column in COLUMNS)
+    assert [column.name for column in COLUMNS if f"`{column.name}`" not in text and "_bytes_" not in column.name] == []
+
+
+# --- cliffs ---
+
+
+def row(cost: float, **sizes: int) -> dict[str, object]:
+    return {**dict.fromkeys(TYPES), "status": "ok", "kind": "conv2d", "in_h": 8, "in_w": 8, "in_c": 4, "out_c": 8, "kernel_h": 3, "kernel_w": 3,
+            "cycles_per_mac": cost, "cycles": round(100 * cost * sizes.get("in_c", 4)), **sizes}
+
+
+def found(rows: list[dict[str, object]], ratio: float = 1.5) -> list[tuple[str, float, float, bool]]:
+    return [(cliff.axis, cliff.row["cycles_per_mac"], round(cliff.ratio, 3), cliff.up) for cliff in cliffs.find(rows, ratio)]
+
+
+def test_a_shape_that_costs_more_than_its_neighbours() -> None:
+    line = [row(2.0, in_c=14), row(3.2, in_c=15), row(1.9, in_c=16), row(1.8, in_c=17)]
+    assert found(line) == [("in_c", 3.2, 1.684, False), ("in_c", 3.2, 1.6, True)]
+    assert [cliff.steep for cliff in cliffs.find(line)] == [True, True]  # 15 channels cost more cycles than 16
+    assert [cliff.steep for cliff in cliffs.find([row(3.0, in_c=4), row(1.9, in_c=8)])] == [False]
+    assert found(line, 1.65) == [("in_c", 3.2, 1.684, False)]
+    assert found([*line, row(9.0, in_c=15, kernel_h=1), row(9.0, in_c=200), row(9.0, in_c=15, status="fault")]) == found(line)
+
+
+def test_neighbours_differ_in_one_size_by_not_more_than_twice() -> None:
+    assert found([row(1.0, in_c=4), row(9.0, in_c=4, in_h=16, in_w=16)]) == [("input", 9.0, 9.0, True)]
+    assert found([row(1.0), row(9.0, kernel_h=5, kernel_w=6)]) == [("kernel", 9.0, 9.0, True)]
+    for apart in ({"in_c": 9}, {"in_c": 8, "out_c": 16}, {"kernel_h": 7}, {"in_c": 8, "kernels": "c"}, {"in_c": 8, "padding": "valid"}):
+        assert found([row(1.0), row(9.0, **apart)]) == []
+
+
+def test_channels_that_are_always_equal_are_one_size() -> None:
+    assert found([row(1.0, in_c=4, out_c=4), row(2.0, in_c=8, out_c=8)]) == [("channels", 2.0, 2.0, True)]
+
+
+def test_cliffs_of_results(folder: Path) -> None:
+    rows = arrow.read_table(folder / "x.parquet").to_pylist()
+    report = json.loads(run_in(folder, *PLOT, "x.parquet", "--ratio", "1.01", "--json", "-", **HERE).stdout)
+    cost = {(row["kernels"], row["in_c"]): row["cycles_per_mac"] for row in rows if row["kind"] == "dense"}
+    expected = {(kernels, n): cost[kernels, n] / cost[kernels, 2 * n] for kernels in ("thumb2", "c") for n in (4, 8)}
+    assert {(cliff["kernels"], int(cliff["shape"].split("->")[1])): cliff["ratio"] for cliff in report["cliffs"]} == pytest.approx(expected)
+    assert "for what a call costs at least" in run_in(folder, *PLOT, "x.parquet", "--cliffs", **HERE).stdout
+
+
+@pytest.mark.skipif(shutil.which("clang") is None, reason="clang is not installed")
+def test_clang_beside_gcc(tmp_path: Path) -> None:
+    from emu.build import toolchain
+
+    try:
+        toolchain.find("clang")
+    except BuildError as error:
+        pytest.skip(str(error))
+    rows = swept('[grid]\nkernels = "c"\ncc = ["gcc", "clang"]\n[[shape]]\nkind = "dense"\nin_c = 16', tmp_path / "x.parquet").rows
+    assert [row["status"] for row in rows] == ["ok", "ok"] and len({row["image_sha256"] for row in rows}) == 2
+    assert "clang" in rows[1]["compiler"] and np.ptp([row["instructions"] for row in rows]) > 0

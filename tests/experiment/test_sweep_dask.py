@@ -1,0 +1,109 @@
+"""A sweep on a real Dask scheduler and two workers on this machine's loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from emu.build.cache import REPOSITORY
+from emu.errors import InputError, UsageError
+from emu.experiment.sweep import cluster, run, worker
+from emu.experiment.sweep.plan import Task
+from tests.experiment.test_sweep_run import facts, found, planned, swept
+
+POINTS = '[grid]\nkernels = ["thumb2", "c"]\n[[shape]]\nkind = "dense"\nin_c = { from = 1, to = 60 }\nout_c = 4\n'
+
+
+def start(folder: Path, *command: str) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "DASK_LOGGING__DISTRIBUTED": "critical"}
+    return subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_scheduler" if command[0] == "scheduler" else "distributed.cli.dask_worker",
+                             *command[1:]], cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+
+def free_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return bound.getsockname()[1]
+
+
+class Cluster:
+    """A scheduler and two workers, each a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.address = f"tcp://127.0.0.1:{free_port()}"
+        host, port = "127.0.0.1", self.address.rpartition(":")[2]
+        self.scheduler = start(folder, "scheduler", "--host", host, "--port", port, "--no-dashboard", "--no-show")
+        self.workers = [start(folder, "worker", self.address, "--no-nanny", "--no-dashboard", "--nthreads", "1", "--host", host,
+                              "--local-directory", str(folder / name)) for name in "ab"]
+
+    def end(self) -> None:
+        for process in (*self.workers, self.scheduler):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    made = Cluster(tmp_path_factory.mktemp("dask"))
+    yield made
+    made.end()
+
+
+def test_a_worker_killed_in_the_middle_loses_nothing(dask: Cluster, tmp_path: Path) -> None:
+    victim = psutil.Process(dask.workers[0].pid)
+    seen: list[int] = []
+    theirs: list[psutil.Process] = []
+
+    def runner(tasks: list[Task]) -> Iterator[tuple[int, worker.Figures]]:
+        for number, figures in cluster.run(tasks, dask.address):
+            seen.append(number)
+            if not theirs and victim.children() and len(seen) >= 10:  # it is at work
+                theirs.extend(victim.children())
+                victim.kill()
+            yield number, figures
+
+    done = found(planned(POINTS), tmp_path / "dask.parquet", runner)
+    assert theirs and sorted(seen) == list(range(120))
+    assert done.ran == 120 and {row["status"] for row in done.rows} == {"ok"}
+    assert facts(done.rows[::20]) == facts(swept(POINTS, tmp_path / "here.parquet").rows[::20])
+    assert not psutil.wait_procs(theirs, 10)[1]
+
+
+def test_what_a_point_does_wrong_is_a_row_there_too(dask: Cluster, tmp_path: Path) -> None:
+    text = f'timeout = 20\n[grid]\ncc = ["{tmp_path}/gcc"]\n[[shape]]\nkind = "dense"\nin_c = 4\n'
+    (tmp_path / "gcc").write_text('#!/bin/sh\ncase "$1" in --version) echo gcc 1;; -dumpmachine) echo arm-none-eabi;; *) kill -SEGV $$;; esac\n')
+    (tmp_path / "gcc").chmod(0o755)
+    done = found(planned(text), tmp_path / "x.parquet", run.runner(1, dask.address))
+    assert [row["status"] for row in done.rows] == ["build error"]
+
+
+def test_no_scheduler_and_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "CONNECT", "1s")
+    nobody = f"tcp://127.0.0.1:{free_port()}"
+    for address in (nobody, "nonsense://x"):
+        with pytest.raises(UsageError, match="no Dask scheduler answers"):
+            found(planned(POINTS), tmp_path / "x.parquet", run.runner(1, address))
+    monkeypatch.setattr(cluster, "CONNECT", "20s")
+    monkeypatch.setattr(cluster, "PATIENCE", 1.0)
+    monkeypatch.setattr(cluster, "_LOOK", 0.3)
+    port = free_port()
+    scheduler = start(tmp_path, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--no-show")
+    try:
+        began = time.monotonic()
+        with pytest.raises(InputError, match="no worker is there; what was done is kept"):
+            found(planned(POINTS), tmp_path / "x.parquet", run.runner(1, f"tcp://127.0.0.1:{port}"))
+        assert time.monotonic() - began < 60
+    finally:
+        scheduler.kill()
+        scheduler.wait()
