@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +13,14 @@ import pytest
 from pyarrow import parquet as arrow
 
 from emu.build.cache import REPOSITORY
+from emu.cli import run_command
 from emu.errors import BuildError
+from emu.experiment.__main__ import main
 from emu.experiment.sweep import cliffs
 from emu.experiment.sweep.columns import COLUMNS, TYPES
 from tests.cli.conftest import run_in
 from tests.experiment.test_sweep_run import swept
 
-SWEEP, PLOT = ("emu.experiment", "sweep"), ("emu.experiment", "plot")
-HERE = {"PYTHONPATH": str(REPOSITORY)}
 FILE = """
 [grid]
 kernels = ["thumb2", "c"]
@@ -33,12 +35,23 @@ kernel = [2, 5]
 """
 
 
+@pytest.fixture
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """emu.experiment with these arguments, in the folder -> exit status, standard output, standard error."""
+    def experiment(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["experiment", *arguments])
+        return run_command(main), *capsys.readouterr()
+
+    return experiment
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a sweep file and its results."""
     made = tmp_path_factory.mktemp("command")
     (made / "x.toml").write_text(FILE)
-    done = run_in(made, *SWEEP, "x.toml", **HERE)
+    done = run_in(made, "emu.experiment", "sweep", "x.toml", PYTHONPATH=str(REPOSITORY))
     assert done.returncode == 0, done.stderr
     (made / "printed").write_text(done.stdout)
     return made
@@ -60,32 +73,33 @@ def test_the_file_has_all_columns(folder: Path) -> None:
     assert table["point"].to_pylist() == list(dict.fromkeys(table["point"].to_pylist()))
 
 
-def test_json_and_dry_run(folder: Path) -> None:
-    report = json.loads(run_in(folder, *SWEEP, "x.toml", "--json", "-", **HERE).stdout)
+def test_json_and_dry_run(folder: Path, run) -> None:
+    report = json.loads(run("sweep", "x.toml", "--json", "-")[1])
     assert (report["schema"], report["points"], report["ran"], report["statuses"]) == (1, 10, 0, {"ok": 8, "illegal shape": 2})
     assert report["rows"] == arrow.read_table(folder / "x.parquet").to_pylist()
-    listed = run_in(folder, *SWEEP, "x.toml", "--dry-run", "--where", "kernels=c", **HERE).stdout
+    listed = run("sweep", "x.toml", "--dry-run", "--where", "kernels=c")[1]
     assert listed.count("done ") == 4 and listed.endswith("5 points, 0 to do, in 0 runs\n")
-    fresh = json.loads(run_in(folder, *SWEEP, "x.toml", "--dry-run", "--fresh", "--json", "-", **HERE).stdout)
+    fresh = json.loads(run("sweep", "x.toml", "--dry-run", "--fresh", "--json", "-")[1])
     assert (fresh["to_do"], fresh["runs"], len(fresh["points"])) == (10, 8, 10)
 
 
 @pytest.mark.parametrize(("status", "arguments", "message"), [
-    (2, (*SWEEP, "y.toml"), "no sweep file y.toml"), (2, (*SWEEP, "x.toml", "--where", "kernel=c"), "did you mean kernels?"),
-    (2, (*SWEEP, "x.toml", "--jobs", "2", "--scheduler", "tcp://x"), "--jobs is for this machine"), (3, (*SWEEP, "x.toml", "--out", "no/x.parquet"), "no folder no"),
-    (3, (*SWEEP, "x.toml", "--out", "x.toml"), "x.toml: no Parquet file"), (2, (*PLOT, "x.parquet", "x.pdf"), "the suffix must be .png or .svg"),
-    (2, (*PLOT, "x.parquet", "y.svg", "--x", "mac"), "did you mean macs?"), (3, (*PLOT, "z.parquet", "y.svg"), "z.parquet: No such file"),
-    (3, (*PLOT, "x.parquet", "y.svg", "--where", "kernels=d"), "no row is ok and passes --where"),
+    (2, ("sweep", "y.toml"), "no sweep file y.toml"), (2, ("sweep", "x.toml", "--where", "kernel=c"), "did you mean kernels?"),
+    (2, ("sweep", "x.toml", "--jobs", "2", "--scheduler", "tcp://x"), "--jobs is for this machine"), (3, ("sweep", "x.toml", "--out", "no/x.parquet"), "no folder no"),
+    (3, ("sweep", "x.toml", "--out", "x.toml"), "x.toml: no Parquet file"), (2, ("plot", "x.parquet", "x.pdf"), "the suffix must be .png or .svg"),
+    (2, ("plot", "x.parquet", "y.svg", "--x", "mac"), "did you mean macs?"), (3, ("plot", "z.parquet", "y.svg"), "z.parquet: No such file"),
+    (3, ("plot", "x.parquet", "y.svg", "--where", "kernels=d"), "no row is ok and passes --where"),
 ])
-def test_wrong_input_is_one_line(one_line_error, folder: Path, status: int, arguments: tuple[str, ...], message: str) -> None:
-    assert message in one_line_error(status, *arguments, folder=folder, **HERE)
+def test_wrong_input_is_one_line(run, status: int, arguments: tuple[str, ...], message: str) -> None:
+    found, output, (line, *more) = (part.splitlines() if number == 2 else part for number, part in enumerate(run(*arguments)))
+    assert (found, output, more) == (status, "", []) and line.startswith("error: ") and message in line
 
 
 @pytest.mark.parametrize(("target", "head"), [("x.svg", b"<?xml"), ("x.png", b"\x89PNG")])
-def test_pictures(folder: Path, target: str, head: bytes) -> None:
-    done = run_in(folder, *PLOT, "x.parquet", target, "--by", "kernels", "--panels", "kind", **HERE)
+def test_pictures(folder: Path, run, target: str, head: bytes) -> None:
+    assert run("plot", "x.parquet", target, "--by", "kernels", "--panels", "kind") == (0, "", "")
     drawn = (folder / target).read_bytes()
-    assert done.returncode == 0 and drawn.startswith(head)
+    assert drawn.startswith(head)
     if target.endswith("svg"):
         assert all(f">{word}</text>".encode() in drawn for word in ("MACs", "modelled cycles", "thumb2", "c", "dense"))
         assert b">max_pool2d</text>" not in drawn  # has no MACs
@@ -129,13 +143,13 @@ def test_channels_that_are_always_equal_are_one_size() -> None:
     assert found([row(1.0, in_c=4, out_c=4), row(2.0, in_c=8, out_c=8)]) == [("channels", 2.0, 2.0, True)]
 
 
-def test_cliffs_of_results(folder: Path) -> None:
+def test_cliffs_of_results(folder: Path, run) -> None:
     rows = arrow.read_table(folder / "x.parquet").to_pylist()
-    report = json.loads(run_in(folder, *PLOT, "x.parquet", "--ratio", "1.01", "--json", "-", **HERE).stdout)
+    report = json.loads(run("plot", "x.parquet", "--ratio", "1.01", "--json", "-")[1])
     cost = {(row["kernels"], row["in_c"]): row["cycles_per_mac"] for row in rows if row["kind"] == "dense"}
     expected = {(kernels, n): cost[kernels, n] / cost[kernels, 2 * n] for kernels in ("thumb2", "c") for n in (4, 8)}
     assert {(cliff["kernels"], int(cliff["shape"].split("->")[1])): cliff["ratio"] for cliff in report["cliffs"]} == pytest.approx(expected)
-    assert "for what a call costs at least" in run_in(folder, *PLOT, "x.parquet", "--cliffs", **HERE).stdout
+    assert "for what a call costs at least" in run("plot", "x.parquet", "--cliffs")[1]
 
 
 @pytest.mark.skipif(shutil.which("clang") is None, reason="clang is not installed")

@@ -69,8 +69,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> run.Outcome:
     return swept(SMALL, tmp_path_factory.mktemp("sweep") / "x.parquet")
 
 
-def test_every_figure_is_that_of_the_call(small: run.Outcome, tmp_path_factory: pytest.TempPathFactory) -> None:
-    kernels = Kernels(tmp_path_factory)
+def test_every_figure_is_that_of_the_call(small: run.Outcome) -> None:
+    kernels = Kernels()
     assert len(small.rows) == small.ran == 10 and {row["status"] for row in small.rows} == {"ok"}
     for row, point in zip(small.rows, small.plan.points, strict=True):
         params, x = synthetic.sample(row["kernel"], point.sizes, row["seed"])
