@@ -13,6 +13,8 @@ FORMS = (
                 "four columns first; - prints it.", "emu.report.shown:csv"),
     Form("markdown", "Write the tables for GitHub; - prints them.", "emu.report.shown:markdown"),
     Form("parquet", "Write the same rows, of every core and with what made them, as Parquet.", "emu.report.shown:parquet", (KWS, FIRMWARE)),
+    Form("html", "Write a page that needs no other file: summary, layers, traffic, memory map, roofline, functions, and the listing with why each "
+                 "instruction waited; - prints it.", "emu.report.html:of_run", (KWS, FIRMWARE), needs=TOUCHES),
     Form("plot", "Draw cycles and bytes by layer of the first input, or with --stream confidence over time (.png or .svg).",
          "emu.report.run:plot", (KWS, STREAM), (".png", ".svg")),
     Form("callgrind", "Write costs by instruction and line, and calls, for KCachegrind and callgrind_annotate; - prints it.",

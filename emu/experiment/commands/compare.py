@@ -15,6 +15,7 @@ FORMS = (
     Form("csv", "Write one row a layer and side as CSV; - prints it.", "emu.report.shown:csv"),
     Form("parquet", "Write the same rows with what made each side as Parquet.", "emu.report.shown:parquet"),
     Form("markdown", "Write the tables for GitHub; - prints them.", "emu.report.shown:markdown"),
+    Form("html", "Write a page that needs no other file, with a chart a figure; - prints it.", "emu.report.html:of_comparison"),
 )
 EPILOG = """\b
 A side is SET[@REVISION][:PART,PART...]

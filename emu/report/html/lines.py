@@ -1,0 +1,94 @@
+"""A function's listing as the page shows it: instructions, where loops begin, what did not run, source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from emu.experiment.listing import FunctionListing, Listing, Loop, Row
+from emu.report.sources import Sources
+
+MOST_ROWS = 6000  # of all functions together; each takes some 200 bytes of the page
+DEEPEST = 6  # loops that the margin shows
+_SOURCE = 200  # characters of a line
+
+
+class Place(NamedTuple):
+    """A line of source. file: "" where it is the one of the line before; text: "" where it cannot be read."""
+
+    file: str
+    line: int
+    text: str
+
+
+class Instruction(NamedTuple):
+    """One that ran. depth: of the loops around it; heat: its share of the function's cycles, percent; place: where another line begins."""
+
+    row: Row
+    depth: int
+    heat: int
+    place: Place | None
+
+
+class Head(NamedTuple):
+    """Where a loop begins."""
+
+    loop: Loop
+    depth: int
+
+
+class Gap(NamedTuple):
+    """Instructions that did not run."""
+
+    count: int
+    depth: int
+
+
+Line = Instruction | Head | Gap
+
+
+def shown(found: Listing) -> tuple[FunctionListing, ...]:
+    """The dearest functions, as many as fit into the page; at least one."""
+    rows = 0
+    for place, function in enumerate(found.functions):
+        rows += sum(1 for row in function.rows if row.executed)
+        if rows > MOST_ROWS:
+            return found.functions[:max(1, place)]
+    return found.functions
+
+
+def lines(function: FunctionListing, sources: Sources | None) -> Iterator[Line]:
+    """By address. sources: None leaves lines of source out."""
+    skipped, last = 0, None
+    for row in function.rows:
+        if not row.executed:
+            skipped += 1
+            continue
+        inside = _around(function.loops, row.address)
+        if skipped:
+            yield Gap(skipped, len(inside))
+            skipped = 0
+        for loop in inside:
+            if loop.start == row.address:
+                yield Head(loop, loop.depth + 1)
+        here = row.file, row.line
+        heat = round(100 * row.cycles / function.cycles) if function.cycles else 0
+        yield Instruction(row, len(inside), heat, _place(here, last, sources))
+        last = here
+    if skipped:
+        yield Gap(skipped, 0)
+
+
+def _around(loops: Sequence[Loop], address: int) -> list[Loop]:
+    """The loops that the instruction lies in, the outermost first."""
+    return sorted((loop for loop in loops if loop.start <= address <= loop.end), key=lambda loop: loop.depth)[:DEEPEST]
+
+
+def _place(here: tuple[str | None, int | None], last: tuple[str | None, int | None] | None, sources: Sources | None) -> Place | None:
+    """None where it is the line of the instruction before."""
+    file, line = here
+    if sources is None or file is None or line is None or here == last:
+        return None
+    name = "" if last and last[0] == file else Path(file).name
+    return Place(name, line, (sources.text(file, line) or "")[:_SOURCE])
