@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from emu.report.annotate import Shown as Annotated
     from emu.report.compare import Shown as Compared
-    from emu.report.run import FirmwareRun, KwsRun
+    from emu.report.firmware import FirmwareRun
+    from emu.report.run import KwsRun
 
 
 def of_run(run: KwsRun | FirmwareRun, _target: str = "-") -> str:

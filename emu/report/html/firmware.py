@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from emu.firmware import FirmwareResult
-from emu.report.firmware import milliseconds
+from emu.report.firmware import FirmwareRun, milliseconds
 from emu.report.html import looked, shared
 from emu.report.html.looked import Looked
 from emu.report.html.page import Section, count, page, share
-from emu.report.run import FirmwareRun
 
 
 def render(run: FirmwareRun, command: str) -> str:
