@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from emu.errors import UsageError
 from emu.experiment import roofline
 from emu.profile import PARTS, Profile, Row
 from emu.report.html import looked, shared
@@ -16,6 +17,8 @@ from emu.report.run import KwsRun
 
 def render(run: KwsRun, command: str) -> str:
     """HTML text. Of several inputs the first is shown, the others with a line each."""
+    if run.region is not None and run.region.begin:
+        raise UsageError("--html shows all of an inference, layer by layer: leave out --from and --to")
     result, found = run.result, looked.look(run.ran, run.functions)
     profile, about = result.profile, result.profile.about
     return page(f"{about['network']}, {about['kernels']} kernels, {profile.core}", [

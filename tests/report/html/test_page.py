@@ -272,6 +272,11 @@ def test_a_page_that_cannot_be_written(one_line_error: Callable[..., str], tmp_p
     assert "there is no folder" in one_line_error(3, *KWS, "--html", str(tmp_path / "not" / "there.html"))
 
 
+def test_it_shows_a_whole_inference(one_line_error: Callable[..., str], tmp_path: Path) -> None:
+    assert "leave out --from" in one_line_error(2, *KWS, "--from", "main", "--html", str(tmp_path / "page.html"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_it_is_no_option_of_a_stream(run: Run) -> None:
     done = run(*KWS, "--stream", "--html", "-")
     assert done.returncode == 2 and "--html is no option of kws --stream" in done.stderr
