@@ -45,7 +45,8 @@ class Row:
     """One layer, the code between layers, or a total. Sizes in bytes, cycles as modelled for the profile's core.
 
     bit_exact: every output byte equals the reference's; None where nothing was compared (float, outside).
-    max_abs_error: of a float layer's output against the reference; None elsewhere. input_bytes: of the tensor that the layer reads.
+    wrong_bytes: how many do not, and max_difference: by how much at most. max_abs_error: of a float layer's output against the reference;
+    None elsewhere. input_bytes: of the tensor that the layer reads.
     """
 
     name: str
@@ -62,6 +63,8 @@ class Row:
     bit_exact: bool | None = None
     max_abs_error: float | None = None
     input_bytes: int = 0
+    wrong_bytes: int = 0
+    max_difference: int = 0
 
     def _sum(self, what: str) -> int:
         return sum(getattr(traffic, what) for traffic in self.traffic.values())
@@ -106,9 +109,10 @@ class Profile:
         errors = [row.max_abs_error for row in self.layers if row.max_abs_error is not None]
         return Row(
             name="total", kernel="", **{key: sum(getattr(row, key) for row in rows) for key in (
-                "instructions", "skipped", "cycles", "macs", "fetch_bytes", "weight_bytes", "activation_bytes", "input_bytes")},
+                "instructions", "skipped", "cycles", "macs", "fetch_bytes", "weight_bytes", "activation_bytes", "input_bytes", "wrong_bytes")},
             traffic={part: sum((row.traffic[part] for row in rows if part in row.traffic), Traffic()) for part in _parts(rows)},
-            stack_bytes=self.stack_bytes, bit_exact=all(checked) if checked else None, max_abs_error=float(np.max(errors)) if errors else None)
+            stack_bytes=self.stack_bytes, bit_exact=all(checked) if checked else None, max_abs_error=float(np.max(errors)) if errors else None,
+            max_difference=max(row.max_difference for row in rows))
 
     def on(self, core: str, cycles: np.ndarray) -> Profile:
         """The same run as another core would take it: `cycles` are int64 (layers + 1,), [0] between layers."""

@@ -83,9 +83,9 @@ def names(root: Path | None = None) -> list[str]:
 def find(kernels: str, root: Path | None = None) -> KernelFolder:
     """The set of that name, else the folder at that path. UsageError when there is neither, InputError for a folder that cannot be used."""
     if kernels in names(root):
-        return _read((root or REPOSITORY) / FOLDER / kernels, f"{FOLDER}/{kernels}")
+        return _read((root or REPOSITORY) / FOLDER / kernels, f"{FOLDER}/{kernels}", names(root))
     folder = _folder(kernels, Path()).resolve()
-    return _read(folder, str(folder))
+    return _read(folder, str(folder), names(root))
 
 
 def chain(kernels: str, floating: bool, root: Path | None = None) -> tuple[KernelFolder, ...]:
@@ -115,8 +115,8 @@ def _folder(kernels: str, base: Path) -> Path:
     return path
 
 
-def _read(path: Path, folder: str) -> KernelFolder:
-    """What lies in a folder, as its kernels.toml says when it has one. folder: what the set calls it."""
+def _read(path: Path, folder: str, known: Sequence[str]) -> KernelFolder:
+    """What lies in a folder, as its kernels.toml says when it has one. folder: what the set calls it. known: sets that may be a base."""
     outside, file = os.path.isabs(folder), _File(path / FILE)
     found = _found(path, folder, file)
     if not found:
@@ -125,8 +125,8 @@ def _read(path: Path, folder: str) -> KernelFolder:
     if compiler and os.sep in compiler:
         compiler = str(path / os.path.expanduser(compiler))
     base = file.get("base", BASE if outside else None, _is_text, "a kernel set's name")
-    if base and base not in names():
-        raise file.error("base", f"base: no kernel set is called {base!r}{near(base, names())}; there are {', '.join(names())}")
+    if base and base not in known:
+        raise file.error("base", f"base: no kernel set is called {base!r}{near(base, known)}; there are {', '.join(known)}")
     return KernelFolder(path.name or "kernels", folder, tuple(name for name in found if name.endswith(SOURCES)),
                         tuple(name for name in found if name.endswith(LINKED)), _folders(path, file), _flags(file), compiler,
                         _functions(file), base, outside)

@@ -1,4 +1,4 @@
-"""armsrc as a git revision has it, in the build cache; nothing is checked out."""
+"""Folders as a git revision has them, in the build cache: armsrc, or somebody's folder of kernels; nothing is checked out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 
 @dataclass(frozen=True)
 class Revision:
-    """root: the folder that holds armsrc/. commit: its full hash."""
+    """root: the folder that holds armsrc/, or the folder that was asked for. commit: its full hash."""
 
     commit: str
     root: Path
@@ -33,6 +33,21 @@ def sources(revision: str, repository: Path | None = None) -> Revision:
     BuildError when the cache cannot be written.
     """
     where = repository or REPOSITORY
+    commit = _commit(revision, where)
+    return Revision(commit, _unpacked(revision, commit, where, FOLDER))
+
+
+def folder(revision: str, path: Path) -> Revision:
+    """A folder as its own repository has it in `revision`, among all that the repository then held. Raises what `sources` does."""
+    commit = _commit(revision, path)
+    top, inside = (_git(path, "rev-parse", question).stdout.decode().strip() for question in ("--show-toplevel", "--show-prefix"))
+    root = _unpacked(revision, commit, Path(top)) / inside
+    if not root.is_dir():
+        raise UsageError(f"the revision {revision!r} has no folder {inside}")
+    return Revision(commit, root)
+
+
+def _commit(revision: str, where: Path) -> str:
     inside = _git(where, "rev-parse", "--is-inside-work-tree")
     if inside.returncode:
         said = inside.stderr.decode(errors="replace").strip().partition("\n")[0].removeprefix("fatal: ")
@@ -41,13 +56,18 @@ def sources(revision: str, repository: Path | None = None) -> Revision:
     commit = "" if revision.startswith("-") else _hash(where, f"{revision}^{{commit}}")
     if not commit:
         raise UsageError(f"no revision {revision!r} in the git repository {where}")
-    tree = _hash(where, f"{commit}:./{FOLDER}")
+    return commit
+
+
+def _unpacked(revision: str, commit: str, where: Path, part: str = "") -> Path:
+    """The folder in the cache that holds what the commit has of `part`, all when it is ""."""
+    tree = _hash(where, f"{commit}:./{part}")
     if not tree:
-        raise UsageError(f"the revision {revision!r} has no folder {FOLDER}")
+        raise UsageError(f"the revision {revision!r} has no folder {part}")
     root = cache_dir() / "revisions" / tree
     if not root.exists():
-        _unpack(where, commit, root)
-    return Revision(commit, root)
+        _unpack(where, commit, root, part)
+    return root
 
 
 def head(repository: Path | None = None) -> tuple[str, bool] | None:
@@ -66,11 +86,11 @@ def _hash(where: Path, name: str) -> str:
     return "" if asked.returncode else asked.stdout.decode().strip()
 
 
-def _unpack(where: Path, commit: str, root: Path) -> None:
+def _unpack(where: Path, commit: str, root: Path, part: str) -> None:
     """The folder whole or not at all; of several processes the first wins."""
-    archive = _git(where, "archive", "--format=zip", commit, FOLDER)
+    archive = _git(where, "archive", "--format=zip", commit, *[part] * bool(part))
     if archive.returncode:
-        raise UsageError(f"git archive {commit} {FOLDER} fails in {where}")
+        raise UsageError(f"git archive {commit} {part} fails in {where}")
     draft = temporary(root)
     try:
         with zipfile.ZipFile(io.BytesIO(archive.stdout)) as packed:

@@ -12,22 +12,24 @@ from emu.profile import Profile
 
 @dataclass(frozen=True)
 class Difference:
-    """The first element of the first layer that differs: coordinates in the output's shape, and both values."""
+    """The first element of the first layer that differs: coordinates in the output's shape, and both values; how many of the layer's
+    elements differ, and by how much at most."""
 
     layer: str
     at: tuple[int, ...]
     got: int
     expected: int
-    elements: int  # of the layer that differ
+    elements: int
     size: int  # of the layer
+    most: int
 
     def __str__(self) -> str:
         return (f"layer {self.layer} is not bit-exact: element {self.at} is {self.got}, the reference says {self.expected} "
-                f"({self.elements} of {self.size} elements differ)")
+                f"({self.elements} of {self.size} elements differ, by {self.most} at most)")
 
 
 def check(profile: Profile, outputs: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> tuple[Profile, Difference | None]:
-    """The profile with `bit_exact` (int8) or `max_abs_error` (float) filled in, and the first difference of int8 outputs.
+    """The profile with `bit_exact`, `wrong_bytes`, `max_difference` (int8) or `max_abs_error` (float) filled in, and the first difference of int8 outputs.
 
     outputs, expected: one array a layer; each pair holds the same elements in the same order (a reference may add or drop axes of 1).
     """
@@ -39,7 +41,7 @@ def check(profile: Profile, outputs: Sequence[np.ndarray], expected: Sequence[np
             changes.append({"max_abs_error": _error(got, want)})
             continue
         difference = _difference(row.name, got, want)
-        changes.append({"bit_exact": difference is None})
+        changes.append({"bit_exact": difference is None, **({"wrong_bytes": difference.elements, "max_difference": difference.most} if difference else {})})
         first = first or difference
     return profile.with_rows(changes), first
 
@@ -71,7 +73,8 @@ def _difference(layer: str, got: np.ndarray, want: np.ndarray) -> Difference | N
     if not len(wrong):
         return None
     at = tuple(int(i) for i in wrong[0])
-    return Difference(layer, at, int(got[at]), int(want[at]), len(wrong), got.size)
+    most = np.abs(got.astype(np.int64) - want).max()
+    return Difference(layer, at, int(got[at]), int(want[at]), len(wrong), got.size, int(most))
 
 
 def _error(got: np.ndarray, want: np.ndarray) -> float:

@@ -10,9 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from emu import functions, kws, measure
-from emu.build import revision
+from emu.build import kernel_folder, revision
+from emu.build.revision import Revision
 from emu.check import equivalence
 from emu.errors import ThumbcycleError
 from emu.experiment.sides import Side
@@ -134,9 +136,8 @@ def _functions(measured: Sequence[Measured]) -> tuple[FunctionLine, ...]:
 
 def _measure(side: Side, entry: kws.Input) -> Measured:
     """One run, from which both the layers and the functions come."""
-    made = revision.sources(side.revision) if side.revision else None
-    job = kws.Job(kernels=side.kernels, core=side.core, memory=side.memory, opt=side.opt, cc=side.cc, extra_flags=side.flags,
-                  source_root=made.root if made else None)
+    made, kernels, root = _sources(side)
+    job = kws.Job(kernels=kernels, core=side.core, memory=side.memory, opt=side.opt, cc=side.cc, extra_flags=side.flags, source_root=root)
     ready = kws.prepared(job, kws.load(job), job.kernels)
     x, numbering = ready.network.input_array(entry.features), Numbering(ready.image)
     about = {**ready.about, "input": entry.name}
@@ -144,6 +145,17 @@ def _measure(side: Side, entry: kws.Input) -> Measured:
     profile, difference = equivalence.check(run.profile, run.outputs, ready.reference(x))
     return Measured(side, made.commit if made else None, profile, str(difference) if difference else None,
                     code_bytes(run.counts, run.instructions, ready.image, numbering), _own_cycles(run, ready, numbering))
+
+
+def _sources(side: Side) -> tuple[Revision | None, str, Path | None]:
+    """The revision that a side names, its kernel set, and the folder that holds armsrc/ (None: this repository)."""
+    if not side.revision:
+        return None, side.kernels, None
+    if side.kernels not in kernel_folder.names() and Path(side.kernels).is_dir():
+        made = revision.folder(side.revision, Path(side.kernels))
+        return made, str(made.root), None
+    made = revision.sources(side.revision)
+    return made, side.kernels, made.root
 
 
 def _by_row(layers: int) -> Sequence[int]:

@@ -2,7 +2,7 @@
 
     SET[@REVISION][:PART,PART...]       PART: KEY=VALUE, or an option of the compiler's
 
-A part belongs to its side alone; what a side does not say is the command's default.
+SET is a kernel set or the path of a folder of kernels. A part belongs to its side alone; what a side does not say is the command's default.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from emu.build.compile import OPTIMIZATIONS
 from emu.build.flags import obstacle
@@ -59,7 +60,7 @@ def parse_all(texts: Sequence[str], core: str, memory: str) -> tuple[Side, ...]:
 def parse(text: str, core: str, memory: str) -> Side:
     """One side. UsageError for a text that is none; names of sets, cores and memories are looked up when they are used."""
     head, colon, tail = text.partition(":")
-    kernels, at, revision = head.partition("@")
+    kernels, at, revision = (head, "", "") if Path(head).is_dir() else head.partition("@")  # a folder's name may hold an @
     if not kernels or (at and not revision) or (colon and not tail):
         raise UsageError(f"{text!r} is no side: {NOTATION} is wanted, e.g. c:-Os or thumb2@HEAD~1:core=cortex-m33")
     flags: list[str] = []
@@ -102,7 +103,11 @@ def _pair(text: str, part: str) -> tuple[str, str]:
 
 
 def columns(sides: Sequence[Side]) -> tuple[str, ...]:
-    """A short name a side, for heads of columns: paths of compilers cut to their last part, where that still tells the sides apart."""
-    short = [side.text.replace(f"cc={side.cc}", f"cc={side.cc.rpartition('/')[2]}") if side.cc else side.text for side in sides]
+    """A short name a side, for heads of columns: paths of folders and compilers cut to their last part, where that still tells the sides apart."""
+    short = [_cut(_cut(side.text, side.kernels), side.cc or "") for side in sides]
     times = Counter(short)
     return tuple(name if times[name] == 1 else side.text for name, side in zip(short, sides, strict=True))
+
+
+def _cut(text: str, path: str) -> str:
+    return text.replace(path, path.rstrip("/").rpartition("/")[2], 1) if path.strip("./") else text

@@ -13,6 +13,7 @@ from emu.experiment.sides import columns
 from emu.profile import Row
 from emu.report.csv_form import text as csv_text
 from emu.report.records import BUILT, Records, built
+from emu.report.table import whose
 
 SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
 HEADS = ("instructions", "cycles", "bytes read", "written", "stack", "code bytes")  # of FIGURES
@@ -149,7 +150,8 @@ def _about(one: Measured) -> str:
                else "bit-exact" if not one.difference else f"NOT bit-exact: {one.difference}")
     commit = f" of commit {one.commit[:12]}" if one.commit else ""
     image = f"{about['image']['flash_bytes']:,} bytes of flash (SHA-256 {about['image']['sha256'][:16]})"
-    return (f"{about['kernels']} kernels{commit}, {about['toolchain']['version']}, {' '.join(about['flags'])}; "
+    kernels = "".join(f" ({line})" for line in whose(about))
+    return (f"{about['kernels']} kernels{commit}{kernels}, {about['toolchain']['version']}, {' '.join(about['flags'])}; "
             f"{profile.core}, {profile.memory} memory; {image}; {verdict}")
 
 

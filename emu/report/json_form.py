@@ -57,7 +57,8 @@ def row_of(row: Row, result: Result) -> dict[str, object]:
     """One row's facts, the same keys for layers, outside and totals."""
     facts: dict[str, object] = {key: getattr(row, key) for key in (
         "name", "kernel", "instructions", "skipped", "cycles", "macs", "cycles_per_mac", "loads", "stores", "bytes_read", "bytes_written",
-        "fetch_bytes", "weight_bytes", "activation_bytes", "stack_bytes", "bit_exact", "max_abs_error")}
+        "fetch_bytes", "weight_bytes", "activation_bytes", "stack_bytes", "bit_exact", "wrong_bytes", "max_difference",
+        "max_abs_error")}
     facts["traffic"] = {part: {"reads": t.reads, "writes": t.writes, "bytes": t.bytes, "bytes_read": t.bytes_read,
                                "bytes_written": t.bytes_written} for part, t in row.traffic.items()}
     if result.mhz:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -83,11 +83,31 @@ def _about(result: Result) -> list[str]:
     image, toolchain = about["image"], about["toolchain"]
     size = f"{image['flash_bytes']:,} bytes of flash, {image['ram_bytes']:,} of RAM ({image['stack_reserve']:,} of them stack)"
     return [
+        *(f"mismatch {line}" for line in mismatches(result.profile)),
+        *(f"kernels  {line}" for line in whose(about)),
         f"image    {size}; SHA-256 {image['sha256'][:16]}",
         *_columns(result),
         *_beside(result),
         f"compiler {toolchain['version']}, from {toolchain['origin']}, {' '.join(about['flags'])}",
     ]
+
+
+def mismatches(profile: Profile) -> list[str]:
+    """A line for every layer that is not bit-exact."""
+    return [f"{row.name} ({row.kernel}): {row.wrong_bytes:,} of {row.activation_bytes:,} bytes differ, by {row.max_difference} at most"
+            for row in profile.layers if row.wrong_bytes]
+
+
+def whose(about: Mapping[str, object]) -> list[str]:
+    """A line on where the kernels come from, of a set that has some of another one, or that was not compiled from sources alone."""
+    folder = about["kernel_set"]
+    implements: Mapping[str, str] = folder["implements"]
+    own = [kernel for kernel, name in implements.items() if name == folder["name"]]
+    rest = sorted({name for name in implements.values() if name != folder["name"]})
+    parts = [f"{', '.join(own)} of {folder['name']}, the others of {' and '.join(rest)}"] * bool(rest)
+    parts += [f"{', '.join(name.rpartition('/')[2] for name in folder['linked'])} linked as compiled elsewhere, with options that are not known"] * bool(
+        folder["linked"])
+    return ["; ".join(parts)] * bool(parts)
 
 
 def _layers(result: Result) -> Table:

@@ -19,13 +19,14 @@ from emu.stream.detect import Rule
 TARGETS = {"kws": "the keyword spotter: one second of speech, six layers, ten words", "FILE.elf": "a bare-metal firmware, from its vector table"}
 LIMITS = {"kws": 100_000_000, "firmware": 1_000_000_000}
 # Options of one target alone; the others are for both.
-KWS_OPTIONS = frozenset({"kernels", "inputs", "stream", "threshold", "opt", "cc", "traffic"})
+KWS_OPTIONS = frozenset({"kernels", "inputs", "stream", "threshold", "opt", "cc", "allow_mismatch", "traffic"})
 FIRMWARE_OPTIONS = frozenset({"board", "files", "uarts", "peripherals", "vectors", "from_entry", "idle_ok"})
 
 EPILOG = """\b
 Examples
   python -m emu.run kws                          the word yes through the hand-written kernels
   python -m emu.run kws --kernels c --opt Os     what gcc makes of portable C, optimized for size
+  python -m emu.run kws --kernels ../mine        kernels in a folder of yours, where some are missing the rest from c
   python -m emu.run kws --input my.wav --mhz 80  your own recording, with milliseconds at 80 MHz
   python -m emu.run kws --input yes --input no   a line an input
   python -m emu.run kws --input long.wav --stream --mhz 80
@@ -64,8 +65,11 @@ def _cores(_context: click.Context, _option: click.Parameter, names: tuple[str, 
 @click.command(epilog=EPILOG, context_settings=SETTINGS)
 @click.argument("target", required=False, metavar="[kws|FILE.elf]")
 @click.argument("arguments", nargs=-1, metavar="[-- ARGUMENTS]")
-@click.option("--kernels", default="thumb2", show_default=True, metavar="SET",
-              help="Kernel set: a folder of armsrc/kernels. thumb2: hand-written assembly; c: portable C; float: the same network in float, on the FPU.")
+@click.option("--kernels", default="thumb2", show_default=True, metavar="SET|DIR",
+              help="Kernel set: thumb2 (hand-written assembly), c (portable C), float (the same network in float, on the FPU), or a folder of yours "
+                   "(python -m emu.kernels new DIR makes one).")
+@click.option("--allow-mismatch", is_flag=True, help="End with status 0 although outputs are not bit-exact; how many bytes differ, and by how much, is "
+                                                    "shown all the same.")
 @click.option("--input", "inputs", multiple=True, default=("yes",), metavar="WORD|FILE",
               help="A word that comes with the project (yes no up down left right on off stop go), a sound file (.wav, .flac, ...; "
                    "resampled to 16 kHz, mixed down, padded or cut to one second), or FILE.npy with int8 features (20, 20, 1). "
@@ -98,7 +102,7 @@ def _cores(_context: click.Context, _option: click.Parameter, names: tuple[str, 
 @click.option("--idle-ok", is_flag=True, help="Firmware: a program that sleeps or loops for ever, with nothing to wake it, has ended well.")
 @click.pass_context
 def main(context: click.Context, target: str | None, arguments: tuple[str, ...], inputs: tuple[str, ...], cores: tuple[str, ...], stream: bool,
-         threshold: float | None, traffic: bool, **options: object) -> int | None:
+         threshold: float | None, traffic: bool, allow_mismatch: bool, **options: object) -> int | None:
     """Run a program as real Thumb-2 code in an emulated Cortex-M and show what it cost.
 
     `kws` builds the keyword spotter, runs it on one second of speech, checks every layer's output against NumPy bit for bit, and prints
@@ -123,7 +127,7 @@ def main(context: click.Context, target: str | None, arguments: tuple[str, ...],
             raise UsageError(f"kws takes no arguments: {' '.join(arguments)}")
         from emu.run import kws  # not before the options are known to be right
 
-        return kws.command(inputs, cores, stream, threshold, traffic,
+        return kws.command(inputs, cores, stream, threshold, traffic, allow_mismatch,
                            **{name: value for name, value in options.items() if name not in FIRMWARE_OPTIONS})
     from emu.run import firmware
 

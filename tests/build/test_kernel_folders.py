@@ -86,15 +86,21 @@ def test_functions_with_other_names(mine, toolchain) -> None:
 
 
 def test_cpp_without_exceptions(mine, toolchain) -> None:
-    (mine / "dense.c").unlink()
-    folder(mine, {"dense.cpp": 'extern "C" {\n#include "dot.h"\n#include "requantize.h"\n}\n' + "template <int N> struct Zero { static constexpr int value = N; };\n"
-                  + STUB.partition("\n")[2].replace("NAME", "dense_s8").replace("void dense", 'extern "C" void dense')})
     if subprocess.run([toolchain.path, "-print-prog-name=cc1plus"], capture_output=True, text=True, check=True).stdout.strip() == "cc1plus":
         pytest.skip("the compiler has no C++ (cc1plus)")
-    (mine / "dense.cpp").write_text((mine / "dense.cpp").read_text().replace("#include \"dot.h\"\n#include \"requantize.h\"\n", '#include "kernels.h"\n'))
-    assert owners(mine, toolchain)["dense_s8"] == "mine"
-    (mine / "dense.cpp").write_text((mine / "dense.cpp").read_text().replace('extern "C" void', "void").replace("dense_s8(", "dense_s8_(")
-                                    .replace("dense_s8_(", "dense_s8(", 1))
+    (mine / "dense.c").unlink()
+    text = STUB.replace("NAME", "dense_s8").replace("{ (void)p;", "{ static_assert(sizeof(*p) > 8); (void)p;")
+    folder(mine, {"dense.cpp": text})
+    assert owners(mine, toolchain)["dense_s8"] == "mine" and kernel_folder.find(str(mine)).holds_c
+    folder(mine, {"dense.cpp": text.replace('#include "kernels.h"', '#include "kernels.h"\nnamespace own {') + "}\n"})
+    with pytest.raises(BuildError, match=r"has no kernel: .*\(there is _ZN3own8dense_s8.*: in C\+\+ it needs extern .C.\)$"):
+        library(mine, toolchain)
+    folder(mine, {"dense.cpp": text + "struct Table { Table(); int n; };\nint begin();\nTable::Table() : n(begin()) {}\nint begin() { return 3; }\nTable table;\n"})
+    with pytest.raises(BuildError, match=r"it has constructors of global objects \(\.init_array\), and nothing calls them"):
+        library(mine, toolchain)
+    folder(mine, {"dense.cpp": text + "void f();\nvoid f() { throw 3; }\n"})
+    with pytest.raises(BuildError, match=r"dense\.cpp:4:18: error: exception handling disabled"):
+        library(mine, toolchain)
 
 
 @pytest.mark.parametrize("archived", [False, True])
@@ -125,3 +131,99 @@ def test_everything_is_in_the_key(mine, toolchain, tmp_path) -> None:
     (tmp_path / "elsewhere/value.h").write_text("enum { VALUE = 2 };\n")
     images.add(library(mine, toolchain).sha256)
     assert len(images) == 3
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("sources = [", r"kernels\.toml: Invalid value"),
+    ('source = ["dense.c"]', r"kernels\.toml:1: no key is called 'source' .did you mean sources.*; there are sources, include"),
+    ('\nsources = "dense.c"', r":2: sources must be a list of files, as sources = ..\*\.c.., not 'dense\.c'$"),
+    ('sources = ["*.c", "no/*.S"]', r":1: sources: there is no file 'no/\*\.S' in "),
+    ('sources = ["*"]', r":1: sources: kernels\.toml is none of \.c, \.cc"),
+    ('include = ["no"]', r":1: include: there is no folder 'no' in "),
+    ('flags = ["-Iinclude"]', r":1: flags: -Iinclude: folders stand in include = "),
+    ('flags = ["-mcpu=cortex-m3"]', r":1: flags: -mcpu=cortex-m3 cannot be given: the core's name says"),
+    ('flags = ["-include", "x.h"]', r":1: flags: -include cannot be given: an option that only changes the code is wanted .-O\.\.\., -std="),
+    ("compiler = 3", r":1: compiler must be a compiler's name or path, not 3"),
+    ('base = "thumb"', r":1: base: no kernel set is called 'thumb' .did you mean thumb2"),
+    ("kernels = 3", r":1: kernels must be a table \[kernels\] of layer kinds and functions, not 3"),
+    ('[kernels]\ndens = "dense_s8"', r":2: no layer kind is called 'dens' .did you mean dense"),
+    ('[kernels]\ndense = "9 lives"', r":2: dense must be the name of a function, not '9 lives'"),
+])
+def test_what_a_kernels_toml_may_not_say(mine, text, message) -> None:
+    (mine / "kernels.toml").write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        kernel_folder.find(str(mine))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("files", "message"), [
+    ({"kernels.toml": '[kernels]\ndense = "dense_s9"\n'}, r"kernels\.toml: dense = 'dense_s9', but no source or object defines it .did you mean dense_s8"),
+    ({"kernels.toml": '[kernels]\ndense = "other"\n', "other.c": STUB.replace("NAME", "other")}, r"dense = 'other', but dense_s8 is defined, too$"),
+    ({"two.c": STUB.replace("NAME", "dense_s8")}, r"dense_s8 is defined twice, in .*mine/dense\.c and in .*mine/two\.c$"),
+    ({"dense.c": STUB.replace("NAME", "dense_s9")}, r"kernel set mine \(.*\) has no kernel: it defines none of conv2d_s8, .*did you mean dense_s9"),
+    ({"dense.c": STUB.replace("void NAME", "__attribute__((weak)) void dense_s8")}, r"dense_s8 is weak, so another definition of it could run in its place"),
+    ({"more.c": "int memcmp(const void *a, const void *b, unsigned n);\nint memcmp(const void *a, const void *b, unsigned n) { (void)a; (void)b; return (int)n; }\n"},
+     r"kernel set 'mine' does not link: .*multiple definition of `memcmp'"),
+    ({"dense.c": "int f(void) { return 1 }\n"}, r"^/.*mine/dense\.c:1:23: error: "),
+])
+def test_sets_that_are_not_right(mine, toolchain, files, message) -> None:
+    folder(mine, files)
+    with pytest.raises(BuildError, match=message) as error:
+        library(mine, toolchain)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("name", "content", "message"), [
+    ("x.o", b"junk", r"x\.o: no object file, or a damaged one"),
+    ("x.a", b"!<thin>\n", r"x\.a: a thin archive"),
+    ("x.a", b"!<arch>\n" + b" " * 60, r"x\.a: a damaged archive"),
+])
+def test_objects_that_are_none(mine, toolchain, name, content, message) -> None:
+    (mine / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        library(mine, toolchain)
+
+
+def test_an_object_for_another_machine_or_of_lto(mine, toolchain, tmp_path) -> None:
+    compiled(mine / "lto.o", "int f(void) { return 1; }\n", toolchain, "-flto")
+    with pytest.raises(InputError, match=r"lto\.o: compiled with -flto, so there is no code in it"):
+        library(mine, toolchain)
+    (mine / "lto.o").unlink()
+    shutil.copy("/bin/true", mine / "host.o")
+    with pytest.raises(InputError, match=r"host\.o: no object file for 32-bit Arm"):
+        library(mine, toolchain)
+
+
+def test_folders_that_are_none(tmp_path) -> None:
+    with pytest.raises(UsageError, match=r"no kernel set '\./none': there is no such folder"):
+        kernel_folder.find("./none")
+    with pytest.raises(UsageError, match=r"no kernel set 'thumb' .*did you mean thumb2"):
+        kernel_folder.find("thumb")
+    with pytest.raises(InputError, match=r"no sources in it: \.c, \.cc, .* files are wanted, or kernels\.toml"):
+        kernel_folder.find(str(folder(tmp_path / "empty", {"README": ""})))
+
+
+def test_sets_that_are_each_others_base(sources) -> None:
+    for name, base in (("one", "two"), ("two", "one")):
+        folder(sources / f"armsrc/kernels/{name}", {"kernels.toml": f'base = "{base}"\n', "dense.c": DENSE})
+    with pytest.raises(InputError, match="the sets one and two are each other's base"):
+        kernel_folder.chain("one", False, sources)
+
+
+def test_the_compiler_that_it_asks_for(mine, tmp_path) -> None:
+    (mine / "kernels.toml").write_text('compiler = "bin/cc"\n')
+    with pytest.raises(BuildError, match=rf"^{mine}/kernels\.toml: compiler {mine}/bin/cc: no such compiler"):
+        kernel_folder.find(str(mine)).toolchain(None)
+    (mine / "bin").mkdir()
+    (mine / "bin/cc").symlink_to(find().path)
+    chosen = kernel_folder.find(str(mine))
+    assert chosen.toolchain(None).path == mine / "bin/cc" and chosen.toolchain(str(find().path)).path == find().path
+
+
+def test_its_packing_is_for_its_own_kernels_alone(mine, toolchain) -> None:
+    """A base's pack.py must not pack for a kernel that reads the ABI's tables."""
+    from emu.build.compile import packing
+
+    (mine / "pack.py").write_text("from armsrc.kernelset import Packed\ndef pack(kernel, *params):\n    return Packed(kernel)\n")
+    made = packing(implementations(str(mine), float_abi=False, toolchain=toolchain))
+    assert made.pack("dense_s8", {}).words == "dense_s8" and made.pack("conv2d_s8", {}) is None and not made.fuses("conv2d_max_pool2d_s8", {}, {})

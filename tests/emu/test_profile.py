@@ -116,8 +116,10 @@ def test_the_first_element_of_the_first_layer_is_named(spotter):
     assert difference.got == outputs[1][0, 1, 2] and difference.expected == inference.outputs[1][0, 1, 2]
     assert str(difference) == (
         f"layer qmaxpool2d_2x2 is not bit-exact: element (0, 1, 2) is {difference.got}, the reference says {difference.expected} "
-        f"(3 of {outputs[1].size} elements differ)"
+        f"(3 of {outputs[1].size} elements differ, by 1 at most)"
     )
+    assert [(row.wrong_bytes, row.max_difference) for row in profile.layers] == [(0, 0), (3, 1), (0, 0), (1, 1), (0, 0), (0, 0)]
+    assert (profile.totals.wrong_bytes, profile.totals.max_difference) == (4, 1)
     assert [row.bit_exact for row in profile.layers] == [True, False, True, False, True, True] and profile.totals.bit_exact is False
 
 

@@ -19,7 +19,7 @@ FORMS = (
 )
 EPILOG = """\b
 A side is SET[@REVISION][:PART,PART...]
-  SET            a kernel set: a folder of armsrc/kernels (thumb2, c, float)
+  SET            a kernel set (thumb2, c, float), or the path of a folder of kernels
   @REVISION      armsrc as git has it there: a branch, a tag, a commit, HEAD~3; without it, the files as they lie there
   core=NAME      another core than --core's        memory=NAME    other memories than --memory's
   cc=PATH        another compiler                  -Os            another level of optimization than -O3
