@@ -104,15 +104,7 @@ class Profile:
     @property
     def totals(self) -> Row:
         """The sum of all rows; of the stack, the most that was in use at once."""
-        rows = (*self.layers, self.outside)
-        checked = [row.bit_exact for row in self.layers if row.bit_exact is not None]
-        errors = [row.max_abs_error for row in self.layers if row.max_abs_error is not None]
-        return Row(
-            name="total", kernel="", **{key: sum(getattr(row, key) for row in rows) for key in (
-                "instructions", "skipped", "cycles", "macs", "fetch_bytes", "weight_bytes", "activation_bytes", "input_bytes", "wrong_bytes")},
-            traffic={part: sum((row.traffic[part] for row in rows if part in row.traffic), Traffic()) for part in _parts(rows)},
-            stack_bytes=self.stack_bytes, bit_exact=all(checked) if checked else None, max_abs_error=float(np.max(errors)) if errors else None,
-            max_difference=max(row.max_difference for row in rows))
+        return merged("total", "", (*self.layers, self.outside), self.stack_bytes)
 
     def on(self, core: str, cycles: np.ndarray) -> Profile:
         """The same run as another core would take it: `cycles` are int64 (layers + 1,), [0] between layers."""
@@ -122,6 +114,18 @@ class Profile:
     def with_rows(self, changes: Sequence[Mapping[str, object]]) -> Profile:
         """The same with fields of the layers replaced, one mapping a layer."""
         return replace(self, layers=tuple(replace(row, **change) for row, change in zip(self.layers, changes, strict=True)))
+
+
+def merged(name: str, kernel: str, rows: Sequence[Row], stack_bytes: int) -> Row:
+    """The sum of rows."""
+    checked = [row.bit_exact for row in rows if row.bit_exact is not None]
+    errors = [row.max_abs_error for row in rows if row.max_abs_error is not None]
+    return Row(
+        name=name, kernel=kernel, **{key: sum(getattr(row, key) for row in rows) for key in (
+            "instructions", "skipped", "cycles", "macs", "fetch_bytes", "weight_bytes", "activation_bytes", "input_bytes", "wrong_bytes")},
+        traffic={part: sum((row.traffic[part] for row in rows if part in row.traffic), Traffic()) for part in _parts(rows)},
+        stack_bytes=stack_bytes, bit_exact=all(checked) if checked else None, max_abs_error=float(np.max(errors)) if errors else None,
+        max_difference=max(row.max_difference for row in rows))
 
 
 def _parts(rows: Sequence[Row]) -> list[str]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 from emu import functions, kws, measure
@@ -19,9 +20,9 @@ from emu.check import equivalence
 from emu.errors import ThumbcycleError
 from emu.experiment.sides import Side
 from emu.functions import Numbering
-from emu.functions.code_size import code_bytes
+from emu.functions.code_size import code_sizes, union
 from emu.measure import Inference
-from emu.profile import Profile, Row
+from emu.profile import Profile, Row, merged
 from emu.timing import pricing
 
 FIGURES = ("instructions", "cycles", "bytes_read", "bytes_written", "stack_bytes", "code_bytes")
@@ -32,21 +33,40 @@ _ADDRESS = re.compile(r"@0x[0-9a-f]{8}$")  # what tells functions of one name ap
 class Measured:
     """One side's run. commit: of its revision. difference: the first byte that is not the reference's, in words.
 
-    code: bytes of the functions that ran, by row: layers, outside, total (each function once).
-    functions: their own cycles by name, by row: layers, outside; functions of one name are added up.
+    covers: by layer of the profile, how many of the network's layers it is.
+    code: bytes by number of the functions that ran, by row: layers, outside.
+    functions: own cycles by name, by row: layers, outside; functions of one name are added up.
     """
 
     side: Side
     commit: str | None
     profile: Profile
     difference: str | None
-    code: tuple[int, ...]
+    covers: tuple[int, ...]
+    code: tuple[Mapping[int, int], ...]
     functions: tuple[Mapping[str, int], ...]
 
     @property
     def rows(self) -> tuple[Row, ...]:
         """Layers, outside, total."""
         return *self.profile.layers, self.profile.outside, self.profile.totals
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """By row."""
+        sizes = [sum(sizes.values()) for sizes in (*self.code, union(self.code))]
+        return tuple(Cell(row, (*(getattr(row, name) for name in FIGURES[:-1]), size)) for row, size in zip(self.rows, sizes, strict=True))
+
+    def merged(self, ends: Collection[int]) -> Measured:
+        """With one row for all layers between two of these ends, which are numbers of the network's layers."""
+        cuts = [0, *(position for position, end in enumerate(accumulate(self.covers), 1) if end in ends)]
+        parts = [slice(*pair) for pair in pairwise(cuts)]
+        if len(parts) == len(self.covers):
+            return self
+        layers = tuple(_together(self.profile.layers[part]) for part in parts)
+        return replace(self, profile=replace(self.profile, layers=layers), covers=tuple(sum(self.covers[part]) for part in parts),
+                       code=(*(union(self.code[part]) for part in parts), self.code[-1]),
+                       functions=(*(sum(map(Counter, self.functions[part]), Counter()) for part in parts), self.functions[-1]))
 
 
 @dataclass(frozen=True)
@@ -111,11 +131,22 @@ def compare(sides: Sequence[Side], entry: kws.Input, status: Callable[[str], Non
         status(f"building and running {side.text} ({number} of {len(sides)})")
         with _named(side):
             measured.append(_measure(side, entry))
-    lines = tuple(
-        Line(rows[0].name, tuple(Cell(row, (*(getattr(row, name) for name in FIGURES[:-1]), one.code[place]))
-                                 for row, one in zip(rows, measured, strict=True)))
-        for place, rows in enumerate(zip(*(one.rows for one in measured), strict=True)))
-    return Comparison(entry.name, tuple(measured), lines, _functions(measured))
+    return side_by_side(entry.name, measured)
+
+
+def side_by_side(name: str, measured: Sequence[Measured]) -> Comparison:
+    """Where one side's kernel takes several layers in one call, all sides' rows are of these together. name: of the input."""
+    ends = set.intersection(*(set(accumulate(one.covers)) for one in measured))
+    sides = tuple(one.merged(ends) for one in measured)
+    lines = tuple(Line(cells[0].row.name, cells) for cells in zip(*(one.cells for one in sides), strict=True))
+    return Comparison(name, sides, lines, _functions(sides))
+
+
+def _together(rows: Sequence[Row]) -> Row:
+    """One row of several; its stack is the most of theirs."""
+    if len(rows) == 1:
+        return rows[0]
+    return merged("+".join(row.name for row in rows), "+".join(row.kernel for row in rows), rows, max(row.stack_bytes for row in rows))
 
 
 @contextmanager
@@ -144,7 +175,8 @@ def _measure(side: Side, entry: kws.Input) -> Measured:
     run = measure.infer(ready.image, ready.program, x, ready.core, about, limit=job.limit, memory=ready.memory, marks=numbering.marks())
     profile, difference = equivalence.check(run.profile, run.outputs, ready.reference(x))
     return Measured(side, made.commit if made else None, profile, str(difference) if difference else None,
-                    code_bytes(run.counts, run.instructions, ready.image, numbering), _own_cycles(run, ready, numbering))
+                    tuple(layer.covers for layer in ready.program.layers),
+                    code_sizes(run.counts, run.instructions, ready.image, numbering), _own_cycles(run, ready, numbering))
 
 
 def _sources(side: Side) -> tuple[Revision | None, str, Path | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from emu.build.elf import Image
 from emu.functions.numbering import Numbering
@@ -13,11 +13,22 @@ from emu.probe import Counts
 
 def code_bytes(counts: Counts, instructions: Mapping[int, Instruction], image: Image, numbering: Numbering) -> tuple[int, ...]:
     """Bytes of the functions that ran, with their cold parts and literals: of every layer, of the code between them, of all (each once)."""
+    rows = code_sizes(counts, instructions, image, numbering)
+    return tuple(sum(sizes.values()) for sizes in (*rows, union(rows)))
+
+
+def code_sizes(counts: Counts, instructions: Mapping[int, Instruction], image: Image, numbering: Numbering) -> tuple[Mapping[int, int], ...]:
+    """The same by function: of every layer, then of the code between them, number of each function that ran -> its bytes."""
     sizes: Counter[int] = Counter()
     for symbol in image.functions:
         sizes[numbering.at(symbol.address)] += symbol.size
-    outside, *layers = ran = that_ran(counts, instructions, numbering)
-    return tuple(sum(sizes[number] for number in numbers if number) for numbers in (*layers, outside, set().union(*ran)))
+    outside, *layers = that_ran(counts, instructions, numbering)
+    return tuple({number: sizes[number] for number in numbers if number} for numbers in (*layers, outside))
+
+
+def union(rows: Sequence[Mapping[int, int]]) -> Mapping[int, int]:
+    """Of several rows, each function once."""
+    return {number: size for row in rows for number, size in row.items()}
 
 
 def that_ran(counts: Counts, instructions: Mapping[int, Instruction], numbering: Numbering) -> list[set[int]]:
