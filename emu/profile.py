@@ -104,7 +104,8 @@ class Profile:
     @property
     def totals(self) -> Row:
         """The sum of all rows; of the stack, the most that was in use at once."""
-        return merged("total", "", (*self.layers, self.outside), self.stack_bytes)
+        outside = replace(self.outside, bit_exact=None, max_abs_error=None)  # where nothing is compared
+        return merged("total", "", (*self.layers, outside), self.stack_bytes)
 
     def on(self, core: str, cycles: np.ndarray) -> Profile:
         """The same run as another core would take it: `cycles` are int64 (layers + 1,), [0] between layers."""
