@@ -1,0 +1,103 @@
+"""What packers share: the folded bias, the constants of a channel's requantizer, and int16 pairs.
+
+Accumulators are kept scaled by 2^k (`scale`): weights and bias are multiplied by 2^k when they are packed. requantize.inc, beside the
+kernels, says how each form computes y from the scaled accumulator, and why that is exact. Channels are axis 0.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from armsrc.abi import Params
+
+INT8, INT16, INT32 = np.iinfo(np.int8), np.iinfo(np.int16), np.iinfo(np.int32)
+MOST_DOUBLED_SHIFT = 22  # of the doubled form: its constant fits int32
+
+
+class Channels(NamedTuple):
+    """The requantizer of every channel: int64 (out_c,) each."""
+
+    multiplier: np.ndarray
+    shift: np.ndarray
+    zero_point: np.ndarray
+    qmin: np.ndarray
+    qmax: np.ndarray
+
+
+class Requantization(NamedTuple):
+    """What a form needs of every channel: int64 (out_c,) each. shift: what the code shifts by."""
+
+    scale: np.ndarray
+    multiplier: np.ndarray
+    addend: np.ndarray
+    shift: np.ndarray
+
+
+def channels(p: Params) -> Channels:
+    """The struct's requantizers, one a channel."""
+    rows = np.asarray(p["requant"], np.int64)
+    return Channels(*np.broadcast_to(rows, (p["out_c"], rows.shape[1])).T)
+
+
+def folded_bias(p: Params, weights: np.ndarray) -> np.ndarray:
+    """int64 (out_c,): the bias that makes the input's zero point 0, for weights (out_c, taps). Padding must then be the zero point."""
+    return np.asarray(p["bias"], np.int64) - p["input_zero_point"] * weights.sum(axis=1, dtype=np.int64)
+
+
+def is_signed(rq: Channels) -> bool:
+    """Whether some channel can answer below its zero point, where the rounding's direction shows."""
+    return bool((rq.qmin < rq.zero_point).any())
+
+
+def is_clamped(rq: Channels) -> bool:
+    """Whether some channel's range is narrower than int8."""
+    return bool((rq.qmin > INT8.min).any() or (rq.qmax < INT8.max).any())
+
+
+def saturating(rq: Channels, weights: np.ndarray, bias: np.ndarray, shift: int) -> Requantization | None:
+    """Constants of the form `SMMLA; SSAT #8, ASR #shift`, a shift for all channels; None where some channel does not fit.
+
+    weights: integers (out_c, taps). bias: folded, (out_c,).
+    """
+    scale = shift + 1 - rq.shift
+    if is_signed(rq) or (rq.multiplier == 0).any() or (rq.shift < 1).any() or (scale < 2).any():
+        return None
+    low, high = reach(weights, bias)
+    scaled = weights.astype(np.int64) << scale[:, None]
+    if not (_fits(scaled, INT16) and _fits(low << scale, INT32) and _fits(high << scale, INT32)):
+        return None
+    addend = (1 << scale - 2) + (1 << shift - 1) + (rq.zero_point << shift)
+    sums = [((end << scale) * rq.multiplier >> 32) + addend for end in (low, high)]
+    return Requantization(scale, rq.multiplier, addend, np.full_like(scale, shift)) if _fits(np.array(sums), INT32) else None
+
+
+def doubled(rq: Channels, weights: np.ndarray, bias: np.ndarray) -> Requantization | None:
+    """Constants of the doubled form, which shifts by each channel's own shift; None where some channel does not fit. Arguments: as above."""
+    if (rq.multiplier == 0).any() or (rq.shift < 1).any() or (rq.shift > MOST_DOUBLED_SHIFT).any():
+        return None
+    low, high = reach(weights, bias)
+    if not (_fits(2 * low, INT32) and _fits(2 * high, INT32)):
+        return None
+    return Requantization(np.ones_like(rq.shift), rq.multiplier, 2 * rq.zero_point + 1 << rq.shift - 1, rq.shift)
+
+
+def pairs(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """uint32: int16 `first` in the low halves, `second` in the high ones."""
+    return (first.astype(np.int64) & 0xFFFF | (second.astype(np.int64) & 0xFFFF) << 16).astype(np.uint32)
+
+
+def words(values: np.ndarray) -> np.ndarray:
+    """uint32: integers modulo 2^32."""
+    return (np.asarray(values, np.int64) & 0xFFFFFFFF).astype(np.uint32)
+
+
+def reach(weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest and the largest accumulator of each channel over all int8 inputs."""
+    positive, negative = (np.clip(weights.astype(np.int64), *limits).sum(axis=1) for limits in ((0, None), (None, 0)))
+    return bias + INT8.min * positive + INT8.max * negative, bias + INT8.max * positive + INT8.min * negative
+
+
+def _fits(values: np.ndarray, limits: np.iinfo) -> bool:
+    return bool(values.min() >= limits.min and values.max() <= limits.max)
