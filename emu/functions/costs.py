@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import NamedTuple, Protocol
@@ -39,6 +39,11 @@ class Cost(NamedTuple):
     bytes_written: int = 0
 
 
+def summed(costs: Iterable[Cost]) -> Cost:
+    """Figure by figure."""
+    return Cost(*map(sum, zip(Cost(), *costs, strict=True)))
+
+
 class Runs(NamedTuple):
     """How often a stream ran in one layer and context."""
 
@@ -48,8 +53,8 @@ class Runs(NamedTuple):
 
 
 class Priced(NamedTuple):
-    """A distinct stream: addresses of its instructions; by instruction, what one execution costs, int64 (instructions, 4) in the order of Cost, and
-    the function that it lies in; where it ran."""
+    """A distinct stream: addresses of its instructions; by instruction, what one execution costs, int64 (instructions, 4) in the order of
+    Cost, and the function that it lies in; where it ran."""
 
     addresses: list[int]
     costs: np.ndarray
@@ -68,7 +73,7 @@ class Priced(NamedTuple):
 
 
 class SiteCost(NamedTuple):
-    """Cycles beside those of streams. function: that they belong to; entering: it is an exception's handler, and pc is where that struck."""
+    """Cycles beside those of streams. function: whose they are; entering: that is an exception's handler, and pc is where it struck."""
 
     layer: int
     context: int

@@ -1,10 +1,10 @@
 """The call tree of a run: what code cost by the functions on the stack and by place, and what every call cost with all that it called.
 
-All of it adds up to the run, exactly. A stack holds functions in the order in which they were first called, and behind them the one that runs, so
-recursion is one level deep however deep it went. Interrupts stand on a stack of their own.
+All of it adds up to the run, exactly. A stack holds functions in the order in which they were first called, and behind them the one that
+runs, so recursion is one level deep however deep it went. Interrupts stand on a stack of their own.
 
-A call's inclusive figures are those of the callee's part of the tree. Calls of one function from several places of another share that part: it
-is split by how often each called. A recursive call has none, since all that it cost belongs to the call that came first.
+A call's inclusive figures are those of the callee's part of the tree. Calls of one function from several places of another share that part:
+it is split by how often each called. A recursive call has none, since all that it cost belongs to the call that came first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from emu.functions import costs
-from emu.functions.costs import CYCLES, Cost, Prices, Scope
+from emu.functions.costs import CYCLES, Cost, Prices, Scope, summed
 from emu.functions.numbering import Numbering
 from emu.functions.region import Region
 from emu.isa.instruction import Instruction
@@ -60,8 +60,8 @@ class Tree:
     """names, addresses: of functions, by number. parents, functions: of nodes; node 0 is nobody, and a parent has a smaller number.
 
     own: by layer and node. places: own costs by function and address; what an exception cost to enter stands where its handler begins.
-    calls: by caller and place; exceptions and starts have no caller. complete: False when there were more call paths than the probe keeps: stacks
-    are then shorter than they were, and calls too few.
+    calls: by caller and place; exceptions and starts have no caller. complete: False when there were more call paths than the probe keeps:
+    stacks are then shorter than they were, and calls too few.
     """
 
     names: tuple[str, ...]
@@ -76,14 +76,14 @@ class Tree:
     @cached_property
     def totals(self) -> Cost:
         """Of all that is looked at."""
-        return Cost(*map(sum, zip(NOTHING, *self.own.values(), strict=True)))
+        return summed(self.own.values())
 
     def total(self, layer: int) -> Cost:
         """Of one layer."""
-        return Cost(*map(sum, zip(NOTHING, *(cost for (number, _), cost in self.own.items() if number == layer), strict=True)))
+        return summed(cost for (number, _), cost in self.own.items() if number == layer)
 
     def walk(self, layer: int, start: Cost = NOTHING) -> Iterator[Visit]:
-        """Through one layer's part, depth first: a node's own cost before its children's, these in the order in which they were first called.
+        """Through one layer's part, depth first: a node's own cost before its children's, which stand in the order of their first calls.
 
         It begins where something ran: functions that only stand above all of it are left out. start: what had been passed before.
         """
@@ -115,7 +115,8 @@ class Tree:
         return own, total
 
 
-def tree(counts: Counts, instructions: Mapping[int, Instruction], numbering: Numbering, prices: Prices, region: Region | None = None) -> Tree:
+def tree(counts: Counts, instructions: Mapping[int, Instruction], numbering: Numbering, prices: Prices,
+         region: Region | None = None) -> Tree:
     """Of a run that followed `numbering`'s functions; with a region, of what ran inside. `prices` are for the core and the memories."""
     counts = costs.followed(counts)
     scope, growing = Scope.of(counts, numbering, region), _Growing(counts, numbering)
@@ -126,13 +127,13 @@ def tree(counts: Counts, instructions: Mapping[int, Instruction], numbering: Num
     calls = _Calls(counts, growing)
     calls.add_edges([edge for edge in counts.edges if edge.kind in ("call", "tail") and scope.counts(edge)])
     calls.add_falls()
-    return Tree(numbering.names, growing.addresses, tuple(growing.parents), tuple(growing.functions), _costs(growing.own), _costs(growing.places),
-                calls.sorted(), not counts.folded)
+    return Tree(numbering.names, growing.addresses, tuple(growing.parents), tuple(growing.functions), _costs(growing.own),
+                _costs(growing.places), calls.sorted(), not counts.folded)
 
 
 class _Growing:
-    """Sums are int64 (4,), in the order of Cost. own: by layer and node; by_context: by context and function; falls: how often execution ran on
-    from one address into another function, by context."""
+    """Sums are int64 (4,), in the order of Cost. own: by layer and node; by_context: by context and function; falls: how often execution
+    ran on from one address into another function, by context."""
 
     def __init__(self, counts: Counts, numbering: Numbering) -> None:
         self._counts, self.numbering = counts, numbering
@@ -237,7 +238,8 @@ def _split(total: np.ndarray | None, counts: Sequence[int]) -> list[np.ndarray]:
     if total is None:
         return [np.zeros(len(Cost._fields), np.int64)] * len(counts)
     whole, passed = sum(counts), [0, *accumulate(counts)]
-    return [np.array([figure * after // whole - figure * before // whole for figure in total.tolist()]) for before, after in pairwise(passed)]
+    return [np.array([figure * after // whole - figure * before // whole for figure in total.tolist()])  # Python's integers: no overflow
+            for before, after in pairwise(passed)]
 
 
 def _sums() -> defaultdict:

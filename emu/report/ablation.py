@@ -13,8 +13,8 @@ from emu.report.records import Records
 
 SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
 _OF_RULE = ("rule", "cycles", "difference", "percent", "source")
-COLUMNS = {"program": "string", "core": "string", "memory": "string", "rule": "string", "cycles": "int64", "difference": "int64", "percent": "double",
-           "source": "string"}
+COLUMNS = {**dict.fromkeys(("program", "core", "memory", "rule"), "string"), "cycles": "int64", "difference": "int64",
+           "percent": "double", "source": "string"}
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ def render(run: LookedInto, _target: str = "-") -> str:
 
 
 def _head(run: LookedInto) -> Iterator[str]:
-    yield from ("# callgrind format", "version: 1", "creator: thumbcycle", f"cmd: {run.title}", f"desc: Modelled: {run.modelled}", f"desc: Calls: {SPLIT}")
+    yield from ("# callgrind format", "version: 1", "creator: thumbcycle", f"cmd: {run.title}")
+    yield from (f"desc: Modelled: {run.modelled}", f"desc: Calls: {SPLIT}")
     if not run.tree.complete:
         yield f"desc: Note: {FOLDED}"
     yield "positions: instr line"
@@ -56,9 +57,10 @@ class _Body:
         self._known: dict[tuple[str, str | int], int] = {}
         tree = run.tree
         used = {*(function for function, _ in tree.places), *(call.callee for call in tree.calls), *(call.caller for call in tree.calls)}
-        addresses = sorted({*(address for _, address in tree.places), *(call.pc for call in tree.calls), *(tree.addresses[f] for f in used)})
+        addresses = [*(address for _, address in tree.places), *(call.pc for call in tree.calls), *(tree.addresses[f] for f in used)]
         files: dict[str, str] = {}
-        self._places = {address: _place(line, files) for address, line in zip(addresses, run.ran.image.source_lines(addresses), strict=True)}
+        lines = run.ran.image.source_lines(addresses)
+        self._places = {address: _place(line, files) for address, line in zip(addresses, lines, strict=True)}
 
     def lines(self) -> Iterator[str]:
         yield f"ob={self._number('ob', str(self._run.ran.image.path))}"

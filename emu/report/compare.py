@@ -18,8 +18,8 @@ from emu.report.table import whose
 SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
 HEADS = ("instructions", "cycles", "bytes read", "written", "stack", "code bytes")  # of FIGURES
 _COLUMNS = {"layer": "string", "side": "string", "kernel": "string", **dict.fromkeys(FIGURES, "int64"),
-            **{f"percent_{name}": "double" for name in FIGURES}, "bit_exact": "bool", "max_abs_error": "double", **BUILT, "revision": "string",
-            "commit": "string"}  # of Parquet
+            **{f"percent_{name}": "double" for name in FIGURES}, "bit_exact": "bool", "max_abs_error": "double", **BUILT,
+            "revision": "string", "commit": "string"}  # of Parquet
 _LAYERS_TITLE = "by layer; percent against {}"
 _FUNCTIONS_TITLE = "functions that the differences come from: own cycles, and the difference in percent of all of {}'s"
 
@@ -198,4 +198,5 @@ def _rows(found: Comparison) -> Iterator[dict[str, object]]:
         for number, one in enumerate(found.sides):
             facts = _facts(line, number)
             percents = {f"percent_{name}": change for name, change in facts.pop("percent").items()}
-            yield {**facts, **percents, **built(one.profile), "layer": line.name, "side": one.side.text, "revision": one.side.revision, "commit": one.commit}
+            made = {"side": one.side.text, "revision": one.side.revision, "commit": one.commit, **built(one.profile)}
+            yield {**facts, **percents, **made, "layer": line.name}

@@ -16,8 +16,8 @@ from emu.report.run import LookedInto
 
 SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
 FIGURES = tuple(field.name for field in fields(Totals))
-_COLUMNS = {**dict.fromkeys(FIGURES, "int64"), "milliseconds": "double", "ending": "string", "exit_code": "int64", "core": "string", "memory": "string",
-            "board": "string", "clock": "int64", **IMAGE, "mhz": "double", "problem": "string"}  # of Parquet
+_COLUMNS = {**dict.fromkeys(FIGURES, "int64"), "milliseconds": "double", "ending": "string", "exit_code": "int64", "core": "string",
+            "memory": "string", "board": "string", "clock": "int64", **IMAGE, "mhz": "double", "problem": "string"}  # of Parquet
 _HEADINGS = {"instructions": "instructions", "skipped": "(skipped)", "cycles": "cycles", "loads": "loads", "stores": "stores", "bytes_read": "bytes read",
              "bytes_written": "written", "stack_bytes": "stack"}
 
@@ -84,11 +84,11 @@ def render_csv(result: FirmwareResult, mhz: float | None = None) -> str:
 def records(result: FirmwareResult, mhz: float | None = None) -> Records:
     """A row a core: counts are the run's, cycles the core's (none where it could not be priced)."""
     about = result.about
-    made = {**asdict(result.totals), "ending": result.ending.text, "exit_code": result.ending.code, "memory": result.memory, "board": about["board"],
-            "clock": about["clock"], "mhz": mhz, **of_image(about)}
+    made = {**asdict(result.totals), "ending": result.ending.text, "exit_code": result.ending.code, "memory": result.memory,
+            "board": about["board"], "clock": about["clock"], "mhz": mhz, **of_image(about)}
     cores = [(result.core, result.totals.cycles, None), *((other.core, other.cycles, other.problem or None) for other in result.others)]
-    rows = [made | {"core": core, "cycles": cycles, "milliseconds": milliseconds(cycles, mhz) if mhz and cycles is not None else None, "problem": problem}
-            for core, cycles, problem in cores]
+    rows = [made | {"core": core, "cycles": cycles, "problem": problem,
+                    "milliseconds": milliseconds(cycles, mhz) if mhz and cycles is not None else None} for core, cycles, problem in cores]
     return Records(_COLUMNS, rows, about)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.table import Column, Table
 from rich.text import Text
 
-_ESCAPES = str.maketrans({"&": "&amp;", "|": "&#124;", "<": "&lt;", "\n": " ", **{character: f"\\{character}" for character in "\\*_`~[]#"}})
+_ESCAPES = str.maketrans({"&": "&amp;", "|": "&#124;", "<": "&lt;", "\n": " ",
+                          **{character: f"\\{character}" for character in "\\*_`~[]#"}})
 
 
 def text(parts: Iterable[Table | Text | str]) -> str:

@@ -1,4 +1,4 @@
-"""Runs as flat rows with what made them, for Parquet: of the keyword spotter one a layer and core, of a firmware one a core, or one a function."""
+"""Flat rows with what made them, for Parquet: of the keyword spotter one a layer and core, of any program one a function."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from emu.report.result import Result
 
 SCHEMA = 1  # of the rows; it changes when a column changes its meaning or goes
 _COUNTED = ("instructions", "skipped", "cycles", "macs", "loads", "stores", "bytes_read", "bytes_written", "fetch_bytes", "weight_bytes",
-            "activation_bytes", "stack_bytes")
+            "activation_bytes", "stack_bytes", "wrong_bytes", "max_difference")
 _MOVED = ("reads", "writes", "bytes_read", "bytes_written")
 IMAGE = {"image": "string", "image_sha256": "string", "flash_bytes": "int64", "ram_bytes": "int64"}
-BUILT = {"core": "string", "memory": "string", "network": "string", "kernels": "string", "opt": "string", "flags": "string", "compiler": "string",
-         "input": "string", **IMAGE}  # what made a profile of the keyword spotter
+BUILT = {**dict.fromkeys(("core", "memory", "network", "kernels", "opt", "flags", "compiler", "input"), "string"),
+         **IMAGE}  # what made a profile of the keyword spotter
 _LAYERS = {"layer": "string", "kernel": "string", **dict.fromkeys(_COUNTED, "int64"), "milliseconds": "double", "bit_exact": "bool",
-           "max_abs_error": "double", **{f"{part}_{moved}": "int64" for part in PARTS for moved in _MOVED}, **BUILT, "mhz": "double", "reason": "string",
-           "problem": "string"}
-_FUNCTIONS = {**{name: "string" if name in ("name", "symbol") else "int64" for name in functions.COLUMNS}, "core": "string", "memory": "string",
-              "region": "string", **IMAGE}
+           "max_abs_error": "double", **{f"{part}_{moved}": "int64" for part in PARTS for moved in _MOVED}, **BUILT, "mhz": "double",
+           "reason": "string", "problem": "string"}
+_FUNCTIONS = {**{name: "string" if name in ("name", "symbol") else "int64" for name in functions.COLUMNS},
+              "core": "string", "memory": "string", "region": "string", **IMAGE}
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LookedInto:
-    """What forms that follow calls draw. ran: what ran; region: what of it is looked at (None: all). functions: the profile by function, where it
-    is asked for; view: what of it is shown."""
+    """What forms that follow calls draw. ran: what ran; region: what of it is looked at (None: all). functions: the profile by function,
+    where it is asked for; view: what of it is shown."""
 
     ran: Ran = field(kw_only=True)
     region: Region | None = field(default=None, kw_only=True)
@@ -41,7 +41,7 @@ class LookedInto:
 
     @property
     def sections(self) -> list[tuple[str, int]]:
-        """What the tree is told apart by: (title, layer's number). Of the keyword spotter the code between layers, then layers in their order."""
+        """What the tree is told apart by: (title, layer's number). Of the keyword spotter the code between layers, then the layers."""
         if self.ran.layers:
             return [("outside", 0), *((layer.name, number) for number, layer in enumerate(self.ran.layers, 1))]
         return [(self.title, layer) for layer in sorted({layer for layer, _ in self.tree.own})]

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from emu.report.firmware import FirmwareRun
     from emu.report.run import KwsRun
 
-AGGREGATED = ("Layers stand in the order in which they ran, first the code between them as one slice. Inside a layer, and in a firmware, functions do "
-              "not stand in time: a slice is the sum of all calls from one stack, and slices in it follow each other in the order of first calls.")
+AGGREGATED = ("Layers stand in the order in which they ran, first the code between them as one slice. Inside a layer, and in a firmware, "
+              "functions do not stand in time: a slice is the sum of all calls from one stack, and slices in it follow each other in the "
+              "order of first calls.")
 COUNTERS = ("bytes_read", "bytes_written")  # of a slice on the outermost level, while it lasts
 
 
@@ -41,8 +42,9 @@ def _slice(step: Step, clock: float) -> dict[str, object]:
     event: dict[str, object] = {"ph": "B" if step.begins else "E", "pid": 1, "tid": 1, "ts": step.at.cycles / clock, "name": step.name}
     if not step.begins:
         return event
-    own = {} if step.function is None else step.own._asdict()
-    return event | {"cat": "layer" if step.function is None else "function", "args": {**own, "with callees": step.total._asdict()} if own else step.total._asdict()}
+    if step.function is None:
+        return event | {"cat": "layer", "args": step.total._asdict()}
+    return event | {"cat": "function", "args": {**step.own._asdict(), "with callees": step.total._asdict()}}
 
 
 def _counters(steps: list[Step], clock: float) -> Iterator[dict[str, object]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from emu.functions.costs import Cost
+from emu.functions.costs import Cost, summed
 from emu.functions.tree import NOTHING
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Step(NamedTuple):
-    """A layer (function is None) or a function begins or ends. at: what has passed by then; own, total: alone, and with all that is inside."""
+    """A layer (function is None) or a function begins or ends. at: what has passed by then; own, total: alone, with all that is inside."""
 
     name: str
     function: int | None
@@ -24,12 +24,12 @@ class Step(NamedTuple):
 
 
 def walk(run: LookedInto) -> Iterator[Step]:
-    """Layers in their order, where there are any, first the code between them; inside one the call tree, depth first, calls of a function from the
-    same stack together."""
+    """Layers in their order, where there are any, first the code between them; inside one the call tree, depth first, calls of a function
+    from the same stack together."""
     at, layers = NOTHING, bool(run.ran.layers)
     for title, layer in run.sections:
         total = run.tree.total(layer)
-        after = Cost(*map(sum, zip(at, total, strict=True)))
+        after = summed((at, total))
         if layers:
             yield Step(title, None, True, at, NOTHING, total)
         yield from (Step(run.tree.names[visit.function], *visit) for visit in run.tree.walk(layer, at))

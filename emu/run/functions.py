@@ -87,8 +87,8 @@ def options(command: Callable) -> Callable:
 
 
 class Following:
-    """What a run is to notice for the functions that are asked for, and for forms that need more than layers. Its image is known when it has
-    been loaded."""
+    """What a run is to notice for the functions that are asked for, and for forms that need more than layers. Its image is known when it
+    has been loaded."""
 
     def __init__(self, wanted: Wanted, needs: Collection[str] = ()) -> None:
         """needs: of emu.run.forms."""
@@ -111,7 +111,7 @@ class Following:
         return replace(self.marks(image), begin=(), end=())
 
     def bounded(self, job: Job, ready: Prepared, ran: Ran) -> Ran:
-        """The same inference of the keyword spotter once more with the region for its one layer, where the region is from place to place."""
+        """Where the region is from place to place: the same inference of the keyword spotter once more, with the region for a layer."""
         from emu import kws, measure
         from emu.functions import REGION_LAYER
         from emu.machine import Machine

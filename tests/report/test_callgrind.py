@@ -27,11 +27,13 @@ class Profile:
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def sum(self, function: str | None = None) -> list[int]:
-        return [sum(cost for (name, _, _, event), cost in self.own.items() if event == number and function in (None, name)) for number in range(4)]
+        return [sum(cost for (name, _, _, event), cost in self.own.items() if event == number and function in (None, name))
+                for number in range(4)]
 
     def called(self, of: int, function: str) -> list[int]:
         """Inclusive sums of all calls by a function (of = 0) or of one (1)."""
-        return [sum(cost for (*names, event), cost in self.calls.items() if event == number and names[of] == function) for number in range(4)]
+        return [sum(cost for (*names, event), cost in self.calls.items() if event == number and names[of] == function)
+                for number in range(4)]
 
 
 def read(path: Path) -> Profile:
@@ -91,7 +93,7 @@ def test_costs_add_up_by_function_and_line(profile, exported) -> None:
     expected: Counter[tuple[str, int]] = Counter()
     for row in exported.json["functions"]["lines"]:
         expected[Path(row["file"]).name if row["file"] else "???", row["line"] or 0] += row["cycles"]
-    if not any(row["symbol"] == "SysTick_Handler" for row in exported.functions):  # entering stands at the handler here, where it struck there
+    if not any(row["symbol"] == "SysTick_Handler" for row in exported.functions):  # entering one stands at the handler here
         assert +lines == +expected
 
 
@@ -126,7 +128,7 @@ def test_callgrind_annotate_adds_up_functions(exported) -> None:
     rows = annotated(exported, "--auto=no")
     assert rows[0] == (list(exported.totals.values()), "PROGRAM TOTALS") and len(rows) > len(exported.functions)
     assert [sum(column) for column in zip(*(figures for figures, _ in rows[1:]), strict=True)] == rows[0][0]
-    assert {name for row in exported.functions for name in [row["name"]] if any(row["self"].values())} == {of.split(" [")[0].rpartition(":")[2] for _, of in rows[1:]}
+    assert {row["name"] for row in exported.functions if any(row["self"].values())} == {of.split(" [")[0].rpartition(":")[2] for _, of in rows[1:]}
 
 
 @needs("callgrind_annotate")
@@ -134,7 +136,8 @@ def test_callgrind_annotate_adds_up_callees(exported, profile) -> None:
     rows = annotated(exported, "--auto=no", "--inclusive=yes")
     for row in exported.functions:
         if row["name"] in called(profile):
-            assert any(figures == [row["inclusive"][figure] for figure in FIGURES] and of.split(" [")[0].endswith(f":{row['name']}") for figures, of in rows)
+            found = [figures for figures, of in rows if of.split(" [")[0].endswith(f":{row['name']}")]
+            assert [row["inclusive"][figure] for figure in FIGURES] in found
 
 
 @needs("callgrind_annotate")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.report.conftest import Exported, export
 
+
 @pytest.fixture
 def document(exported: Exported) -> dict:
     return json.loads(exported.text("trace"))
