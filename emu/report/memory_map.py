@@ -12,7 +12,6 @@ from emu.build.elf import Image, Segment, Symbol
 _MEMORY_BITS = 26  # addresses that agree above these lie in one memory: on no Cortex-M do flash and RAM share 64 MB
 _WRITABLE, _EXECUTABLE = 1, 4  # flags of a section
 _WRITABLE_SEGMENT = 2
-_STACK_LIMIT, _STACK_TOP = "__stack_limit", "__stack_top"
 
 
 class Tile(NamedTuple):
@@ -59,12 +58,10 @@ class Memory:
 
 def memory_map(image: Image, *, stack: tuple[int, int] | None = None, stack_used: int = 0,
                parts: Mapping[str, str] | None = None) -> tuple[Memory, ...]:
-    """By address. stack: (its limit, 0 where none is known; its top), else what the image's symbols say. stack_used: bytes of it.
+    """By address. stack: (its limit, 0 where none is known; its top), None where nobody knows. stack_used: bytes of it.
 
     parts: what data is in a network, by symbol.
     """
-    if stack is None and {_STACK_LIMIT, _STACK_TOP} <= image.symbols.keys():
-        stack = image.symbols[_STACK_LIMIT].address, image.symbols[_STACK_TOP].address
     named = [*((symbol, "code") for symbol in image.functions), *((symbol, (parts or {}).get(symbol.name, "")) for symbol in image.objects)]
     on_stack = list(_stack(*stack, stack_used)) if stack else []
     blocks = sorted([*_blocks(image), *on_stack])

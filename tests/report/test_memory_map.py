@@ -15,7 +15,8 @@ def test_of_the_keyword_spotter(kernels: str) -> None:
     job = kws.Job(kernels=kernels)
     ready = kws.prepared(job, kws.load(job), kernels)
     parts = {symbol: part for layer in ready.program.layers for part, symbol in layer.tensors.items()}
-    flash, ram = memory_map(ready.image, stack_used=544, parts=parts)
+    stack = ready.image.symbols["__stack_limit"].address, ready.image.symbols["__stack_top"].address
+    flash, ram = memory_map(ready.image, stack=stack, stack_used=544, parts=parts)
     assert (flash.name, flash.size, ram.name, ram.size) == ("flash", ready.image.flash_bytes, "RAM", ready.image.ram_bytes)
     for memory in (flash, ram):
         assert all(tile.end == behind.start for tile, behind in zip(memory.tiles, memory.tiles[1:], strict=False))

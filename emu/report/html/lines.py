@@ -9,8 +9,9 @@ from typing import NamedTuple
 from emu.experiment.listing import FunctionListing, Listing, Loop, Row
 from emu.report.sources import Sources
 
-MOST_ROWS = 6000  # of all functions together; each takes some 200 bytes of the page
+MOST_ROWS = 4000  # of all functions together; each takes some 300 bytes of the page
 DEEPEST = 6  # loops that the margin shows
+MOST_LOOPS = 5  # that links over a listing lead to
 _SOURCE = 200  # characters of a line
 
 
@@ -23,7 +24,7 @@ class Place(NamedTuple):
 
 
 class Instruction(NamedTuple):
-    """One that ran. depth: of the loops around it; heat: its share of the function's cycles, percent; place: where another line begins."""
+    """One that ran. depth: of the loops around it; heat: its cycles, in percent of the function's dearest instruction's; place: where another line begins."""
 
     row: Row
     depth: int
@@ -58,9 +59,20 @@ def shown(found: Listing) -> tuple[FunctionListing, ...]:
     return found.functions
 
 
+def dearest_loops(function: FunctionListing) -> list[Loop]:
+    """Those that hold no other, the dearest first."""
+    innermost = [loop for loop in function.loops if not any(_within(other, loop) for other in function.loops)]
+    return sorted(innermost, key=lambda loop: -loop.cycles)[:MOST_LOOPS]
+
+
+def _within(inner: Loop, outer: Loop) -> bool:
+    return inner is not outer and inner.depth > outer.depth and outer.start <= inner.start <= outer.end
+
+
 def lines(function: FunctionListing, sources: Sources | None) -> Iterator[Line]:
     """By address. sources: None leaves lines of source out."""
     skipped, last = 0, None
+    dearest = max((row.cycles for row in function.rows), default=0) or 1
     for row in function.rows:
         if not row.executed:
             skipped += 1
@@ -73,8 +85,7 @@ def lines(function: FunctionListing, sources: Sources | None) -> Iterator[Line]:
             if loop.start == row.address:
                 yield Head(loop, loop.depth + 1)
         here = row.file, row.line
-        heat = round(100 * row.cycles / function.cycles) if function.cycles else 0
-        yield Instruction(row, len(inside), heat, _place(here, last, sources))
+        yield Instruction(row, len(inside), round(100 * row.cycles / dearest), _place(here, last, sources))
         last = here
     if skipped:
         yield Gap(skipped, 0)

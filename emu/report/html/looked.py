@@ -13,10 +13,10 @@ from emu.experiment.annotate import Scope
 from emu.experiment.listing import Listing
 from emu.experiment.target import Ran
 from emu.functions import FunctionProfile
+from emu.machine.layout import STACK_LIMITS
 from emu.report.sources import Sources
 
 _OUTSIDE = "outside"
-_LIMITS = ("__stack_limit", "__StackLimit", "_stack_limit", "__STACK_LIMIT")  # names that linker scripts give it
 _WORD = 4
 
 
@@ -64,7 +64,7 @@ def look(ran: Ran, profile: FunctionProfile | None = None) -> Looked:
 def _stack(ran: Ran) -> tuple[int, int] | None:
     """From the symbols of a linker script, or from the vector table."""
     symbols = ran.image.symbols
-    limit = next((symbols[name].address for name in _LIMITS if name in symbols), 0)
+    limit = next((symbols[name].address for name in STACK_LIMITS if name in symbols), 0)
     if "__stack_top" in symbols:
         return limit, symbols["__stack_top"].address
     vectors = ran.about.get("vectors")

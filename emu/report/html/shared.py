@@ -16,7 +16,7 @@ from emu.report.sources import Sources
 from emu.timing.explain import sentence
 
 MOST_OBJECTS = 300  # rows of the memory map's table
-MOST_FUNCTIONS = 500
+MOST_FUNCTIONS = 300
 MOST_BARS = 20
 MOST_FILES = 5  # that are named where their source cannot be shown
 _THINNEST = 0.002  # of a memory: what is thinner is drawn with its neighbours of one kind
@@ -167,7 +167,7 @@ def listing(found: Listing, sources: Sources | None) -> Section:
     values = {
         "found": found, "palette": Palette(found.reasons), "reasons": {reason: sentence(reason) for reason in found.reasons},
         "functions": [(place(function), function, list(lines.lines(function, sources))) for function in shown],
-        "missing": sources.missing[:MOST_FILES] if sources else (), "newer": sources.newer[:MOST_FILES] if sources else (), "sourced": sources is not None,
+        "missing": sources.missing[:MOST_FILES] if sources else (), "newer": sources.newer[:MOST_FILES] if sources else (), "sourced": sources is not None, "dearest_loops": lines.dearest_loops,
         "left_out": len(left_out), "left_out_cycles": sum(function.cycles for function in left_out)}
     return Section("listing", "Listing", "listing", values)
 

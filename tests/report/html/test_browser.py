@@ -179,7 +179,7 @@ def test_it_prints_in_light_with_its_figures_open(opened: Open, kws: Path) -> No
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": [{"name": "prefers-color-scheme", "value": "dark"}]})
     assert browser.execute_script("return getComputedStyle(document.body).backgroundColor") == LIGHT
     browser.execute_script("dispatchEvent(new Event('beforeprint'))")
-    assert not browser.find_elements("css selector", "details.plain:not([open])")
+    assert not browser.find_elements("css selector", "details.plain:not(.long):not([open])")
     browser.execute_script("dispatchEvent(new Event('afterprint'))")
     assert not browser.find_elements("css selector", "details.plain[open]")
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})

@@ -110,9 +110,12 @@ function roofline(chart, width) {
   const points = spread(chart.points.map((point) => ({ ...point, left: across(point.x), at: down(point.y) })));
   return frame(width, {
     height, marginLeft: 44, marginRight: 12, marginBottom, marginTop,
-    x: { type: "log", domain: chart.x, label: "MACs a byte", labelAnchor: "center", grid: true, ticks: steps(chart.x, narrow), tickFormat: String },
-    y: { type: "log", domain: chart.y, label: "MACs a cycle", grid: true, ticks: steps(chart.y, false), tickFormat: String },
+    x: { type: "log", domain: chart.x },
+    y: { type: "log", domain: chart.y },
     marks: [
+      Plot.gridX(steps(chart.x, narrow)), Plot.gridY(steps(chart.y, false)), // `text`, since a format of ours is not asked on a logarithmic scale
+      Plot.axisX(steps(chart.x, narrow), { text: String, label: "MACs a byte", labelAnchor: "center" }),
+      Plot.axisY(steps(chart.y, false), { text: String, label: "MACs a cycle" }),
       Plot.ruleX(points, { x: "x", y1: "y", y2: "bound", stroke: "currentColor", strokeOpacity: 0.3, strokeDasharray: "2 3" }),
       Plot.line(chart.bound, { x: "x", y: "y", stroke: "currentColor", strokeWidth: 1.75 }),
       Plot.text([chart.label], { x: "x", y: "y", text: "text", textAnchor: "end", dy: -10, fill: "currentColor" }),

@@ -112,7 +112,7 @@ reveal();
 
 const opened = [];
 addEventListener("beforeprint", () => {
-  for (const fold of document.querySelectorAll("details.plain:not([open])")) { fold.open = true; opened.push(fold); }
+  for (const fold of document.querySelectorAll("details.plain:not(.long):not([open])")) { fold.open = true; opened.push(fold); }
 });
 addEventListener("afterprint", () => { for (const fold of opened.splice(0)) fold.open = false; });
 
