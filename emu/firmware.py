@@ -103,8 +103,8 @@ class _TimedPrices:
         self.sites = np.array([[prices.site(kind, bucket) for bucket in buckets] for kind in kinds], np.uint32)
 
 
-def run(job: Job, follow: Callable[[Image], Marks] | None = None) -> tuple[FirmwareResult, System]:
-    """Load, run to the end, price. follow(image): what to notice in its code, for a profile by function.
+def run(job: Job, follow: Callable[[Image], Marks] | None = None, watch: Callable[[System], None] | None = None) -> tuple[FirmwareResult, System]:
+    """Load, run to the end, price. follow(image): what to notice in its code, for a profile by function. watch: is handed the system before it runs.
 
     Raises UsageError and InputError; what the program does wrong is an ending.
     """
@@ -123,6 +123,8 @@ def run(job: Job, follow: Callable[[Image], Marks] | None = None) -> tuple[Firmw
         return _TimedPrices(Prices(instructions, core, table.placed(numbered, settings.followers), settings.followers))
 
     system = System(image, plan, board, job.core, timed, settings)
+    if watch:
+        watch(system)
     ending = system.run()
     return _result(job, system, ending, core, others, table), system
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from emu.build.elf import Image
 from emu.build.program import Layer
-from emu.errors import NotBitExact, ThumbcycleError
+from emu.errors import NotBitExact, TargetFault, ThumbcycleError
 from emu.functions import Numbering
 from emu.isa.instruction import Instruction
 from emu.machine.console import Console, Quota
+from emu.machine.iteration import Iteration, RecordedError
 from emu.probe import Counts
 from emu.timing import memory as memories
 from emu.timing import pricing
@@ -46,6 +48,44 @@ class Ran:
     layers: tuple[Layer, ...] = ()
     remarks: tuple[str, ...] = ()
     problem: ThumbcycleError | None = None
+
+
+def of(job: kws.Job | firmware.Job, *, touches: bool = False) -> Ran:
+    """The run of that job."""
+    return (of_firmware if _is_firmware(job) else of_kws)(job, touches=touches)
+
+
+def record(job: kws.Job | firmware.Job, iteration: Iteration) -> None:
+    """Run it once more until the iteration is recorded; what a firmware prints is not heard. Raises what `of` does."""
+    try:
+        (_record_firmware if _is_firmware(job) else _record_kws)(job, iteration)
+    except (RecordedError, TargetFault):
+        if not iteration.done:
+            iteration.finish()
+    else:
+        iteration.finish()
+
+
+def _is_firmware(job: kws.Job | firmware.Job) -> bool:
+    from emu import firmware
+
+    return isinstance(job, firmware.Job)
+
+
+def _record_kws(job: kws.Job, iteration: Iteration) -> None:
+    from emu import kws, measure
+
+    ready = kws.prepared(job, kws.load(job), job.kernels)
+    machine = measure.prepare(ready.image, ready.program, ready.core, limit=job.limit, memory=ready.memory, marks=Numbering(ready.image).marks())
+    measure.write_input(machine, ready.program, ready.network.input_array(kws.read(job.inputs[0]).features))
+    iteration.attach(machine)
+    machine.reset_and_run()
+
+
+def _record_firmware(job: firmware.Job, iteration: Iteration) -> None:
+    from emu import firmware
+
+    firmware.run(replace(job, console=lambda quota: Console(quota, io.BytesIO(), io.BytesIO())), lambda image: Numbering(image).marks(), iteration.attach)
 
 
 def of_kws(job: kws.Job, *, touches: bool = False) -> Ran:

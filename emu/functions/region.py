@@ -39,12 +39,14 @@ def of_symbol(image: Image, name: str) -> Region:
 
 def between(image: Image, instructions: Mapping[int, Instruction], begin: str, end: str | None) -> Region:
     """From `begin` to `end`: each an address, SYMBOL, SYMBOL+OFFSET or FILE:LINE. UsageError for a place where no instruction is."""
-    places = {option: _places(image, instructions, text, option) for option, text in (("--from", begin), ("--to", end)) if text is not None}
+    found = {option: places(image, instructions, text, option) for option, text in (("--from", begin), ("--to", end)) if text is not None}
     title = f"from {begin} to {end}" if end is not None else f"from {begin}"
-    return Region(title, begin=places["--from"], end=places.get("--to", ()))
+    return Region(title, begin=found["--from"], end=found.get("--to", ()))
 
 
-def _places(image: Image, instructions: Mapping[int, Instruction], text: str, option: str) -> tuple[int, ...]:
+def places(image: Image, instructions: Mapping[int, Instruction], text: str, option: str) -> tuple[int, ...]:
+    """Where an address, SYMBOL, SYMBOL+OFFSET or FILE:LINE is (of a line: where its code begins, in every function). UsageError, which names the
+    option, for a place where no instruction is."""
     if (match := _SOURCE.match(text)) and "::" not in text:
         return _of_line(image, match["file"], int(match["line"]), option)
     try:

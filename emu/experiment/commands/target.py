@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from emu.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from emu import firmware, kws
     from emu.experiment.target import Ran
 
 _SHARED = (
@@ -51,24 +52,30 @@ def ran(options: dict[str, object], *, touches: bool = False) -> Ran:
 
     Raises what emu.run does for what cannot be built, loaded or run, and UsageError for options of the other kind of run.
     """
+    wanted = job(options)
+    from emu.experiment import target
+
+    return target.of(wanted, touches=touches)
+
+
+def job(options: dict[str, object]) -> kws.Job | firmware.Job:
+    """The run that the options ask for; takes them out of all of a command's options. UsageError for options of the other kind of run."""
     elf = options.pop("elf")
     shared, of_kws, of_firmware = ({name: options.pop(name) for name in names} for names in (_SHARED_NAMES, _KWS_NAMES, _FIRMWARE_NAMES))
     _check_given("without --elf" if elf is None else "with --elf", _FIRMWARE_NAMES if elf is None else _KWS_NAMES)
     shared = {name: value for name, value in shared.items() if value is not None}
-    from emu.experiment import target
-
     if elf is None:
         from emu import kws
 
         word = of_kws.pop("word")
-        return target.of_kws(kws.Job(inputs=(word,), **of_kws, **shared), touches=touches)
+        return kws.Job(inputs=(word,), **of_kws, **shared)
     from emu.firmware import Job
     from emu.run.firmware import uart
 
     uarts, folder = tuple(map(uart, of_firmware.pop("uarts"))), of_firmware["files"]
     if folder is not None and not folder.is_dir():
         raise InputError(f"--files {folder}: no such folder")
-    return target.of_firmware(Job(Path(elf), uarts=uarts, **of_firmware, **shared), touches=touches)
+    return Job(Path(elf), uarts=uarts, **of_firmware, **shared)
 
 
 def _check_given(where: str, foreign: tuple[str, ...]) -> None:
