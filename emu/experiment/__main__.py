@@ -15,6 +15,7 @@ COMMANDS = (
     "sweep",
     "plot",
     "annotate",
+    "timeline",
     "mix",
     "roofline",
     "ablate",

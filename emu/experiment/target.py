@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from emu.errors import NotBitExact, TargetFault, ThumbcycleError
 from emu.functions import Numbering
 from emu.isa.instruction import Instruction
 from emu.machine.console import Console, Quota
-from emu.machine.iteration import Iteration, RecordedError
+from emu.machine.iteration import Iteration, RecordedError, Ways
 from emu.probe import Counts
 from emu.timing import memory as memories
 from emu.timing import pricing
@@ -55,15 +56,11 @@ def of(job: kws.Job | firmware.Job, *, touches: bool = False) -> Ran:
     return (of_firmware if _is_firmware(job) else of_kws)(job, touches=touches)
 
 
-def record(job: kws.Job | firmware.Job, iteration: Iteration) -> None:
-    """Run it once more until the iteration is recorded; what a firmware prints is not heard. Raises what `of` does."""
-    try:
-        (_record_firmware if _is_firmware(job) else _record_kws)(job, iteration)
-    except (RecordedError, TargetFault):
-        if not iteration.done:
-            iteration.finish()
-    else:
-        iteration.finish()
+def record(job: kws.Job | firmware.Job, recorder: Iteration | Ways) -> None:
+    """Run it once more, to its end or until all is recorded; what a firmware prints is not heard. Raises what `of` does, but for the program's faults."""
+    with contextlib.suppress(RecordedError, TargetFault):
+        (_record_firmware if _is_firmware(job) else _record_kws)(job, recorder)
+    recorder.finish()
 
 
 def _is_firmware(job: kws.Job | firmware.Job) -> bool:
@@ -72,20 +69,20 @@ def _is_firmware(job: kws.Job | firmware.Job) -> bool:
     return isinstance(job, firmware.Job)
 
 
-def _record_kws(job: kws.Job, iteration: Iteration) -> None:
+def _record_kws(job: kws.Job, recorder: Iteration | Ways) -> None:
     from emu import kws, measure
 
     ready = kws.prepared(job, kws.load(job), job.kernels)
     machine = measure.prepare(ready.image, ready.program, ready.core, limit=job.limit, memory=ready.memory, marks=Numbering(ready.image).marks())
     measure.write_input(machine, ready.program, ready.network.input_array(kws.read(job.inputs[0]).features))
-    iteration.attach(machine)
+    recorder.attach(machine)
     machine.reset_and_run()
 
 
-def _record_firmware(job: firmware.Job, iteration: Iteration) -> None:
+def _record_firmware(job: firmware.Job, recorder: Iteration | Ways) -> None:
     from emu import firmware
 
-    firmware.run(replace(job, console=lambda quota: Console(quota, io.BytesIO(), io.BytesIO())), lambda image: Numbering(image).marks(), iteration.attach)
+    firmware.run(replace(job, console=lambda quota: Console(quota, io.BytesIO(), io.BytesIO())), lambda image: Numbering(image).marks(), recorder.attach)
 
 
 def of_kws(job: kws.Job, *, touches: bool = False) -> Ran:

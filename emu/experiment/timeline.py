@@ -1,7 +1,7 @@
 """What issues in which cycle on one way round a loop, and what the cycles between are lost to.
 
-Without the number of an iteration it is the loop's dearest way, when a single stream is most of what it does; else, and with a number, an
-iteration as it ran, recorded in a second run.
+Without the number of an iteration it is the loop's dearest way: a stream, when single streams are most of its iterations; else an iteration
+that took it, as it ran, recorded when the program is run again.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from emu.experiment.target import Ran
 from emu.functions import region
 from emu.functions.loops import Loop, loops
 from emu.isa.instruction import Instruction
-from emu.machine.iteration import Iteration
+from emu.machine.iteration import Iteration, Ways
 from emu.timing import pricing
 from emu.timing.roles import roles
 
 _Key = tuple[int, int, bool, bool, bytes]  # a stream, as it is priced
-Record = Callable[[Iteration], None]
+Record = Callable[[Iteration | Ways], None]
 
 
 @dataclass(frozen=True)
@@ -200,9 +200,15 @@ def _straight(ran: Ran, functions: tuple[FunctionListing, ...], number: int | No
 
 
 def _recorded(ran: Ran, chosen: _Chosen, record: Record, number: int | None) -> Timeline:
-    """An iteration as it ran: that one, or the middle one."""
-    loop, wanted = chosen.loop, number or (chosen.loop.iterations + 1) // 2
-    iteration = Iteration(loop.head, wanted, loop.addresses, lambda address: ran.numbering.at(address) == loop.function)
+    """An iteration as it ran: that one, or one that took the dearest way (by instructions)."""
+    loop, wanted, way = chosen.loop, number, ""
+    where = loop.addresses, lambda address: ran.numbering.at(address) == loop.function
+    if number is None:
+        record(ways := Ways(loop.head, *where))
+        dearest = max(ways.found.values(), key=lambda way: way.instructions)
+        wanted = dearest.number
+        way = f"; {dearest.times:,} took the same way, the dearest of {len(ways.found):,}" if len(ways.found) > 1 else "; all took the same way"
+    iteration = Iteration(loop.head, wanted, *where)
     record(iteration)
     if not iteration.done:
         raise UsageError(f"--iteration {wanted}: when it was run again, the program came to the loop {iteration.arrivals:,} times (it reads what "
@@ -212,7 +218,7 @@ def _recorded(ran: Ran, chosen: _Chosen, record: Record, number: int | None) -> 
     for (pc, kind, bucket), count in iteration.sites.items():
         beside[ran.prices.site_reason(kind), pc] += ran.prices.site(kind, bucket) * count
     sites = tuple((reason, pc, cycles) for (reason, pc), cycles in beside.items() if cycles)
-    what = f"iteration {wanted:,} of {loop.iterations:,} as it ran{'' if number else ', the middle one: no single way is most of them'}"
+    what = f"iteration {wanted:,} of {loop.iterations:,} as it ran{way}"
     return _timeline(ran, chosen.listing, what, chosen, wanted, 1, rows, sites)
 
 

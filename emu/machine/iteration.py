@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import unicorn
@@ -16,12 +17,67 @@ if TYPE_CHECKING:
     from emu.machine.system import System
 
 _LR = 1 << 14
+_MOST_WAYS = 1 << 14  # that are told apart
 _Streams = Counter[tuple[int, int, bool, bool, bytes]]  # as they are priced
 _Sites = Counter[tuple[int, int, int]]
 
 
 class RecordedError(Exception):
     """All is recorded: the run need not go on."""
+
+
+class Ways:
+    """The ways that the iterations of a loop take, told apart by the basic blocks that they come to: {way: Way}."""
+
+    def __init__(self, head: int, addresses: Collection[int], in_function: Callable[[int], bool]) -> None:
+        """As for Iteration."""
+        self.found: dict[int, Way] = {}
+        self._head, self._addresses, self._in_function = head, frozenset(addresses), in_function
+        self._number = self._way = self._begun = 0
+        self._inside = False
+
+    def attach(self, machine: Machine | System) -> None:
+        """Before it runs."""
+        self._probe = machine.probe
+        machine.engine.hook_add(unicorn.UC_HOOK_BLOCK, self._on_block)
+        machine.engine.hook_add(unicorn.UC_HOOK_CODE, self._on_head, begin=self._head, end=self._head)
+
+    def finish(self) -> None:
+        """The run has ended."""
+        if self._number and self._inside:
+            self._close()
+
+    def _on_head(self, *_: object) -> None:
+        if self._inside:
+            self._close()
+        self._number, self._way, self._inside, self._begun = self._number + 1, 0, True, self._probe.instructions_now()
+
+    def _on_block(self, _engine: unicorn.Uc, address: int, *_: object) -> None:
+        if not self._inside or address == self._head:
+            return
+        if address not in self._addresses and self._in_function(address):
+            self._close()
+        else:
+            self._way = hash((self._way, address))
+
+    def _close(self) -> None:
+        self._inside = False
+        if len(self.found) >= _MOST_WAYS and self._way not in self.found:
+            return
+        way = self.found.setdefault(self._way, Way())
+        way.times += 1
+        way.instructions += self._probe.instructions_now() - self._begun
+        if not way.times & way.times - 1:
+            way.number = self._number
+
+
+@dataclass
+class Way:
+    """times: that it was taken; instructions: of all of them; number: of one of these iterations, in the later half."""
+
+    times: int = 0
+    instructions: int = 0
+    number: int = 0
 
 
 class Iteration:
