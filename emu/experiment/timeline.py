@@ -6,7 +6,7 @@ that took it, as it ran, recorded when the program is run again.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -281,16 +281,18 @@ class _Part(NamedTuple):
 
 
 def _path(instructions: Mapping[int, Instruction], iteration: Iteration) -> list[_Part]:
-    """The streams that were counted, in the order that the blocks tell. Streams that differ in what IT skipped or where accesses went alone stand
-    in any order."""
+    """The streams that were counted, in the order that blocks and events tell."""
     left, path, end = Counter(iteration.streams), [], iteration.end
+    events = {ends: deque(seen) for ends, seen in iteration.events.items()}
     block, at = 0, iteration.blocks[0].start
     while not path or end is None or block < end[0] or at != end[1]:
         ways = [(key, way) for key, count in left.items() if count and (key[0] == at or not path and key[0] < at <= key[1])
                 and (way := _follow(instructions, iteration, key[1], block, at))]
         if not ways:
             break
-        key, (block, stop) = max(ways, key=lambda pair: pair[0][1])
+        seen = events.get(max(key[:2] for key, _ in ways)) or deque([b""])
+        key, (block, stop) = max(ways, key=lambda pair: (pair[0][1], pair[0][4].startswith(seen[0])))
+        seen.popleft()
         left[key] -= 1
         path.append(_Part(key, at, stop))
         if stop is not None:

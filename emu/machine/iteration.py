@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -85,7 +85,7 @@ class Iteration:
 
     arrivals: times that execution came to the head. blocks: basic blocks, the first from the head on. end: (number of a block, address):
     where execution comes to that address in that block, the iteration is over; what is behind belongs to its last stream. streams, sites: what was
-    counted meanwhile, (pc, kind, bucket) each of sites.
+    counted meanwhile, (pc, kind, bucket) each of sites. events: of streams that a branch ended, by (start, end), in order; those of fetch may lack.
     """
 
     def __init__(self, head: int, number: int, addresses: Collection[int], in_function: Callable[[int], bool]) -> None:
@@ -95,6 +95,7 @@ class Iteration:
         self.end: tuple[int, int] | None = None
         self.streams: _Streams = Counter()
         self.sites: _Sites = Counter()
+        self.events: dict[tuple[int, int], list[bytes]] = defaultdict(list)
         self.done = False
         self._head, self._number, self._addresses, self._in_function = head, number, frozenset(addresses), in_function
         self._last = range(0)
@@ -141,6 +142,8 @@ class Iteration:
         if not self.end and not interrupted and self._leaves(branch, address):
             self.end = len(self.blocks), address
         self._by_branch = branch is not None
+        if self._by_branch and (stream := self._machine.probe.open_stream()):
+            self.events[stream[:2]].append(stream[3])
         self._closing = self._by_branch and self.end is not None
         self.blocks.append(self._last)
 

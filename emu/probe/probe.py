@@ -172,13 +172,20 @@ class Probe:
 
     def cycles_now(self) -> int:
         """Modelled cycles of a timed run, the instruction in progress included."""
-        stream, events = np.zeros(1, at.STREAM), c.c_void_p()
         cycles = self._library.probe_cycles(self._handle)
-        if self._library.probe_open(self._handle, stream.ctypes.data, c.byref(events)):
-            row = stream[0]
-            held = c.string_at(events, int(row["event_count"])) if row["event_count"] else b""
-            cycles += self._pricer.stream(int(row["start"]), int(row["end"]), False, bool(row["entered"]), held)
+        if stream := self.open_stream():
+            start, end, entered, events = stream
+            cycles += self._pricer.stream(start, end, False, entered, events)
         return cycles
+
+    def open_stream(self) -> tuple[int, int, bool, bytes] | None:
+        """The stream that is executing: start, the instruction in progress, entered, events so far; None where none is."""
+        stream, events = np.zeros(1, at.STREAM), c.c_void_p()
+        if not self._library.probe_open(self._handle, stream.ctypes.data, c.byref(events)):
+            return None
+        row = stream[0]
+        held = c.string_at(events, int(row["event_count"])) if row["event_count"] else b""
+        return int(row["start"]), int(row["end"]), bool(row["entered"]), held
 
     def sleep(self, cycles: int) -> None:
         """The core slept for that many cycles."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePath
@@ -44,7 +43,7 @@ class Shown:
 
     def parts(self) -> list[Text | str]:
         found = self.found
-        return [*_head(found), *_picture(found, found.rows[:self.rows], _width()), *self._cut(), *_legend(found), *_sums(found)]
+        return [*_head(found), *_picture(found, found.rows[:self.rows], shutil.get_terminal_size((_WIDTH, 0)).columns), *self._cut(), *_legend(found), *_sums(found)]
 
     def document(self) -> dict[str, object]:
         """docs/experiments.md has the keys."""
@@ -111,10 +110,6 @@ def marks(row: Row) -> Iterator[tuple[int, str, str]]:
 
 def _head(found: Timeline) -> list[Text | str]:
     return [Text(title(found), "bold"), summary(found), ""]
-
-
-def _width() -> int:
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
 
 
 def _picture(found: Timeline, rows: Sequence[Row], width: int) -> Iterator[Text]:
