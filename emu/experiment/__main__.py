@@ -18,6 +18,7 @@ COMMANDS = (
     "timeline",
     "mix",
     "roofline",
+    "search",
     "ablate",
 )
 

@@ -43,7 +43,7 @@ def _step(instruction: Instruction) -> tuple[int, int, tuple[int, ...]]:
         done = effects(instruction)
         return done.reads, done.writes, (behind,)
     if instruction.kind not in _LATER:
-        return REGISTERS, 0, ()
+        return REGISTERS & ~(instruction.writes & CORE) | instruction.reads & CORE, 0, ()
     target = roles(instruction).target
     reads = instruction.reads & CORE if instruction.kind == "compare_branch" else effects(instruction).reads
     always = instruction.flags & Flag.ALWAYS and not instruction.flags & Flag.IN_IT

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emu.build.elf import Image
-from emu.check.budgets import near
 from emu.errors import InputError
 from emu.experiment.search.effects import ALL_FLAGS, LR
+from emu.names import near
 
 SUFFIXES = (".S", ".s", ".inc", ".h")
 SECTION = ".debug_search"
@@ -47,7 +47,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Region:
-    """One marked region. file: relative to the folder that holds armsrc/; begin, end: lines of its marks. free, live: masks; live None:
+    """One marked region. file: relative to Sources.root; begin, end: lines of its marks. free, live: masks; live None:
     not said."""
 
     name: str

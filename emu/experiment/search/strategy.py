@@ -10,8 +10,9 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from emu.experiment.search.cost import Cost, Schedule
+from emu.experiment.search.cost import Schedule
 from emu.experiment.search.flow import Flow, bits
 
 FEW = 4000  # orders that are all priced
@@ -19,6 +20,7 @@ BEAM = 12
 KEPT = 8  # of the best that are handed over
 HOT, COLD = 2.0, 0.05  # temperatures of annealing, in cycles an execution
 RENAMINGS = 0.25  # share of moves that rename
+STALE = 3000  # moves, one behind the other, that are not legal or not new: nothing is left to find
 
 
 @dataclass
@@ -47,10 +49,22 @@ class Found:
     exhausted: bool = False
 
 
+class Priced(Protocol):
+    """What schedules cost. executions: that a cost is the sum of."""
+
+    executions: int
+
+    def __call__(self, schedule: Schedule) -> int:
+        """Cycles."""
+
+    def begun(self, schedule: Schedule) -> int:
+        """Cycles up to the end of a schedule of some of the units."""
+
+
 class Search:
     """One region's search. The same seed and number of tries find the same."""
 
-    def __init__(self, flow: Flow, cost: Cost, budget: Budget, seed: int, targets: list[int]) -> None:
+    def __init__(self, flow: Flow, cost: Priced, budget: Budget, seed: int, targets: list[int]) -> None:
         """targets: by value, mask of the registers that it may be in (0: where it is)."""
         self._flow, self._cost, self._budget = flow, cost, budget
         self._random = random.Random(seed)
@@ -70,8 +84,13 @@ class Search:
                 self._try(order)
         if not found.exhausted or self._targets:
             self._anneal()
-        found.best = sorted((cycles, schedule) for schedule, cycles in self._known.items())[:KEPT]
+        found.best = sorted(((cycles, schedule) for schedule, cycles in self._known.items()), key=self._rank)[:KEPT]
         return found
+
+    def _rank(self, priced: tuple[int, Schedule]) -> tuple[int, int, tuple[int, ...]]:
+        """The cheapest first; of equals what renames least, then what stays nearest to the original."""
+        cycles, (order, places) = priced
+        return cycles, sum(new != old for new, old in zip(places, self._original.places, strict=True)), order
 
     def _try(self, order: tuple[int, ...]) -> bool:
         """Whether there was still time to price it."""
@@ -107,23 +126,19 @@ class Search:
 
     def _anneal(self) -> None:
         """From the best so far, and again from the best when it has cooled down."""
-        executions = max(1, self._cost.executions)
-        while (left := self._budget.left()) > 0:
+        executions, stale = max(1, self._cost.executions), 0
+        while (left := self._budget.left()) > 0 and stale < STALE:
             now = min(self._known, key=lambda schedule: (self._known[schedule], schedule))
             ends = left / 2 if left > 0.1 else 0.0
-            failures = 0
-            while (share := self._budget.left()) > ends and failures < 1000:
+            while (share := self._budget.left()) > ends and stale < STALE:
                 moved = self._moved(now)
+                stale = stale + 1 if moved is None or moved in self._known else 0
                 if moved is None:
-                    failures += 1
                     continue
-                failures = 0
                 heat = COLD + (HOT - COLD) * (share - ends) / (left - ends)
                 rise = (self._price(moved) - self._known[now]) / executions
                 if rise <= 0 or self._random.random() < math.exp(-rise / heat):
                     now = moved
-            if failures:
-                return
 
     def _moved(self, schedule: Schedule) -> Schedule | None:
         """A legal neighbour; None when the one that was drawn is not."""

@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from emu import kws, measure
-from emu.build import compile as images
+from emu.build import kernel_folder
 from emu.build.cache import REPOSITORY
 from emu.build.elf import Image
 from emu.check import equivalence
-from emu.check.budgets import near
 from emu.errors import InputError, NotBitExact, UsageError
 from emu.experiment.search import marks
 from emu.experiment.search.cost import Cost
@@ -26,23 +25,29 @@ from emu.experiment.search.flow import Flow, Unit, flow, units_of
 from emu.experiment.search.liveness import needed_at
 from emu.experiment.search.marks import Place, Region
 from emu.isa.instruction import Instruction
+from emu.machine import code
 from emu.measure import Inference
 from emu.timing import pricing
-
-PARTS = ("include", "firmware", "runtime")  # of armsrc, beside the kernels
 
 
 @dataclass(frozen=True)
 class Sources:
-    """A kernel set with its regions. root: the folder that holds armsrc/; regions: all, by name."""
+    """A kernel set with its regions, by name. kernels: as emu.kws takes it; folder: of the set, relative to `root`.
+
+    outside: somebody's folder, at root/folder; otherwise root holds armsrc/.
+    """
 
     root: Path
     kernels: str
+    folder: str
+    outside: bool
     regions: Mapping[str, Region]
 
-    @property
-    def folder(self) -> str:
-        return f"armsrc/kernels/{self.kernels}"
+    def job(self, job: kws.Job, root: Path | None = None) -> kws.Job:
+        """The job with these sources, or with a copy of them at `root`."""
+        root = root or self.root
+        return replace(job, kernels=str(root / self.folder), source_root=None) if self.outside else replace(
+            job, kernels=self.kernels, source_root=root)
 
 
 @dataclass(frozen=True)
@@ -91,28 +96,22 @@ class Subject:
 
 
 def sources(kernels: str, root: Path = REPOSITORY) -> Sources:
-    """A kernel set's regions. UsageError for a set that there is not; InputError for marks that are wrong."""
-    if kernels not in (known := images.kernel_sets(root)):
-        raise UsageError(f"no kernel set {kernels!r}{near(kernels, known)}; there are {', '.join(known)}")
-    return Sources(root, kernels, {region.name: region for region in marks.find(root, f"armsrc/kernels/{kernels}")})
-
-
-def named(found: Sources, name: str) -> Region:
-    """The region of that name; UsageError names those that there are."""
-    if name in found.regions:
-        return found.regions[name]
-    if not found.regions:
-        raise UsageError(f"no region in {found.folder}: put `@ search: begin NAME` and `@ search: end` around straight-line code")
-    raise UsageError(f"no region {name!r} in {found.folder}{near(name, found.regions)}; there are {', '.join(found.regions)}")
+    """A kernel set's regions. UsageError for a set that there is not, and for float kernels; InputError for marks that are wrong."""
+    if kernels == kws.FLOAT_SET:
+        raise UsageError("float kernels are held against their reference within rounding alone, so a search could not tell what is right")
+    found = kernel_folder.find(kernels, root)
+    path = root / found.folder
+    base, folder = (path.parent, path.name) if found.outside else (root, found.folder)
+    return Sources(base, kernels, folder, found.outside, {region.name: region for region in marks.find(base, folder)})
 
 
 @contextmanager
 def overlay(found: Sources, changed: Mapping[str, str]) -> Iterator[Path]:
-    """A folder with the kernel set's sources, some of them changed (file -> text), that ends with the block."""
+    """What Sources.job takes as `root`: a copy of the sources, some of them changed (file -> text), that ends with the block."""
     with tempfile.TemporaryDirectory(prefix="thumbcycle-") as folder:
         root = Path(folder)
-        for part in (*PARTS, f"kernels/{found.kernels}"):
-            shutil.copytree(found.root / "armsrc" / part, root / "armsrc" / part)
+        copied = found.folder if found.outside else "armsrc"
+        shutil.copytree(found.root / copied, root / copied, ignore=shutil.ignore_patterns("__pycache__", ".git"))
         for file, text in changed.items():
             (root / file).write_text(text)
         yield root
@@ -129,6 +128,11 @@ def noted(found: Sources, build: Callable[[Path], Image]) -> tuple[Image, dict[s
     return image, marks.places(image, regions)
 
 
+def prepared(job: kws.Job) -> kws.Prepared:
+    """The network with the job's kernels. Raises what kws does."""
+    return kws.prepared(job, kws.load(job), job.kernels)
+
+
 def measure_on(ready: kws.Prepared, x: np.ndarray, limit: int) -> Measured:
     """One inference, checked."""
     run = measure.infer(ready.image, ready.program, x, ready.core, ready.about, limit=limit, memory=ready.memory)
@@ -139,22 +143,21 @@ def measure_on(ready: kws.Prepared, x: np.ndarray, limit: int) -> Measured:
 def subject(found: Sources, region: Region, job: kws.Job) -> Subject:
     """Builds, runs and takes a region apart. Raises what kws does, NotBitExact for kernels that are wrong before anything was searched,
     and InputError, with file and line, for a region that is not straight-line code."""
-    loaded = kws.load(job)
-    plain = kws.prepared(replace(job, source_root=found.root), loaded, found.kernels)
-    image, places = noted(found, lambda root: kws.prepared(replace(job, source_root=root), loaded, found.kernels).image)
+    plain = prepared(found.job(job))
+    image, places = noted(found, lambda root: prepared(found.job(job, root)).image)
     if [segment.data for segment in image.segments] != [segment.data for segment in plain.image.segments]:
         raise InputError(f"{region.where}: the code changes when its marks are followed; macros that count their own lines cannot be searched")
-    measured = measure_on(plain, plain.network.input_array(kws.read(job.inputs[0]).features), job.limit)
-    if measured.difference:
-        raise NotBitExact(measured.difference)
-    instructions = measured.run.instructions
+    instructions = code.Instructions(code.decoded(plain.image))
     taken = {number: _instructions(region, place, instructions) for number, place in enumerate(places[region.name]) if place}
     if not taken:
         raise InputError(f"{region.where}: the region {region.name} is not in the image: its function or macro is not used, or it is empty")
+    measured = measure_on(plain, plain.network.input_array(kws.read(job.inputs[0]).features), job.limit)
+    if measured.difference:
+        raise NotBitExact(measured.difference)
     alike = _alike(region, taken, places[region.name], measured)
     expansions = tuple((places[region.name][number], units_of(taken[number])) for number in alike)
     values = flow([units for _, units in expansions], _kept(region, expansions, measured), noalias=region.noalias)
-    prices = pricing.prices(measured.run.counts, instructions, plain.core, plain.memory)
+    prices = pricing.prices(measured.run.counts, measured.run.instructions, plain.core, plain.memory)
     return Subject(found, region, measured, tuple(places[region.name]), alike, expansions, values,
                    Cost(values, expansions, measured.run.counts, prices))
 

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from armsrc import kernelset
+from armsrc.kernelset import KernelSet
 from emu import kws
 from emu.build import compile as images
 from emu.build.elf import Image
@@ -43,16 +43,21 @@ class Verifier:
 
     def __init__(self, subject: Subject, job: kws.Job, calls: int, seed: int) -> None:
         """calls: structs at random, of each kernel that the region is in."""
-        self._subject, self._job, self._toolchain = subject, job, kws.load(job).toolchain
-        self._machine = images.machine_flags(job.core, False)
-        library, places = subjects.noted(subject.sources, lambda root: Image.load(images.build(
-            subject.sources.kernels, generated={}, float_abi=subject.measured.ready.floating, toolchain=self._toolchain, script="library",
-            opt=job.opt, cpu=job.core, source_root=root)))
-        self._library, self._library_places = library, places[subject.region.name]
-        kernels = {subject.measured.ready.program.layers[layer - 1].kernel for layer in subject.cost.layers if layer}
-        self._kernel_set = kernelset.load(subject.sources.root / subject.sources.folder)
-        self._cases = [case for kernel in sorted(kernels) for case in cases.cases(kernel, subject.measured.ready.network, self._kernel_set, calls, seed)]
+        self._subject, self._job = subject, job
+        ready = subject.measured.ready
+        loaded = kws.load(subject.sources.job(job))
+        self._toolchain, self._machine = loaded.toolchain, images.machine_flags(job.core, False)
+        self._library, places = subjects.noted(subject.sources, lambda root: self._built(subject.sources.job(job, root)))
+        self._library_places = places[subject.region.name]
+        self._packing = _packing(subject.sources.job(job), self._toolchain)
+        kernels = {ready.program.layers[layer - 1].kernel for layer in subject.cost.layers if layer}
+        self._cases = [case for kernel in sorted(kernels) for case in cases.cases(kernel, ready.network, self._packing, calls, seed)]
         self._expected = [case.reference() for case in self._cases]
+
+    def _built(self, job: kws.Job) -> Image:
+        """All kernels of the set, without a program."""
+        return Image.load(images.build(job.kernels, generated={}, float_abi=False, toolchain=self._toolchain, script="library", opt=job.opt,
+                                       cpu=job.core, source_root=job.source_root))
 
     def check(self, schedule: Schedule) -> Verdict:
         """Runs the schedule. Whatever is wrong is said in the verdict."""
@@ -71,7 +76,7 @@ class Verifier:
     def _called(self, image: Image) -> str:
         """What is wrong with the first kernel call that is wrong."""
         for case, expected in zip(self._cases, self._expected, strict=True):
-            done = call(image, case.kernel, case.structs[0], case.x, second=case.second, kernel_set=self._kernel_set, core=self._job.core)
+            done = call(image, case.kernel, case.structs[0], case.x, second=case.second, kernel_set=self._packing, core=self._job.core)
             if (wrong := np.argwhere(done.output != expected.reshape(done.output.shape))).size:
                 return f"{case}: element {tuple(wrong[0].tolist())} is not the reference's"
         return ""
@@ -95,6 +100,11 @@ class Verifier:
         moved = self._subject.expansions[expansion][1][unit]
         start = moved.instructions[0].address
         return self._subject.measured.ready.image.code_at(start, start + moved.size)
+
+
+def _packing(job: kws.Job, toolchain: Toolchain) -> KernelSet:
+    implemented = images.implementations(job.kernels, float_abi=False, toolchain=toolchain, opt=job.opt, cpu=job.core, source_root=job.source_root)
+    return images.packing(implemented, job.source_root)
 
 
 def encoded(units: Sequence[Sequence[Instruction]], machine: Sequence[str], toolchain: Toolchain) -> list[bytes | None]:
