@@ -20,7 +20,7 @@ from emu.names import nearest
 
 @dataclass(frozen=True)
 class Owned:
-    """kernels: the ABI's name -> the set that implements it. sources: of all sets, in their order; linked: objects and archives of all.
+    """kernels: the ABI's name -> the set that implements it. sources: of all sets, in the order of their link; linked: objects and archives of all.
 
     renamed: the ABI's name -> the function that it is another name of.
     """
@@ -34,12 +34,12 @@ class Owned:
 def find_owners(job: Job, files: Files) -> Owned:
     """Compiles what has a base, if need be. Raises BuildError for sources that do not compile, and for a set that is not right."""
     kernels: dict[str, KernelFolder] = {}
-    sources: list[Source] = []
+    sources: list[Source] = []  # a base's come first, so that its kernels stay where they are when those of the set change
     for number, folder in enumerate(job.sets):
         own = of_set(job, files, number, kernels)
         implemented = _implemented(job, folder, own) if number + 1 < len(job.sets) else job.kernels
         kernels |= {kernel: folder for kernel in implemented if kernel not in kernels}
-        sources += own
+        sources[:0] = own
     renamed = {kernel: function for folder in job.sets for kernel, function in job.functions(folder).items() if kernels[kernel] is folder}
     return Owned(kernels, tuple(sources), tuple(name for folder in job.sets for name in folder.linked), renamed)
 

@@ -1,0 +1,70 @@
+"""The command line of `python -m emu.kernels`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from emu.cli import EXIT_STATUS, SETTINGS, run_command, status
+
+if TYPE_CHECKING:
+    from emu.build.kernel_folder import KernelFolder
+
+
+@click.group(context_settings=SETTINGS, invoke_without_command=True)
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Kernel sets: what there is, and a folder of your own to begin with."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@main.command(epilog="\b\nExamples\n  python -m emu.kernels new ../mine\n  python -m emu.run kws --kernels ../mine\n\n" + EXIT_STATUS,
+              context_settings=SETTINGS)
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--cc", metavar="PATH", help="Compiler for the first budget; else arm-none-eabi-gcc from PATH, else PyPI's.")
+def new(folder: Path, cc: str | None) -> None:
+    """Write a folder of kernels that builds, runs and is right.
+
+    A kernel in C and one in assembly, kernels.toml, tests, budgets and a workflow for GitHub. The two kernels are run, checked and
+    measured, and their figures written into budgets.toml: edit, and run again.
+    """
+    from emu.check.__main__ import main as check
+    from emu.kernels import new as template
+
+    for name in template.write(folder):
+        click.echo(f"wrote {folder / name}")
+    check.main(["--budgets", str(folder / "budgets.toml"), "--update", *(["--cc", cc] if cc else [])], standalone_mode=False)
+    click.echo(f"next: python -m emu.run kws --kernels {folder}")
+
+
+@main.command("list", epilog="\b\nExamples\n  python -m emu.kernels list ../mine\n  python -m emu.kernels list --json -\n\n" + EXIT_STATUS,
+              context_settings=SETTINGS)
+@click.argument("folders", nargs=-1, metavar="[DIR]...")
+@click.option("--json", "json_file", metavar="FILE", help="Write them as JSON; - prints it.")
+@click.option("--cc", metavar="PATH", help="Compiler of sets that name none; else arm-none-eabi-gcc from PATH, else PyPI's.")
+def listed(folders: tuple[str, ...], json_file: str | None, cc: str | None) -> None:
+    """The kernel sets that --kernels knows, and folders: what they are made of, and whose each kernel is."""
+    from emu.build import compile as images
+    from emu.build import kernel_folder
+    from emu.report import files
+    from emu.report import kernel_sets as forms
+
+    if json_file:
+        files.check_all([json_file])
+    with status("looking at kernel sets"):
+        found = [(folder := kernel_folder.find(name), _implemented(images, name, folder, cc)) for name in (*kernel_folder.names(), *folders)]
+    files.write_forms(found, (json_file, forms.render_json), shown=forms.render)
+
+
+def _implemented(images: object, name: str, folder: KernelFolder, cc: str | None) -> Sequence[str]:
+    return [kernel for kernel, owner in images.implementations(name, float_abi=False, toolchain=folder.toolchain(cc)).items()
+            if owner.folder == folder.folder] if folder.base else []
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
