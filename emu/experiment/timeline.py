@@ -64,7 +64,7 @@ class Timeline:
     what streams do not say, in this iteration, or on average. function_cycles: of the function in the whole run.
     """
 
-    title: str
+    target: str
     core: str
     memory: str
     function: str

@@ -48,7 +48,7 @@ class Shown:
     def document(self) -> dict[str, object]:
         """docs/experiments.md has the keys."""
         found = self.found
-        facts = {key: getattr(found, key) for key in ("title", "core", "memory", "function", "what", "number", "times", "cycles", "minimum", "reasons",
+        facts = {key: getattr(found, key) for key in ("target", "core", "memory", "function", "what", "number", "times", "cycles", "minimum", "reasons",
                                                       "function_cycles")}
         rows = [{**asdict(row), "reasons": dict(row.reasons)} for row in found.rows]
         return {"schema": SCHEMA, **facts, "loop": asdict(found.loop) if found.loop else None,
@@ -67,7 +67,7 @@ class Shown:
 
 def title(found: Timeline) -> str:
     """What is shown, on what."""
-    return f"{found.function} on a modelled {found.core} with {found.memory} memory ({found.title})"
+    return f"{found.function} on a modelled {found.core} with {found.memory} memory ({found.target})"
 
 
 def why(row: Row) -> str:
