@@ -8,11 +8,19 @@ from pathlib import Path
 
 import click
 
+from emu import forms
 from emu.cli import SETTINGS, progress, run_command
-from emu.errors import InputError, NotBitExact, UsageError
+from emu.errors import InputError, NotBitExact
+from emu.forms import Form
 from emu.host import cores
-from emu.report import files, plot
 
+FORMS = (
+    Form("json", "Write all figures as JSON (keys in docs/reports.md); - prints it.", "emu.report.shown:json"),
+    Form("csv", "Write one row a clip as CSV; - prints it.", "emu.report.shown:csv"),
+    Form("parquet", "Write the same rows as Parquet.", "emu.report.shown:parquet"),
+    Form("markdown", "Write the tables for GitHub; - prints them.", "emu.report.shown:markdown"),
+    Form("plot", "Draw the confusion matrix (.png or .svg).", "emu.report.shown:plot", suffixes=(".png", ".svg")),
+)
 EPILOG = """\b
 Examples
   python -m emu.evaluate recordings                      every recording, on all cores
@@ -42,35 +50,23 @@ Exit status
 @click.option("--cc", metavar="PATH", help="Cross compiler. Default: arm-none-eabi-gcc from PATH, else the one from PyPI.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Judge N recordings, chosen evenly over the words, the same ones every time.")
 @click.option("--jobs", type=click.IntRange(1, 1024), metavar="N", help="Threads, with an engine each. Default: as many as there are cores.")
-@click.option("--json", "json_file", metavar="FILE", help="Write all figures as JSON (keys in docs/reports.md); - prints it.")
-@click.option("--csv", "csv_file", metavar="FILE", help="Write one row a clip as CSV; - prints it.")
-@click.option("--plot", "plot_file", metavar="FILE", help="Draw the confusion matrix (.png or .svg).")
-def main(folder: str, limit: int | None, jobs: int | None, json_file: str | None, csv_file: str | None, plot_file: str | None,
-         **options: str | None) -> None:
+@forms.options(FORMS)
+def main(folder: str, limit: int | None, jobs: int | None, **options: str | None) -> None:
     """Hear every recording of a folder with the emulated machine code, and say how often it is right.
 
     DIR has a folder a word (yes no up down left right on off stop go), with sound files in it. One image is built and runs in every thread;
     every byte of every layer of every clip is held against the NumPy reference, and the float network hears the same features beside it.
     """
-    if [json_file, csv_file].count("-") == 2:
-        raise UsageError("--json - and --csv -: only one of them can be printed")
-    if plot_file:
-        plot.check_suffix(plot_file)
-    for target in (json_file, csv_file, plot_file):
-        if target is not None:
-            files.check(target)  # before minutes of work
+    written = forms.taken_from(options, FORMS)  # refused before minutes of work
     from emu.evaluate.evaluate import evaluate
     from emu.kws import Job
 
     with contextlib.ExitStack() as shown:
         evaluation = evaluate(Path(folder), Job(**options), limit=limit, threads=jobs or cores(),
                               progress=lambda total: shown.enter_context(progress("evaluating", total, "clips")))
-    from emu.report import confusion
-    from emu.report import evaluation as report
+    from emu.report.evaluation import Shown
 
-    wanted = ((json_file, report.render_json), (csv_file, report.render_csv), (plot_file, lambda facts: confusion.render(facts, plot_file)),
-              (None if "-" in (json_file, csv_file) else "-", report.render))
-    files.write_all([(target, render(evaluation)) for target, render in wanted if target is not None])
+    forms.write(Shown(evaluation), written)
     if evaluation.interrupted:
         raise KeyboardInterrupt
     if evaluation.wrong:

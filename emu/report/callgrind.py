@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from emu.functions.costs import Cost
 from emu.functions.tree import Call
 from emu.report import sources
+from emu.report.functions import FOLDED
 
 if TYPE_CHECKING:
     from emu.report.run import LookedInto
@@ -24,7 +25,6 @@ EVENTS = {
     "BytesWritten": ("bytes_written", "bytes written"),
 }
 SPLIT = "calls of one function from several places of another share its inclusive cost by their counts; recursive calls have none"
-FOLDED = "there were more call paths than are kept: calls and inclusive costs are lower bounds"
 _UNKNOWN = "???", 0
 
 

@@ -2,22 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 from rich.table import Table
 from rich.text import Text
 
 from emu.evaluate.score import Evaluation, Score
-from emu.report import csv_form, json_form
-from emu.report.table import UNTRAINED, printed
+from emu.report import csv_form
+from emu.report.records import Records
+from emu.report.table import UNTRAINED
 
 SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
 _NAMED = 10  # of what is wrong, how much the text names; JSON names all
 
 
-def render(evaluation: Evaluation) -> str:
-    """The confusion matrix with each word's accuracy, and under it the figures over all clips."""
+@dataclass(frozen=True)
+class Shown:
+    """An evaluation as forms draw it."""
+
+    found: Evaluation
+
+    def parts(self) -> list[Table | Text | str]:
+        """The confusion matrix with each word's accuracy, and under it the figures over all clips."""
+        return _parts(self.found)
+
+    def document(self) -> dict[str, object]:
+        """docs/reports.md has the keys."""
+        return _document(self.found)
+
+    def csv(self) -> str:
+        """A row a clip, in the order of words and files."""
+        columns = _columns(self.found)
+        return csv_form.text(tuple(columns), ([row[name] for name in columns] for row in _rows(self.found)))
+
+    def records(self) -> Records:
+        """The same rows."""
+        return Records(_columns(self.found), list(_rows(self.found)), {**self.found.about, "core": self.found.core, "folder": self.found.folder})
+
+    def plot(self, target: str) -> bytes:
+        """The confusion matrix."""
+        from emu.report import confusion
+
+        return confusion.render(self.found, target)
+
+
+def _parts(evaluation: Evaluation) -> list[Table | Text | str]:
     about = evaluation.about
     head = f"{about['network']} on an emulated {evaluation.core}, {about['kernels']} kernels, {evaluation.folder}: what was said, and what was heard"
-    return printed([Text(head, "italic"), _confusion(evaluation), *_lines(evaluation)])
+    return [Text(head, "italic"), _confusion(evaluation), *_lines(evaluation)]
 
 
 def _percent(share: float | None) -> str:
@@ -82,10 +115,9 @@ def _some(head: str, lines: list[str]) -> list[str]:
     return [f"{head} {line}" for line in lines[:_NAMED]] + more
 
 
-def render_json(evaluation: Evaluation) -> str:
-    """JSON text; the keys are listed in docs/reports.md."""
+def _document(evaluation: Evaluation) -> dict[str, object]:
     score, profile = evaluation.score, evaluation.profile
-    return json_form.dumps({
+    return {
         "schema": SCHEMA, "core": evaluation.core, **evaluation.about, "folder": evaluation.folder, "trained": evaluation.trained,
         "clips": score.clips, "planned": evaluation.planned, "available": evaluation.available, "interrupted": evaluation.interrupted,
         "bit_exact": evaluation.bit_exact, "max_abs_error": evaluation.max_abs_error, **_score(score),
@@ -100,7 +132,7 @@ def render_json(evaluation: Evaluation) -> str:
         "not_bit_exact": [{"file": clip.file, "difference": clip.difference} for clip in evaluation.wrong],
         "unreadable": [file._asdict() for file in evaluation.unreadable],
         "unknown_folders": [folder._asdict() for folder in evaluation.unknown],
-    })
+    }
 
 
 def _score(score: Score) -> dict[str, object]:
@@ -108,9 +140,16 @@ def _score(score: Score) -> dict[str, object]:
             "float_accuracy": score.share(score.float_correct), "agreed": score.agreed, "agreement": score.share(score.agreed)}
 
 
-def render_csv(evaluation: Evaluation) -> str:
-    """One row a clip, in the order of words and files."""
-    header = ("file", "word", "speaker", "heard", *(f"logit_{label}" for label in evaluation.labels), "correct", "bit_exact", "float_heard",
-              "confidence", "difference")
-    return csv_form.text(header, [(clip.file, clip.word, clip.speaker, clip.heard, *clip.logits, clip.correct, clip.bit_exact, clip.float_heard,
-                                   round(clip.confidence, 6), clip.difference) for clip in evaluation.clips])
+def _columns(evaluation: Evaluation) -> dict[str, str]:
+    """Of a clip's row: name -> Arrow's name of its type."""
+    logit = "int64" if evaluation.max_abs_error is None else "double"
+    return {**dict.fromkeys(("file", "word", "speaker", "heard"), "string"), **{f"logit_{label}": logit for label in evaluation.labels},
+            "correct": "bool", "bit_exact": "bool", "float_heard": "string", "confidence": "double", "difference": "string"}
+
+
+def _rows(evaluation: Evaluation) -> Iterator[dict[str, object]]:
+    logits = [f"logit_{label}" for label in evaluation.labels]
+    for clip in evaluation.clips:
+        yield {"file": clip.file, "word": clip.word, "speaker": clip.speaker, "heard": clip.heard, **dict(zip(logits, clip.logits, strict=True)),
+               "correct": clip.correct, "bit_exact": clip.bit_exact, "float_heard": clip.float_heard, "confidence": round(clip.confidence, 6),
+               "difference": clip.difference}

@@ -13,6 +13,7 @@ from emu.errors import UsageError
 from emu.functions import CallSite, Cost, Function, FunctionProfile, Line
 from emu.report.csv_form import text as csv_text
 
+FOLDED = "there were more call paths than are kept; inclusive figures and calls are lower bounds"
 _WIDEST = 64  # characters of a name in a table
 _KINDS = {"call": "called", "tail": "jumped to", "handler": "interrupted", "fall": "ran on into", "start": "started"}
 COLUMNS = ("name", "calls", "cycles", "inclusive_cycles", "instructions", "inclusive_instructions", "bytes_read", "bytes_written",
@@ -36,7 +37,7 @@ def parts(profile: FunctionProfile, view: View) -> list[Table | Text | str]:
     if view.lines:
         found.append(_lines(profile, view.top))
     if not profile.complete:
-        found.append("note: there were more call paths than are kept; inclusive figures and calls are lower bounds")
+        found.append(f"note: {FOLDED}")
     return found
 
 

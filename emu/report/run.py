@@ -121,8 +121,3 @@ class StreamRun:
         from emu.report import confidence
 
         return confidence.render(self.result, target)
-
-
-def plot(run: KwsRun | StreamRun, target: str) -> bytes:
-    """A picture, PNG or SVG by the suffix of `target`."""
-    return run.plot(target)

@@ -26,6 +26,9 @@ class Shown(Protocol):
     def records(self) -> Records:
         """Flat rows with what made them."""
 
+    def plot(self, target: str) -> bytes:
+        """A picture."""
+
 
 def terminal(shown: Shown, _target: str = "-") -> str:
     """The tables, with colours where standard output is a terminal."""
@@ -56,3 +59,8 @@ def csv(shown: Shown, _target: str = "-") -> str:
 def parquet(shown: Shown, _target: str = "-") -> bytes:
     """A Parquet file."""
     return shown.records().parquet()
+
+
+def plot(shown: Shown, target: str) -> bytes:
+    """A picture, PNG or SVG by the suffix of `target`."""
+    return shown.plot(target)

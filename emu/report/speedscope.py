@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from emu.report import sources
+from emu.report.functions import FOLDED
 from emu.report.walk import Step, walk
 
 if TYPE_CHECKING:
     from emu.report.run import LookedInto
 
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
-FIGURES = ("cycles", "instructions")
+PROFILES = {"cycles": "cycles, {run.modelled}", "instructions": "instructions issued"}
 
 
 def render(run: LookedInto, _target: str = "-") -> str:
@@ -24,10 +25,17 @@ def render(run: LookedInto, _target: str = "-") -> str:
     steps = list(walk(run))
     keys = dict.fromkeys((step.name, step.function) for step in steps)
     numbers = {key: number for number, key in enumerate(keys)}
-    profiles = [{"type": "evented", "name": f"{figure}, {run.modelled}" if figure == "cycles" else figure, "unit": "none", "startValue": 0,
-                 "endValue": getattr(run.tree.totals, figure), "events": list(_events(steps, numbers, figure))} for figure in FIGURES]
-    return json.dumps({"$schema": SCHEMA, "exporter": "thumbcycle", "name": run.title, "activeProfileIndex": 0, "profiles": profiles,
-                       "shared": {"frames": [_frame(run, *key) for key in keys]}}, separators=(",", ":")) + "\n"
+    document = {
+        "$schema": SCHEMA,
+        "exporter": "thumbcycle",
+        "name": run.title if run.tree.complete else f"{run.title}: {FOLDED}",
+        "activeProfileIndex": 0,
+        "profiles": [{"type": "evented", "name": name.format(run=run), "unit": "none", "startValue": 0,
+                      "endValue": getattr(run.tree.totals, figure), "events": list(_events(steps, numbers, figure))}
+                     for figure, name in PROFILES.items()],
+        "shared": {"frames": [_frame(run, *key) for key in keys]},
+    }
+    return json.dumps(document, separators=(",", ":")) + "\n"
 
 
 def _events(steps: Sequence[Step], numbers: Mapping[tuple[str, int | None], int], figure: str) -> Iterator[dict[str, object]]:

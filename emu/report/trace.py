@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from emu.functions.costs import Cost
+from emu.report.functions import FOLDED
 from emu.report.walk import Step, walk
 
 if TYPE_CHECKING:
@@ -25,12 +26,23 @@ COUNTERS = ("bytes_read", "bytes_written")  # of a slice on the outermost level,
 def render(run: KwsRun | FirmwareRun, _target: str = "-") -> str:
     """JSON text. Times are cycles at the run's clock; without one a cycle is a microsecond."""
     steps, clock = list(walk(run)), run.mhz or 1.0
-    events = [*_named(run), *(_slice(step, clock) for step in steps), *_counters(steps, clock)]
-    return json.dumps({"traceEvents": events, "displayTimeUnit": "ns" if run.mhz else "ms", "otherData": {
+    document = {
+        "traceEvents": [*_named(run), *(_slice(step, clock) for step in steps), *_counters(steps, clock)],
+        "displayTimeUnit": "ns" if run.mhz else "ms",
+        "otherData": _about(run),
+    }
+    return json.dumps(document, separators=(",", ":")) + "\n"
+
+
+def _about(run: KwsRun | FirmwareRun) -> dict[str, object]:
+    return {
         "creator": "thumbcycle", "run": run.title, "cycles": f"of a {run.modelled}",
-        "time": f"cycles at {run.mhz:g} MHz" if run.mhz else "1 cycle is shown as 1 us (no --mhz)", "order": AGGREGATED,
-        "counters": "bytes of the slice below which they stand, all of them, not a rate", "complete": run.tree.complete,
-        "totals": run.tree.totals._asdict()}}, separators=(",", ":")) + "\n"
+        "time": f"cycles at {run.mhz:g} MHz" if run.mhz else "1 cycle is shown as 1 us (no --mhz)",
+        "order": AGGREGATED,
+        "counters": "bytes of the slice below which they stand, all of them, not a rate",
+        "totals": run.tree.totals._asdict(),
+        **({} if run.tree.complete else {"note": FOLDED}),
+    }
 
 
 def _named(run: KwsRun | FirmwareRun) -> Iterator[dict[str, object]]:

@@ -39,6 +39,8 @@ Examples
   python -m emu.run app.elf --uart 0x4000C000 --files data --core cortex-m3
                                                  a UART's data register, a folder for semihosting, another core
   python -m emu.run app.elf --functions --lines  calls, cycles and bytes by function, and cycles by line of source
+  python -m emu.run kws --kernels c --callgrind kws.callgrind --trace kws.trace.json
+                                                 for KCachegrind, and for ui.perfetto.dev; any number of forms from one run
   python -m emu.run app.elf --json - | jq .totals.cycles
                                                  the figures as JSON; the program's output goes to standard error
 

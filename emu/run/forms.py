@@ -16,7 +16,7 @@ FORMS = (
     Form("html", "Write a page that needs no other file: summary, layers, traffic, memory map, roofline, functions, and the listing with why each "
                  "instruction waited; - prints it.", "emu.report.html:of_run", (KWS, FIRMWARE), needs=TOUCHES),
     Form("plot", "Draw cycles and bytes by layer of the first input, or with --stream confidence over time (.png or .svg).",
-         "emu.report.run:plot", (KWS, STREAM), (".png", ".svg")),
+         "emu.report.shown:plot", (KWS, STREAM), (".png", ".svg")),
     Form("callgrind", "Write costs by instruction and line, and calls, for KCachegrind and callgrind_annotate; - prints it.",
          "emu.report.callgrind:render", (KWS, FIRMWARE), needs=CALLS),
     Form("speedscope", "Write the call tree by cycles and by instructions for speedscope.app; - prints it.", "emu.report.speedscope:render",
