@@ -14,7 +14,7 @@ def render(shown: Shown, command: str) -> str:
     """HTML text."""
     listing = replace(shown.listing, functions=shown.listing.functions[:shown.view.top])
     facts = [("Cycles", count(listing.cycles), f"{share(listing.cycles, listing.total)} of the run's {listing.total:,}"),
-             ("Instructions", count(listing.instructions), ""), ("Least possible", count(listing.minimum), "cycles, without any stall"),
+             ("Instructions", count(listing.instructions), ""), ("Minimum", count(listing.minimum), "cycles, when nothing interferes"),
              ("Stalls", count(listing.cycles - listing.minimum), share(listing.cycles - listing.minimum, listing.cycles) + " of the cycles")]
     summary = {"heading": listing.scope[:1].upper() + listing.scope[1:], "on": f"{listing.target}, on a modelled {listing.core} with {listing.memory} memory",
                "verdict": None, "sentences": shared.stalls(Why(listing.minimum, listing.reasons), listing.cycles), "facts": facts}

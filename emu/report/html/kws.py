@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from emu.errors import UsageError
 from emu.experiment import roofline
 from emu.profile import PARTS, Profile, Row
@@ -24,7 +22,7 @@ def render(run: KwsRun, command: str) -> str:
     return page(f"{about['network']}, {about['kernels']} kernels, {profile.core}", [
         _summary(result, found), _layers(result, found), _traffic(profile), *([_cores(result)] if len(result.cores) > 1 else []),
         shared.memory(found, profile.totals.stack_bytes), shared.roofline(roofline.points(profile, run.ran.core)),
-        shared.functions(found.functions, found.listing), shared.listing(found.listing, found.sources), shared.made(_made(result), command, _commands(profile))])
+        shared.functions(found.functions, found.listing), shared.listing(found.listing, found.sources), shared.made(_made(result), command)])
 
 
 # --- summary ---
@@ -133,8 +131,3 @@ def _made(result: Result) -> list[tuple[str, str]]:
     return shared.facts_of_build(about) + [("Input", ", ".join(heard.name for heard in result.inputs)), ("Modelled core", result.profile.core),
                                            ("Memory", result.profile.memory)]
 
-
-def _commands(profile: Profile) -> Sequence[tuple[str, str]]:
-    about = profile.about
-    which = f"--kernels {about['kernels']} --core {profile.core}"
-    return (("the same figures in a terminal", f"python -m emu.run kws {which} --traffic"), ("by function", f"python -m emu.run kws {which} --functions"))

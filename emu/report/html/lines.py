@@ -31,6 +31,11 @@ class Instruction(NamedTuple):
     heat: int
     place: Place | None
 
+    @property
+    def each(self) -> str:
+        """Cycles of one execution, on average."""
+        return f"{round(self.row.cycles / self.row.executed, 2):g}" if self.row.executed else ""
+
 
 class Head(NamedTuple):
     """Where a loop begins."""
@@ -53,7 +58,7 @@ def shown(found: Listing) -> tuple[FunctionListing, ...]:
     """The dearest functions, as many as fit into the page; at least one."""
     rows = 0
     for place, function in enumerate(found.functions):
-        rows += sum(1 for row in function.rows if row.executed)
+        rows += sum(map(_ran, function.rows))
         if rows > MOST_ROWS:
             return found.functions[:max(1, place)]
     return found.functions
@@ -66,7 +71,7 @@ def dearest_loops(function: FunctionListing) -> list[Loop]:
 
 
 def _within(inner: Loop, outer: Loop) -> bool:
-    return inner is not outer and inner.depth > outer.depth and outer.start <= inner.start <= outer.end
+    return inner.depth > outer.depth and any(first <= inner.start <= last for first, last in outer.parts)
 
 
 def lines(function: FunctionListing, sources: Sources | None) -> Iterator[Line]:
@@ -74,7 +79,7 @@ def lines(function: FunctionListing, sources: Sources | None) -> Iterator[Line]:
     skipped, last = 0, None
     dearest = max((row.cycles for row in function.rows), default=0) or 1
     for row in function.rows:
-        if not row.executed:
+        if not _ran(row):
             skipped += 1
             continue
         inside = _around(function.loops, row.address)
@@ -91,9 +96,15 @@ def lines(function: FunctionListing, sources: Sources | None) -> Iterator[Line]:
         yield Gap(skipped, 0)
 
 
+def _ran(row: Row) -> bool:
+    """An exception's entry costs at its handler's first instruction, whether or not that runs."""
+    return bool(row.executed or row.cycles)
+
+
 def _around(loops: Sequence[Loop], address: int) -> list[Loop]:
     """The loops that the instruction lies in, the outermost first."""
-    return sorted((loop for loop in loops if loop.start <= address <= loop.end), key=lambda loop: loop.depth)[:DEEPEST]
+    inside = (loop for loop in loops if any(first <= address <= last for first, last in loop.parts))
+    return sorted(inside, key=lambda loop: loop.depth)[:DEEPEST]
 
 
 def _place(here: tuple[str | None, int | None], last: tuple[str | None, int | None] | None, sources: Sources | None) -> Place | None:

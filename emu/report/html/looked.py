@@ -21,7 +21,7 @@ _WORD = 4
 
 
 class Why(NamedTuple):
-    """Cycles: the least that the instructions could take, and what came on top by reason, the dearest first."""
+    """Cycles: what the instructions take when nothing interferes, and what came on top by reason, the dearest first."""
 
     minimum: int
     reasons: Mapping[str, int]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 _COLORS = tuple(f"why-{number}" for number in range(6))
 OTHER = "why-6"
-MINIMUM, LEAST = "minimum", "least possible"
+MINIMUM = "minimum"  # its name and its colour
 
 
 class Palette:
@@ -20,6 +20,6 @@ class Palette:
         return self._colors.get(reason, OTHER)
 
     def legend(self) -> list[tuple[str, str]]:
-        """(what, colour): the least possible, then reasons in the order of their cycles; what shares a colour stands last, as one."""
+        """(what, colour): the minimum, then reasons in the order of their cycles; what shares a colour stands last, as one."""
         rest = len(self.dearest) - len(self._colors)
-        return [(LEAST, MINIMUM), *self._colors.items(), *([(f"{rest} other reasons" if rest > 1 else self.dearest[-1], OTHER)] if rest else [])]
+        return [(MINIMUM, MINIMUM), *self._colors.items(), *([(f"{rest} other reasons" if rest > 1 else self.dearest[-1], OTHER)] if rest else [])]

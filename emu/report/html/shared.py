@@ -10,7 +10,7 @@ from emu.functions import FunctionProfile
 from emu.report.html import lines
 from emu.report.html.looked import Looked, Why
 from emu.report.html.page import Section, change, count, share
-from emu.report.html.reasons import LEAST, MINIMUM, Palette
+from emu.report.html.reasons import MINIMUM, Palette
 from emu.report.memory_map import Memory, Tile, memory_map
 from emu.report.sources import Sources
 from emu.timing.explain import sentence
@@ -45,8 +45,8 @@ def groups(rows: Sequence[str], columns: Sequence[tuple[str, Sequence[int]]], un
 
 
 def reasons(rows: Sequence[str], why: Sequence[Why], palette: Palette) -> dict[str, object]:
-    """A chart of cycles, a row each: the least possible, then the stalls."""
-    parts = [{"name": LEAST, "color": MINIMUM, "values": [one.minimum for one in why]}]
+    """A chart of cycles, a row each: the minimum, then the stalls."""
+    parts = [{"name": MINIMUM, "color": MINIMUM, "values": [one.minimum for one in why]}]
     parts += [{"name": reason, "color": palette.color(reason), "values": [one.reasons.get(reason, 0) for one in why]} for reason in palette.dearest]
     return {"kind": "stacked", "unit": "cycles", "rows": list(rows), "parts": parts}
 
@@ -58,7 +58,7 @@ def stalls(why: Why, cycles: int) -> list[str]:
         return []
     dearest = max(why.reasons, key=why.reasons.__getitem__)
     most = f"the most, {count(why.reasons[dearest])}, for {dearest}"
-    return [f"{count(total)} cycles ({share(total, cycles)}) are stalls, above the least that the instructions can take; {most}."]
+    return [f"{count(total)} cycles ({share(total, cycles)}) are stalls, above what the instructions take when nothing interferes; {most}."]
 
 
 def dearest(found: Listing) -> Section:
@@ -182,6 +182,6 @@ def facts_of_build(about: Mapping[str, object]) -> list[tuple[str, str]]:
             ("Flags", " ".join(about["flags"])), ("Image", f"{image['path']}, {image['flash_bytes']:,} bytes of flash"), ("SHA-256", image["sha256"])]
 
 
-def made(facts: Sequence[tuple[str, str]], command: str, others: Sequence[tuple[str, str]] = ()) -> Section:
-    """What was measured, and the commands that measure it again. others: (what it shows, command)."""
-    return Section("made", "Reproduce", "made", {"facts": facts, "command": command, "others": others})
+def made(facts: Sequence[tuple[str, str]], command: str) -> Section:
+    """What was measured, and the command that measures it again."""
+    return Section("made", "Reproduce", "made", {"facts": facts, "command": command})

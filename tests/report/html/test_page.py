@@ -138,7 +138,7 @@ def test_traffic_and_its_chart_are_the_json_s(page: Element, facts: dict) -> Non
         assert {part["name"]: part["values"][place] for part in chart["parts"] if part["values"][place]} == shown
 
 
-def test_stalls_and_least_cycles_add_up(page: Element, facts: dict) -> None:
+def test_minimum_and_stalls_add_up(page: Element, facts: dict) -> None:
     chart = charts(page)["layer-cycles"]
     for place, layer in enumerate([*facts["layers"], facts["outside"]]):
         assert sum(part["values"][place] for part in chart["parts"]) == layer["cycles"]
@@ -147,12 +147,13 @@ def test_stalls_and_least_cycles_add_up(page: Element, facts: dict) -> None:
 def test_the_listing_adds_up_to_the_run(page: Element, facts: dict) -> None:
     executed = cycles = stalled = 0
     for row in (row for body in page.all("table", class_="listing") for row in body.all("tr") if row.attributes.get("id", "").startswith("i-")):
-        figures = [number(cell.text) for cell in row.all("td", class_="n")]
-        executed, cycles = executed + figures[0], cycles + figures[1]
+        times, each, all_of_it = (cell.text for cell in row.all("td", class_="n"))
+        executed, cycles = executed + number(times), cycles + number(all_of_it)
+        assert float(each) == pytest.approx(number(all_of_it) / number(times), abs=0.005)
         stalled += sum(number(chip.text.split()[0]) for chip in row.all("span", class_="chip"))
     assert (executed, cycles) == (facts["totals"]["instructions"], facts["cycles"])
-    least = sum(charts(page)["layer-cycles"]["parts"][0]["values"])
-    assert stalled == cycles - least
+    minimum = sum(charts(page)["layer-cycles"]["parts"][0]["values"])
+    assert stalled == cycles - minimum
 
 
 def test_says_what_made_it(page: Element, facts: dict) -> None:
