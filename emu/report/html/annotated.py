@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from emu.report.annotate import Shown
 from emu.report.html import shared
 from emu.report.html.looked import Why
@@ -12,7 +10,7 @@ from emu.report.html.page import Section, count, page, share
 
 def render(shown: Shown, command: str) -> str:
     """HTML text."""
-    listing = replace(shown.listing, functions=shown.listing.functions[:shown.view.top])
+    listing = shown.listing
     facts = [("Cycles", count(listing.cycles), f"{share(listing.cycles, listing.total)} of the run's {listing.total:,}"),
              ("Instructions", count(listing.instructions), ""), ("Minimum", count(listing.minimum), "cycles, when nothing interferes"),
              ("Stalls", count(listing.cycles - listing.minimum), share(listing.cycles - listing.minimum, listing.cycles) + " of the cycles")]
@@ -22,5 +20,5 @@ def render(shown: Shown, command: str) -> str:
     if len(listing.functions) > 1:
         sections.append(shared.dearest(listing))
     made = [("Program", listing.target), ("Listed", listing.scope), ("Modelled core", listing.core), ("Memory", listing.memory)]
-    return page(f"{listing.scope}, {listing.core}", [*sections, shared.listing(listing, shown.view.sources), shared.made(made, command)])
+    return page(f"{listing.scope}, {listing.core}", [*sections, shared.listing(listing, shown.view.sources, shown.view.top), shared.made(made, command)])
 

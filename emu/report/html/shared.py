@@ -160,9 +160,9 @@ def place(function: FunctionListing) -> str:
 # --- listing ---
 
 
-def listing(found: Listing, sources: Sources | None) -> Section:
-    """Instruction by instruction, the dearest function first."""
-    shown = lines.shown(found)
+def listing(found: Listing, sources: Sources | None, most: int | None = None) -> Section:
+    """Instruction by instruction, the dearest function first. most: functions that are shown, where there is room."""
+    shown = lines.shown(found)[:most]
     left_out = found.functions[len(shown):]
     values = {
         "found": found, "palette": Palette(found.reasons), "reasons": {reason: sentence(reason) for reason in found.reasons},
