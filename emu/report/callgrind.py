@@ -34,7 +34,7 @@ def render(run: LookedInto, _target: str = "-") -> str:
 
 
 def _head(run: LookedInto) -> Iterator[str]:
-    yield from ("# callgrind format", "version: 1", "creator: thumbcycle", f"cmd: {run.title}")
+    yield from ("# callgrind format", "version: 1", "creator: thumbcycle", f"cmd: {_printable(run.title)}")
     yield from (f"desc: Modelled: {run.modelled}", f"desc: Calls: {SPLIT}")
     if not run.tree.complete:
         yield f"desc: Note: {FOLDED}"
@@ -103,7 +103,12 @@ class _Body:
         if number := self._known.get((kind, what)):
             return f"({number})"
         self._known[kind, what] = number = len(self._known) + 1
-        return f"({number}) {self._tree.names[what] if isinstance(what, int) else what}"
+        return f"({number}) {_printable(self._tree.names[what] if isinstance(what, int) else what)}"
+
+
+def _printable(name: str) -> str:
+    """In one line: debug information and symbols can hold anything."""
+    return "".join(character if character.isprintable() else "?" for character in name)
 
 
 def _place(line: str | None, files: dict[str, str]) -> tuple[str, int]:

@@ -24,11 +24,13 @@ class Step(NamedTuple):
 
 
 def walk(run: LookedInto) -> Iterator[Step]:
-    """Layers in their order, where there are any, first the code between them; inside one the call tree, depth first, calls of a function
-    from the same stack together."""
+    """Layers that ran, where there are any, in their order, first the code between them; inside one the call tree, depth first, calls of a
+    function from the same stack together."""
     at, layers = NOTHING, bool(run.ran.layers)
     for title, layer in run.sections:
         total = run.tree.total(layer)
+        if not any(total):
+            continue
         after = summed((at, total))
         if layers:
             yield Step(title, None, True, at, NOTHING, total)

@@ -19,6 +19,7 @@ from emu.run import forms as run_forms
 from emu.run.__main__ import main
 from tests.firmware.conftest import ran
 from tests.report.conftest import CALLS, export
+from tests.report.test_callgrind import read
 
 TABLES = {"run": run_forms.FORMS, "evaluate": evaluate.FORMS, **{
     name: module.FORMS for name in COMMANDS if hasattr(module := importlib.import_module(f"emu.experiment.commands.{name}"), "FORMS")}}
@@ -70,6 +71,22 @@ def test_one_form_can_be_printed(builder, tmp_path, capfd) -> None:
     printed, errors = capfd.readouterr()
     assert json.loads(printed)["exporter"] == "thumbcycle" and errors == "hello\n"
     assert (tmp_path / "x").read_text().startswith("# callgrind format\n")
+
+
+def test_a_region_that_was_never_entered_is_empty(tmp_path) -> None:
+    found = export(tmp_path, "kws", "--region", "gather_bytes", forms=("callgrind", "speedscope", "trace"))
+    assert found.text("callgrind").endswith("totals: 0 0 0 0\n")
+    assert [profile["events"] for profile in json.loads(found.text("speedscope"))["profiles"]] == [[], []]
+    assert not [event for event in json.loads(found.text("trace"))["traceEvents"] if event["ph"] != "M"]
+
+
+def test_names_stay_in_their_line(builder, tmp_path) -> None:
+    """A symbol's name is whatever the ELF says, a file's whatever it is called."""
+    odd = tmp_path / "o\ndd.elf"
+    odd.write_bytes(builder.elf(CALLS).read_bytes().replace(b"factorial\0", b"fac\nor|al\0"))
+    found = export(tmp_path, str(odd), "--functions", "--report", "/dev/null", forms=("callgrind", "markdown"))
+    assert r"fac\nor|al" in found.text("callgrind") and r"| fac\\nor&#124;al |" in found.text("markdown")
+    read(found.path("callgrind"))
 
 
 def test_a_run_that_faults_is_exported(builder, tmp_path) -> None:
