@@ -35,7 +35,7 @@ def run(job: Job, arguments: Sequence[str], what: str, renamed: Mapping[str, str
         for name, shown in renamed.items():
             text = text.replace(name, shown)
         line = first_error(text)
-        if job.toolchain.family is CLANG and what.endswith(ASSEMBLY):
+        if job.toolchain.family is CLANG and what.endswith(ASSEMBLY) and COMPILER_ERROR.match(line):
             line += " (clang assembles it itself; for GNU's assembler, --cc arm-none-eabi-gcc)"
         raise BuildError(line if COMPILER_ERROR.match(line) else f"{what}: {line}")
 

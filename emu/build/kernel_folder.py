@@ -118,7 +118,10 @@ def _folder(kernels: str, base: Path) -> Path:
 def _read(path: Path, folder: str, known: Sequence[str]) -> KernelFolder:
     """What lies in a folder, as its kernels.toml says when it has one. folder: what the set calls it. known: sets that may be a base."""
     outside, file = os.path.isabs(folder), _File(path / FILE)
-    found = _found(path, folder, file)
+    try:
+        found = _found(path, folder, file)
+    except OSError as error:
+        raise InputError(f"{folder}: {error.strerror}") from None
     if not found:
         raise InputError(f"{folder}: no sources in it: {', '.join((*SOURCES, *LINKED))} files are wanted, or {FILE} with sources = [...]")
     compiler = file.get("compiler", None, _is_text, "a compiler's name or path")
@@ -128,7 +131,7 @@ def _read(path: Path, folder: str, known: Sequence[str]) -> KernelFolder:
     if base and base not in known:
         raise file.error("base", f"base: no kernel set is called {base!r}{near(base, known)}; there are {', '.join(known)}")
     return KernelFolder(path.name or "kernels", folder, tuple(name for name in found if name.endswith(SOURCES)),
-                        tuple(name for name in found if name.endswith(LINKED)), _folders(path, file), _flags(file), compiler,
+                        tuple(name for name in found if name.endswith(LINKED)), _folders(path, folder, file), _flags(file), compiler,
                         _functions(file), base, outside)
 
 
@@ -196,13 +199,13 @@ def _matches(folder: Path, pattern: str) -> list[Path]:
     return [Path(path) for path in sorted(glob.glob(os.path.join(folder, os.path.expanduser(pattern)), recursive=True)) if os.path.isfile(path)]
 
 
-def _folders(folder: Path, file: _File) -> tuple[str, ...]:
+def _folders(path: Path, folder: str, file: _File) -> tuple[str, ...]:
     found = []
     for name in file.texts("include", "folders") or ():
-        path = Path(os.path.normpath(folder / os.path.expanduser(name)))
-        if not path.is_dir():
+        place = os.path.normpath(path / os.path.expanduser(name))
+        if not os.path.isdir(place):
             raise file.error("include", f"include: there is no folder {name!r} in {folder}")
-        found.append(str(path))
+        found.append(place.replace(str(path), folder, 1))
     return tuple(found)
 
 

@@ -17,7 +17,7 @@ SCHEMA = "3"  # of the cache's keys
 ABI, FIRMWARE, RUNTIME = "armsrc/include", "armsrc/firmware", "armsrc/runtime"
 GENERATED = "generated"  # what error lines and debug information call the folder of generated files
 FIRMWARE_SOURCES = {"firmware": ("startup.S", "main.c", "runtime.c", "done.S"), "library": ("library.c", "runtime.c", "done.S")}
-COMPILE_FLAGS = ("-mthumb", "-ffreestanding", "-nostdlib", "-ffunction-sections", "-fdata-sections", "-g", "-gdwarf-4", "-Wall", "-Wextra")
+COMPILE_FLAGS = ("-mthumb", "-ffreestanding", "-ffunction-sections", "-fdata-sections", "-g", "-gdwarf-4", "-Wall", "-Wextra")
 C_FLAGS = ("-std=c11",)
 CPP_FLAGS = ("-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics")
 OWN_MEMCPY = f"{FIRMWARE}/runtime.c"

@@ -71,8 +71,12 @@ class Budget:
     def name(self) -> str:
         """The run in words, without what is as usual."""
         unusual = [f"{option} {getattr(self, option)}" for option in ("memory", "input", "opt") if getattr(self, option) != OPTIONS[option]]
-        kernels = self.folder if self.kernels == "." and self.folder else self.kernels
-        return ", ".join([f"{kernels} on {self.core}", *unusual])
+        return ", ".join([f"{self.shown} on {self.core}", *unusual])
+
+    @property
+    def shown(self) -> str:
+        """The kernels in words: of the file's own folder its name."""
+        return self.folder if self.kernels == "." and self.folder else self.kernels
 
     def line(self, layer: str = "") -> int:
         return self.lines.get(layer, self.lines.get("", 1))

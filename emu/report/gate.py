@@ -88,7 +88,7 @@ def render_junit(checked: Sequence[Checked]) -> str:
 
 
 def _case(suite: xml.Element, one: Checked, name: str, kind: str, message: str) -> None:
-    case = xml.SubElement(suite, "testcase", classname=f"{one.budget.kernels}.{one.budget.core}", name=name)
+    case = xml.SubElement(suite, "testcase", classname=f"{one.budget.shown}.{one.budget.core}", name=name)
     if kind:
         xml.SubElement(case, kind, message=_NOT_XML.sub("?", message))
 
