@@ -21,10 +21,11 @@ def render(found: Comparison, command: str) -> str:
 
 def _summary(found: Comparison, names: list[str]) -> Section:
     cores = dict.fromkeys(f"{one.profile.core} with {one.profile.memory} memory" for one in found.sides)
-    total = found.lines[-1]
-    facts = [(name, count(cell.figures[_CYCLES]), "cycles" if not number else f"cycles, {change(cell.figures[_CYCLES], total.cells[0].figures[_CYCLES])}")
-             for number, (name, cell) in enumerate(zip(names, total.cells, strict=True))]
-    values = {"heading": f"{names[0]} against {' and '.join(names[1:])}", "on": f"The keyword spotter on one input, {found.input}; a modelled {', '.join(cores)}",
+    totals = [cell.figures[_CYCLES] for cell in found.lines[-1].cells]
+    facts = [(name, count(total), f"cycles, {change(total, totals[0])}" if number else "cycles")
+             for number, (name, total) in enumerate(zip(names, totals, strict=True))]
+    values = {"heading": f"{names[0]} against {' and '.join(names[1:])}",
+              "on": f"The keyword spotter on one input, {found.input}; a modelled {', '.join(cores)}",
               "verdict": _verdict(found), "sentences": [], "facts": facts}
     return Section("summary", "Summary", "summary", values)
 
@@ -66,5 +67,5 @@ def _made(found: Comparison, names: list[str], command: str) -> list[Section]:
 def _facts(one: Measured) -> list[tuple[str, str]]:
     commit = [("Commit", f"{one.commit} ({one.side.revision})")] if one.commit else []
     exact = {True: "yes", False: f"NO: {one.difference}", None: f"floating point, at most {one.profile.totals.max_abs_error or 0:.1e} off"}
-    return [("Side", one.side.text), *commit, *shared.facts_of_build(one.profile.about), ("Modelled core", one.profile.core), ("Memory", one.profile.memory),
-            ("Bit-exact", exact[one.profile.totals.bit_exact])]
+    return [("Side", one.side.text), *commit, *shared.facts_of_build(one.profile.about), ("Modelled core", one.profile.core),
+            ("Memory", one.profile.memory), ("Bit-exact", exact[one.profile.totals.bit_exact])]

@@ -22,10 +22,10 @@ def render(run: FirmwareRun, command: str) -> str:
 
 def _summary(name: str, result: FirmwareResult, found: Looked, mhz: float | None) -> Section:
     functions, cycles = found.listing.functions, result.totals.cycles
-    sentences = [f"{share(functions[0].cycles, cycles)} of the cycles are {functions[0].name}'s.", *shared.stalls(found.whole, cycles)] if functions else []
+    dearest = [f"{share(function.cycles, cycles)} of the cycles are {function.name}'s." for function in functions[:1]]
     values = {
         "heading": name, "on": f"A firmware on a modelled {result.core} with {result.memory} memory, board {result.about['board']}",
-        "verdict": (None if result.ending.fault is None else False, result.ending.text), "sentences": sentences, "facts": _facts(result, mhz),
+        "verdict": (None if result.ending.fault is None else False, result.ending.text), "sentences": [*dearest, *shared.stalls(found.whole, cycles)], "facts": _facts(result, mhz),
         "notes": _notes(result), "others": result.others, "totals": result.totals, "core": result.core}
     return Section("summary", "Summary", "firmware_summary", values)
 

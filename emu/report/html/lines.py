@@ -24,7 +24,10 @@ class Place(NamedTuple):
 
 
 class Instruction(NamedTuple):
-    """One that ran. depth: of the loops around it; heat: its cycles, in percent of the function's dearest instruction's; place: where another line begins."""
+    """One that ran. depth: of the loops around it; heat: its cycles, in percent of those of the function's dearest instruction.
+
+    place: where another line begins.
+    """
 
     row: Row
     depth: int

@@ -41,9 +41,10 @@ def page(title: str, sections: Sequence[Section]) -> str:
     modules = [*([_text("static/charts.js")] if charts else []), _text("static/page.js")]
     policy = f"default-src 'none'; script-src {' '.join(map(_hash, (theme, *libraries, *modules)))}; style-src 'unsafe-inline'; font-src data:; " \
              "base-uri 'none'; form-action 'none'"
-    drawn = [(section, Markup(_environment().get_template(f"{section.template}.html.j2").render(id=section.id, title=section.title, **section.values)))
+    templates = _environment()
+    drawn = [(section, Markup(templates.get_template(f"{section.template}.html.j2").render(id=section.id, title=section.title, **section.values)))
              for section in sections]
-    return _environment().get_template("page.html.j2").render(
+    return templates.get_template("page.html.j2").render(
         title=title, policy=policy, style=Markup(_style()), theme=Markup(theme), libraries=list(map(Markup, libraries)),
         modules=list(map(Markup, modules)), sections=drawn, charts=charts)
 
@@ -63,7 +64,8 @@ def _environment() -> Environment:
 @functools.cache
 def _style() -> str:
     font = base64.b64encode((ROOM / "vendor" / "inter.woff2").read_bytes()).decode()
-    face = f'@font-face {{ font-family: Inter; font-weight: 100 900; font-display: block; src: url("data:font/woff2;base64,{font}") format("woff2"); }}\n'
+    source = f'url("data:font/woff2;base64,{font}") format("woff2")'
+    face = f"@font-face {{ font-family: Inter; font-weight: 100 900; font-display: block; src: {source}; }}\n"
     return f"/* Inter:\n{_text('vendor/inter.LICENSE')}*/\n{face}{_text('static/page.css')}"
 
 

@@ -21,7 +21,7 @@ MOST_BARS = 20
 MOST_FILES = 5  # that are named where their source cannot be shown
 _THINNEST = 0.002  # of a memory: what is thinner is drawn with its neighbours of one kind
 _SIDES = ("minimum", "why-0", "why-4", "why-2", "why-3", "why-1")  # colours of sides and cores
-_KINDS = {"data": "scratch", "zeroed": "fetch", "constants": "other", "initial values": "literals"}  # kind of memory -> colour, where that is not its name
+_KINDS = {"data": "scratch", "zeroed": "fetch", "constants": "other", "initial values": "literals"}  # whose colours are not called as they are
 _KIND_NAMES = {"stack": "stack, used", "reserve": "stack, not used"}
 
 
@@ -77,7 +77,8 @@ def memory(found: Looked, stack_used: int) -> Section:
     memories = memory_map(found.image, stack=found.stack, stack_used=stack_used, parts=found.parts)
     charts = {f"memory-{number}": _strip(one) for number, one in enumerate(memories)}
     objects = sorted((tile for one in memories for tile in one.tiles if tile.name), key=lambda tile: -tile.size)
-    values = {"memories": [(f"memory-{number}", one, _legend(one)) for number, one in enumerate(memories)], "objects": objects[:MOST_OBJECTS], "hidden": len(objects) - MOST_OBJECTS, "stack_used": stack_used, "kinds": _KIND_NAMES}
+    values = {"memories": [(f"memory-{number}", one, _legend(one)) for number, one in enumerate(memories)],
+              "objects": objects[:MOST_OBJECTS], "hidden": len(objects) - MOST_OBJECTS, "stack_used": stack_used, "kinds": _KIND_NAMES}
     return Section("memory", "Memory", "memory", values, charts)
 
 
@@ -128,9 +129,11 @@ def roofline(found: Roofline) -> Section:
     chart = {
         "kind": "roofline", "x": [low, high], "y": [min([*ys, found.bounds.attainable(low)]) / 1.6, top * 1.6],
         "bound": [{"x": x, "y": found.bounds.attainable(x)} for x in steps],
-        "label": {"x": high, "y": found.bounds.attainable(high), "text": f"{found.core}: at most {top:g} MACs a cycle ({found.bounds.compute.name})"},
+        "label": {"x": high, "y": found.bounds.attainable(high),
+                  "text": f"{found.core}: at most {top:g} MACs a cycle ({found.bounds.compute.name})"},
         "points": [{"name": point.name, "x": point.intensity, "y": point.macs_per_cycle, "bound": point.bound_macs_per_cycle,
-                    "title": f"{point.name}\n{point.macs_per_cycle:.3f} MACs a cycle, {point.share:.0%} of the bound\n{point.intensity:.2f} MACs a byte"}
+                    "title": f"{point.name}\n{point.macs_per_cycle:.3f} MACs a cycle, {point.share:.0%} of the bound\n"
+                             f"{point.intensity:.2f} MACs a byte"}
                    for point in found.points]}
     return Section("roofline", "Roofline", "roofline", {"found": found, "bounds": found.bounds}, {"roofline-points": chart})
 
@@ -147,7 +150,8 @@ def functions(profile: FunctionProfile, found: Listing) -> Section:
         callers.setdefault(site.callee, []).append(site)
         callees.setdefault(site.caller, []).append(site)
     shown = profile.functions[:MOST_FUNCTIONS]
-    values = {"profile": profile, "shown": shown, "hidden": len(profile.functions) - len(shown), "places": places, "callers": callers, "callees": callees,
+    values = {"profile": profile, "shown": shown, "hidden": len(profile.functions) - len(shown), "places": places, "callers": callers,
+              "callees": callees,
               "kinds": {"call": "calls", "tail": "jumps", "handler": "exceptions", "fall": "ran on", "start": "started"}}
     return Section("functions", "Functions", "functions", values)
 
@@ -167,7 +171,8 @@ def listing(found: Listing, sources: Sources | None, most: int | None = None) ->
     values = {
         "found": found, "palette": Palette(found.reasons), "reasons": {reason: sentence(reason) for reason in found.reasons},
         "functions": [(place(function), function, list(lines.lines(function, sources))) for function in shown],
-        "missing": sources.missing[:MOST_FILES] if sources else (), "newer": sources.newer[:MOST_FILES] if sources else (), "sourced": sources is not None, "dearest_loops": lines.dearest_loops,
+        "missing": sources.missing[:MOST_FILES] if sources else (), "newer": sources.newer[:MOST_FILES] if sources else (),
+        "sourced": sources is not None, "dearest_loops": lines.dearest_loops,
         "left_out": len(left_out), "left_out_cycles": sum(function.cycles for function in left_out)}
     return Section("listing", "Listing", "listing", values)
 

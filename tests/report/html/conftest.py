@@ -53,7 +53,10 @@ def hostile(builder: Builder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     function, data = (chr(97 + number) * len(name) for number, name in enumerate((FUNCTION, DATA)))  # names that C takes, as long
     built = builder.elf(f"""
 unsigned {data} = 3;
-__attribute__((noinline)) int {function}(int x) {{ /* </td><script>document.title='source'</script> */ for (int i = 0; i < 9; i++) x += {data} * i; return x; }}
+__attribute__((noinline)) int {function}(int x) {{
+    for (int i = 0; i < 9; i++) x += {data} * i; /* </td><script>document.title='source'</script> */
+    return x;
+}}
 int main(void) {{ return {function}(2) & 1; }}
 """)
     named = tmp_path_factory.mktemp("hostile") / "a<script>document.title=0<_script>&amp;{{ 7 * 7 }}.elf"

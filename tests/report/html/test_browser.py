@@ -150,8 +150,8 @@ def test_the_theme_is_the_system_s_until_one_is_chosen(dark: bool, opened: Open,
 
 @pytest.mark.parametrize("which", ["kws", "compare", "hostile"])
 def test_a_phone_scrolls_one_way(which: str, opened: Open, kws: Path, written: Page, hostile: Path) -> None:
-    page = {"kws": lambda: kws, "compare": lambda: written("emu.experiment", "compare", "thumb2", "c"), "hostile": lambda: written("emu.run", str(hostile))}[which]()
-    browser = opened(page, PHONE)
+    others = {"compare": ("emu.experiment", "compare", "thumb2", "c"), "hostile": ("emu.run", str(hostile))}
+    browser = opened(written(*others[which]) if which in others else kws, PHONE)
     browser.execute_script("document.querySelectorAll('details').forEach((fold) => { fold.open = true; });"
                            "document.querySelectorAll('tr.more').forEach((row) => { row.hidden = false; })")
     browser.execute_async_script("const done = arguments[0]; setTimeout(done, 150)")
