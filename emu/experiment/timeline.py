@@ -18,7 +18,7 @@ from emu.experiment.target import Ran
 from emu.functions import region
 from emu.functions.loops import Loop, loops
 from emu.isa.instruction import Instruction
-from emu.machine.iteration import Iteration, Ways
+from emu.machine.iteration import ENOUGH, Iteration, Ways
 from emu.timing import pricing
 from emu.timing.roles import roles
 
@@ -207,7 +207,9 @@ def _recorded(ran: Ran, chosen: _Chosen, record: Record, number: int | None) -> 
         record(ways := Ways(loop.head, *where))
         dearest = max(ways.found.values(), key=lambda way: way.instructions)
         wanted = dearest.number
-        way = f"; {dearest.times:,} took the same way, the dearest of {len(ways.found):,}" if len(ways.found) > 1 else "; all took the same way"
+        compared = "all" if loop.iterations <= ENOUGH else f"the first {ENOUGH:,}"
+        way = f"; {dearest.times:,} of {compared} took the same way, the dearest of {len(ways.found):,}" if len(ways.found) > 1 else (
+            f"; {compared} took the same way")
     iteration = Iteration(loop.head, wanted, *where)
     record(iteration)
     if not iteration.done:

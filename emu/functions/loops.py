@@ -1,7 +1,7 @@
-"""Loops of the code that ran, found in its streams: where the taken branches of one function lead round in a circle.
+"""Loops of the code that ran, found in its streams: where execution goes round in a circle inside one function (calls count as straight on).
 
-A loop is everything that lies on a circle of execution inside one function (calls count as straight on); its head is the lowest
-address to which a taken branch leads back. Without the ways back to its head, what still goes round are the loops inside it.
+A circle that is entered at one place is a loop. Without the ways back to that place, what still goes round are the loops inside it. One that is
+entered at several is taken to begin at the lowest address to which a branch leads back.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ _Edges = dict[int, set[int]]
 class Loop:
     """A loop of the function of that number (Numbering; 0: code without a name).
 
-    head: where its iterations begin; addresses: its instructions that ran, sorted, without what they call. iterations: times that the head was
-    reached, `entries` of them from outside. depth: 0 for one that is in no other.
+    head: the lowest address that every way round passes and to which a branch of its own leads back; where there is none, where it is entered.
+    addresses: its instructions that ran, sorted, without what they call. iterations: times that the head was reached, `entries` of them from
+    outside. depth: 0 for one that is in no other.
     """
 
     function: int
@@ -41,26 +42,35 @@ class Loop:
         return self.addresses[-1]
 
 
+@dataclass(frozen=True)
+class _Flow:
+    """Where execution went. executed: times of each address; times: of each step from one to another; edges: where it went on from each address, by
+    branches whose targets nobody knows, too; begins: where it may have come from elsewhere."""
+
+    executed: Counter[int]
+    times: Counter[tuple[int, int]]
+    edges: _Edges
+    begins: set[int]
+
+
 def loops(counts: Counts, instructions: Mapping[int, Instruction], numbering: Numbering) -> list[Loop]:
     """All of them, by function and head; an outer one ahead of those inside it."""
-    executed, taken, edges = _graph(counts, instructions, numbering)
+    flow = _flow(counts, instructions, numbering)
     members: dict[int, set[int]] = defaultdict(set)
-    for address in executed:
+    for address in flow.executed:
         members[numbering.at(address)].add(address)
     found = []
     for function, addresses in members.items():
-        ways = {address: edges[address] & addresses for address in addresses}
-        for head, body, depth in _nested(ways, addresses, 0):
-            back = sum(taken[address, head] for address in body)
-            found.append(Loop(function, head, tuple(sorted(body)), executed[head], executed[head] - back, depth))
-    return sorted(found, key=lambda loop: (loop.function, loop.head, loop.depth))
+        ways = {address: flow.edges[address] & addresses for address in addresses}
+        for head, body, depth in _nested(ways, _reversed(ways), flow.begins, addresses, 0):
+            back = sum(flow.times[address, head] for address in body)
+            found.append(Loop(function, head, tuple(sorted(body)), flow.executed[head], flow.executed[head] - back, depth))
+    return sorted(found, key=lambda loop: (loop.function, loop.depth, loop.head))
 
 
-def _graph(counts: Counts, instructions: Mapping[int, Instruction], numbering: Numbering) -> tuple[Counter[int], Counter[tuple[int, int]], _Edges]:
-    """Times that every address executed; times that a taken branch led from one to another; where execution went on from each address."""
+def _flow(counts: Counts, instructions: Mapping[int, Instruction], numbering: Numbering) -> _Flow:
     executed: Counter[int] = Counter()
-    taken: Counter[tuple[int, int]] = Counter()
-    edges: _Edges = defaultdict(set)
+    times: Counter[tuple[int, int]] = Counter()
     arrived: set[int] = set()
     indirect: set[int] = set()
     for (start, end, leaves), count in _straight(counts).items():
@@ -68,18 +78,21 @@ def _graph(counts: Counts, instructions: Mapping[int, Instruction], numbering: N
         at = start
         while at != end:
             executed[at] += count
-            edges[at].add(at := at + instructions[at].size)
+            times[at, at := at + instructions[at].size] += count
         executed[end] += count
         target = _target(last := instructions[end], leaves)
-        if target is not None:
-            edges[end].add(target)
-            taken[end, target] += count
-        elif _goes_on(last, leaves):
-            edges[end].add(end + last.size)
+        if target is not None or _goes_on(last, leaves):
+            times[end, end + last.size if target is None else target] += count
         elif not _returns(last):
             indirect.add(end)
-    _add_indirect(edges, arrived, indirect, numbering)
-    return executed, taken, edges
+    edges: _Edges = defaultdict(set)
+    for before, behind in times:
+        edges[before].add(behind)
+    begins = {address for address in arrived if numbering.begins(address)}
+    unexplained = arrived - {behind for _, behind in times} - begins
+    for address in indirect:
+        edges[address] |= {place for place in unexplained if numbering.at(place) == numbering.at(address)}
+    return _Flow(executed, times, edges, begins)
 
 
 def _target(last: Instruction, leaves: bool) -> int | None:
@@ -112,33 +125,37 @@ def _straight(counts: Counts) -> Counter[tuple[int, int, bool]]:
     return found
 
 
-def _add_indirect(edges: _Edges, arrived: Collection[int], indirect: Collection[int], numbering: Numbering) -> None:
-    """A branch whose target is in a register or a table led to any place of its function that no other way explains."""
-    explained = set().union(*edges.values()) if edges else set()
-    places: dict[int, set[int]] = defaultdict(set)
-    for address in arrived:
-        if address not in explained and not numbering.begins(address):
-            places[numbering.at(address)].add(address)
-    for address in indirect:
-        edges[address] |= places[numbering.at(address)]
-
-
-def _nested(edges: Mapping[int, set[int]], addresses: Iterable[int], depth: int) -> Iterator[tuple[int, set[int], int]]:
-    """(head, addresses, depth) of the loops among those addresses, outer ones first."""
+def _nested(edges: _Edges, sources: _Edges, begins: Collection[int], addresses: Iterable[int], depth: int) -> Iterator[tuple[int, set[int], int]]:
+    """(head, addresses, depth) of the loops among those addresses, outer ones first. sources: the edges of the whole function, backwards."""
     for body in _circles(edges, addresses):
-        back = {target for address in body for target in edges[address] if target <= address and target in body}
-        head = min(back)
+        entries = [address for address in body if address in begins or sources[address] - body]
+        back = {(address, target) for address in body for target in edges[address] & body if target <= address}
+        entry = entries[0] if len(entries) == 1 else min(target for _, target in back)
+        inside = list(_nested(_without(edges, body, entry), sources, begins, body, depth + 1))
+        inner = [addresses for _, addresses, _ in inside]
+        own = sorted({target for address, target in back if not any(address in one and target in one for one in inner)})
+        head = next((target for target in own if len(own) == 1 or all(any(circle <= one for one in inner)
+                                                                      for circle in _circles(_without(edges, body, target), body))), entry)
         yield head, body, depth
-        inside = {address: edges[address] & body - {head} for address in body}
-        yield from _nested(inside, body, depth + 1)
+        yield from inside
 
 
-def _circles(edges: Mapping[int, set[int]], addresses: Iterable[int]) -> Iterator[set[int]]:
-    """The strongly connected components that hold an edge (Kosaraju's algorithm)."""
+def _without(edges: _Edges, body: set[int], target: int) -> _Edges:
+    """The edges inside a body, but for those to one address."""
+    return {address: edges[address] & body - {target} for address in body}
+
+
+def _reversed(edges: _Edges) -> _Edges:
     backwards: _Edges = defaultdict(set)
-    for address in addresses:
-        for target in edges[address]:
+    for address, targets in edges.items():
+        for target in targets:
             backwards[target].add(address)
+    return backwards
+
+
+def _circles(edges: _Edges, addresses: Iterable[int]) -> Iterator[set[int]]:
+    """The strongly connected components that hold an edge (Kosaraju's algorithm)."""
+    backwards = _reversed(edges)
     order: list[int] = []
     seen: set[int] = set()
     for address in addresses:
@@ -151,7 +168,7 @@ def _circles(edges: Mapping[int, set[int]], addresses: Iterable[int]) -> Iterato
             yield set(component)
 
 
-def _visit(edges: Mapping[int, set[int]], root: int, seen: set[int], left: list[int]) -> None:
+def _visit(edges: _Edges, root: int, seen: set[int], left: list[int]) -> None:
     """Appends what is reached from there and was not seen, each behind all that it leads to."""
     if root in seen:
         return

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _LR = 1 << 14
 _MOST_WAYS = 1 << 14  # that are told apart
+ENOUGH = 20_000  # iterations whose ways are compared
 _Streams = Counter[tuple[int, int, bool, bool, bytes]]  # as they are priced
 _Sites = Counter[tuple[int, int, int]]
 
@@ -27,7 +28,7 @@ class RecordedError(Exception):
 
 
 class Ways:
-    """The ways that the iterations of a loop take, told apart by the basic blocks that they come to: {way: Way}."""
+    """The ways that the first iterations of a loop take, told apart by the basic blocks that they come to. found: by something like a name."""
 
     def __init__(self, head: int, addresses: Collection[int], in_function: Callable[[int], bool]) -> None:
         """As for Iteration."""
@@ -38,7 +39,7 @@ class Ways:
 
     def attach(self, machine: Machine | System) -> None:
         """Before it runs."""
-        self._probe = machine.probe
+        self._machine, self._probe = machine, machine.probe
         machine.engine.hook_add(unicorn.UC_HOOK_BLOCK, self._on_block)
         machine.engine.hook_add(unicorn.UC_HOOK_CODE, self._on_head, begin=self._head, end=self._head)
 
@@ -50,6 +51,9 @@ class Ways:
     def _on_head(self, *_: object) -> None:
         if self._inside:
             self._close()
+        if self._number == ENOUGH:
+            _stop(self._machine)
+            return
         self._number, self._way, self._inside, self._begun = self._number + 1, 0, True, self._probe.instructions_now()
 
     def _on_block(self, _engine: unicorn.Uc, address: int, *_: object) -> None:
@@ -155,8 +159,12 @@ class Iteration:
     def _stop(self) -> None:
         streams, sites = _counted(self._machine.counts())
         self.streams, self.sites, self.done = streams - self._streams_then, sites - self._sites_then, True
-        self._machine.probe.pending_error = RecordedError()
-        self._machine.engine.emu_stop()
+        _stop(self._machine)
+
+
+def _stop(machine: Machine | System) -> None:
+    machine.probe.pending_error = RecordedError()
+    machine.engine.emu_stop()
 
 
 def _left_by(instructions: Mapping[int, Instruction], block: range, to: int) -> Instruction | None:

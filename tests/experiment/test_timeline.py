@@ -153,6 +153,24 @@ def test_a_loop_of_several_streams_shows_its_dearest_way(looked, program):
     assert texts[::2] == [texts[0]] * 5 and texts[1::2] == [texts[1]] * 5
 
 
+def test_a_long_run_is_not_heard_to_its_end(builder):
+    """Two ways, of which the first iterations tell; the last ones are others."""
+    job = firmware.Job(builder.elf("""
+        volatile int x;
+        __attribute__((noinline)) void once(int n) { x = n; }
+        __attribute__((noinline)) void many(void) {
+            for (int i = 0; i < 21000; i++) {
+                if (i < 20000 ? i & 1 : i % 3 == 0) once(i);
+                once(i + 1);
+            }
+        }
+        int main(void) { many(); return 0; }"""))
+    found = timeline(target.of(job), lambda recorder: target.record(job, recorder), "many")
+    check(found)
+    assert re.search(r"of 21,000 as it ran; (9,999|10,000) of the first 20,000 took the same way, the dearest of [23]", found.what)
+    assert [row.text for row in found.rows if row.function == "many"].count(next(row.text for row in found.rows if row.text.startswith("bl "))) == 2
+
+
 def test_the_last_iteration_ends_where_the_loop_is_left(looked, program):
     loop = next(loop for name, loop in looked.loops(program) if name == "search")
     last = looked.at(program, "search", None, loop.iterations)
