@@ -26,7 +26,7 @@ class Shown:
         """What was gained, then the region before and behind, instruction by instruction."""
         result = self.result
         about = result.about
-        title = Text(f"search {result.region.name} ({result.region.where}), {about['kernels']} kernels, on a modelled {about['core']} with "
+        title = Text(f"search {result.region.name} ({result.region.where}), {about['kernels']} kernels, on a modelled {about['cores'][0]} with "
                      f"{about['memory']} memory, input {about['input']}", "italic")
         return [title, _summary(result), _listing(result), *_notes(result)]
 
@@ -38,7 +38,7 @@ class Shown:
             "region": {"name": region.name, "file": region.file, "begin": region.begin, "end": region.end, "expansions": result.expansions,
                        "others": result.others, "executions": result.executions},
             "priced": result.priced, "orders": result.orders, "exhausted": result.exhausted, "before": _side(result.before),
-            "after": _side(result.after) if result.after else None, "gained": result.gained, "predicted": result.predicted,
+            "after": _side(result.after) if result.after else None, "gained": result.gained, "predicted": list(result.predicted),
             "calls": result.calls, "rejected": list(result.rejected),
             "source": list(result.source.lines) if result.source else None, "obstacle": result.source.obstacle if result.source else None}
 
@@ -60,7 +60,7 @@ def listed(regions: Sequence[Region]) -> str:
 
 def _side(side: Side) -> dict[str, object]:
     lines = [{**line._asdict(), "reasons": dict(line.reasons)} for line in side.lines]
-    return {"cycles": side.cycles, "layers": dict(side.layers), "total": side.total, "lines": lines}
+    return {"cycles": side.cycles, "layers": dict(side.layers), "totals": dict(side.totals), "lines": lines}
 
 
 def _summary(result: Result) -> Table:
@@ -81,7 +81,8 @@ def _figures(result: Result) -> Iterator[tuple[str, int, int | None]]:
     behind = dict(after.layers) if after else {}
     for name, cycles in before.layers:
         yield name, cycles, behind.get(name)
-    yield "the whole run", before.total, after.total if after else None
+    for number, (core, cycles) in enumerate(before.totals):
+        yield f"the whole run{f', {core}' if number else ''}", cycles, after.totals[number][1] if after else None
 
 
 def _listing(result: Result) -> Table:
@@ -122,7 +123,12 @@ def _notes(result: Result) -> Iterator[str]:
     if not result.after:
         yield "nothing cheaper was found" if not result.rejected else "nothing cheaper held"
         return
-    measured = "as measured" if result.predicted == result.after.total else f"but {result.after.total:,} were measured"
-    yield f"bit-exact in the network and in {result.calls} calls of its kernels; predicted {result.predicted:,} cycles, {measured}"
+    measured = tuple(cycles for _, cycles in result.after.totals)
+    agree = "as measured" if result.predicted == measured else f"but {_listed(measured)} were measured"
+    yield f"bit-exact in the network and in {result.calls} calls of its kernels; predicted {_listed(result.predicted)} cycles, {agree}"
     if result.source.obstacle:
         yield f"the source cannot be changed by itself: {result.source.obstacle}"
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return " and ".join(f"{number:,}" for number in numbers)

@@ -38,7 +38,8 @@ Examples
   python -m emu.experiment search conv2d.S --region NAME   one of several in a kernel or a file, or in what that includes
   python -m emu.experiment search NAME --seconds 60 --seed 1
                                                            longer, and another way
-  python -m emu.experiment search NAME --core cortex-m7    for another core
+  python -m emu.experiment search NAME --core cortex-m7 --core cortex-m4
+                                                           faster on one of these cores, slower on none
   python -m emu.experiment search NAME --write             put it into the source
   python -m emu.experiment search NAME --diff - | git apply
 
@@ -49,7 +50,8 @@ Examples
 @click.argument("target", required=False, metavar="[REGION|KERNEL|FILE]")
 @click.option("--region", metavar="NAME", help="Of several regions, this one.")
 @click.option("--kernels", default="thumb2", show_default=True, metavar="SET", help="Kernel set.")
-@click.option("--core", default="cortex-m4", show_default=True, metavar="NAME", help="Core whose cycles count.")
+@click.option("--core", "cores", multiple=True, default=("cortex-m4",), show_default=True, metavar="NAME",
+              help="Core whose cycles count. May be given again: all count, and none may get slower.")
 @click.option("--memory", default=memories.DEFAULT, show_default=True, metavar="NAME", help="A board's memories: a table of emu/timing/memories.")
 @click.option("--input", "word", default="yes", show_default=True, metavar="WORD|FILE", help="What is heard: as for emu.run kws.")
 @click.option("--cc", metavar="PATH", help="Cross compiler. Default: as for emu.run kws.")
@@ -99,7 +101,9 @@ def _searched(sources: Sources, region: Region, options: dict[str, object], effo
     from emu import kws
     from emu.experiment.search.run import search
 
-    job = kws.Job(kernels=options["kernels"], inputs=(options["word"],), core=options["core"], memory=options["memory"], cc=options["cc"])
+    cores = tuple(dict.fromkeys(options["cores"]))
+    job = kws.Job(kernels=options["kernels"], inputs=(options["word"],), core=cores[0], other_cores=tuple(cores[1:]),
+                  memory=options["memory"], cc=options["cc"])
     with progress(f"searching {region.name}", 100, "%") as advance:
         shown = 0
 

@@ -18,6 +18,7 @@ from emu.probe import Counts
 from emu.timing.pricing import Prices
 from emu.timing.step import Step
 
+LOSS = 2  # what a cycle that a core loses counts beside itself, while schedules are searched; none that loses one is taken
 Key = tuple[int, int, bool, bool, bytes]  # start, end, taken, entered, events of a stream
 
 
@@ -38,11 +39,11 @@ class _Through(NamedTuple):
 
 
 class Cost:
-    """Prices schedules of one region in one run."""
+    """Prices schedules of one region in one run, on one core or several."""
 
-    def __init__(self, flow: Flow, expansions: Sequence[tuple[Place, tuple[Unit, ...]]], counts: Counts, prices: Prices) -> None:
+    def __init__(self, flow: Flow, expansions: Sequence[tuple[Place, tuple[Unit, ...]]], counts: Counts, cores: Sequence[Prices]) -> None:
         """expansions: where the region stands in the run's image, with its units there. InputError when a stream begins or ends inside."""
-        self._flow, self._expansions, self._prices = flow, expansions, prices
+        self._flow, self._expansions, self._cores = flow, expansions, cores
         self._made: dict[tuple[int, int, int, tuple[int, ...]], tuple[Instruction, ...]] = {}
         self._through: list[_Through] = []
         self.layers: Counter[int] = Counter()  # layer -> how often it goes through an expansion
@@ -55,10 +56,12 @@ class Cost:
                 streams[stream.start, stream.end, stream.taken, stream.entered, stream.events] += stream.count
                 self.layers[stream.layer] += stream.count * len(inside)
         for key, count in streams.items():
-            walk = tuple(prices.steps(key[0], key[1], key[4]))
+            walk = tuple(cores[0].steps(key[0], key[1], key[4]))
             place = {step.instruction.address: at for at, step in enumerate(walk)}
             at = tuple((number, place[where.start]) for number, (where, _) in enumerate(expansions) if where.start in place)
             self._through.append(_Through(key, count, walk, at))
+        self.original = Schedule(tuple(range(len(flow.units))), flow.original)
+        self._limits = self.by_core(self.original)
 
     @property
     def executions(self) -> int:
@@ -72,27 +75,46 @@ class Cost:
         return one.key, one.at[0][0]
 
     def __call__(self, schedule: Schedule) -> int:
+        """Cycles of all streams that go through the region, on all cores; what a core would lose counts again, and again."""
+        found = self.by_core(schedule)
+        return sum(found) + LOSS * sum(max(0, cycles - limit) for cycles, limit in zip(found, self._limits, strict=True))
+
+    def betters(self, schedule: Schedule) -> bool:
+        """Whether it is cheaper than the original on one core, and dearer on none."""
+        pairs = list(zip(self.by_core(schedule), self._limits, strict=True))
+        return all(cycles <= limit for cycles, limit in pairs) and any(cycles < limit for cycles, limit in pairs)
+
+    def by_core(self, schedule: Schedule) -> tuple[int, ...]:
         """Cycles of all streams that go through the region."""
-        return sum(one.count * sum(self._priced(one, schedule, len(one.walk))) for one in self._through)
+        found = [0] * len(self._cores)
+        for one in self._through:
+            walk = self._walk(one, schedule, len(one.walk))
+            for number, prices in enumerate(self._cores):
+                found[number] += one.count * sum(prices.scheduled(walk, *one.key[2:]))
+        return tuple(found)
 
     def inside(self, schedule: Schedule) -> int:
-        """Cycles of the region's own instructions, all executions together."""
+        """Cycles of the region's own instructions on the first core, all executions together."""
         size = sum(len(unit.instructions) for unit in self._flow.units)
-        return sum(one.count * sum(sum(cycles[at:at + size]) for _, at in one.at)
-                   for one in self._through for cycles in [self._priced(one, schedule, len(one.walk))])
+        found = 0
+        for one in self._through:
+            cycles = self._cores[0].scheduled(self._walk(one, schedule, len(one.walk)), *one.key[2:])
+            found += one.count * sum(sum(cycles[at:at + size]) for _, at in one.at)
+        return found
 
     def begun(self, schedule: Schedule) -> int:
-        """Cycles of the hottest stream up to the end of a schedule of some of the units, in its first expansion."""
+        """Cycles of the hottest stream up to the end of a schedule of some of the units, in its first expansion, on all cores."""
         one = max(self._through, key=lambda one: one.count)
-        at = one.at[0][1]
-        return sum(self._priced(one._replace(at=one.at[:1]), schedule, at + sum(len(self._flow.units[unit].instructions) for unit in schedule.order)))
+        length = one.at[0][1] + sum(len(self._flow.units[unit].instructions) for unit in schedule.order)
+        walk = self._walk(one._replace(at=one.at[:1]), schedule, length)
+        return sum(sum(prices.scheduled(walk, False, *one.key[3:])) for prices in self._cores)
 
-    def _priced(self, one: _Through, schedule: Schedule, length: int) -> list[int]:
+    def _walk(self, one: _Through, schedule: Schedule, length: int) -> list[Step]:
+        """A stream's first steps, with the schedule in all expansions that it goes through."""
         walk = list(one.walk)
         for number, at in one.at:
             self._placed(walk, number, at, schedule)
-        whole = length == len(walk)
-        return self._prices.scheduled(walk[:length], one.key[2] and whole, one.key[3], one.key[4])
+        return walk[:length]
 
     def _placed(self, walk: list[Step], number: int, at: int, schedule: Schedule) -> None:
         """Puts the schedule into a stream's steps."""

@@ -7,8 +7,9 @@ is expanded.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from emu.experiment.search.cost import Schedule
 from emu.experiment.search.marks import statement
@@ -17,10 +18,11 @@ from emu.experiment.search.subject import Subject
 from emu.isa.instruction import Instruction
 
 INDENT = "    "
+# What 16-bit encodings there are of: with low registers the assembler would take them.
+_NARROW = re.compile(r"(adc|add|and|asr|bic|cmn|cmp|eor|ldr(s?[bh])?|ls[lr]|mov|mul|mvn|orr|rev(16|sh)?|ror|rsb|sbc|str[bh]?|sub|[su]xt[bh]|tst)s?$")
 
 
-@dataclass(frozen=True)
-class Rewritten:
+class Rewritten(NamedTuple):
     """lines: what stands between the marks, without line ends; obstacle: why they cannot be written into the source, "" when they can."""
 
     lines: tuple[str, ...]
@@ -78,7 +80,9 @@ def _with_registers(subject: Subject, unit: int, schedule: Schedule, line: str) 
     if names(words) != names(instruction.text):
         return ""
     at = line.index(words)
-    new = substituted(instruction, " ".join(words.split(None, 1)), *subject.flow.moves(unit, schedule.places))
+    mnemonic, operands = words.split(None, 1)
+    wide = ".w" if instruction.wide and _NARROW.match(mnemonic) else ""
+    new = substituted(instruction, f"{mnemonic}{wide} {operands}", *subject.flow.moves(unit, schedule.places))
     return line[:at] + _columns(new) + line[at + len(words):]
 
 

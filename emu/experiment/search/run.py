@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from emu import kws
-from emu.errors import BuildError
 from emu.experiment.search import rewrite
 from emu.experiment.search import subject as subjects
 from emu.experiment.search.cost import Schedule
@@ -17,7 +16,6 @@ from emu.experiment.search.renaming import plain, targets
 from emu.experiment.search.strategy import Budget, Found, Search
 from emu.experiment.search.subject import Measured, Sources, Subject
 from emu.experiment.search.verify import Verifier
-from emu.timing import pricing
 
 MOST_REJECTED = 3  # cheaper schedules that do not hold in the machine, before none is tried any more
 
@@ -37,12 +35,17 @@ class Line(NamedTuple):
 @dataclass(frozen=True)
 class Side:
     """The region before or behind the search. cycles: of its own instructions, all executions; layers: (name, cycles) of those that it
-    runs in; total: of the whole run. All measured."""
+    runs in; totals: (core, cycles) of the whole run. All measured, on the first core but for `totals`."""
 
     cycles: int
     layers: tuple[tuple[str, int], ...]
-    total: int
+    totals: tuple[tuple[str, int], ...]
     lines: tuple[Line, ...]
+
+    @property
+    def total(self) -> int:
+        """Cycles of the whole run on the first core."""
+        return self.totals[0][1]
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Result:
 
     executions: of the region in the run; expansions: that were searched together, others: that stay as they are. priced: schedules;
     orders: legal ones without renaming (None: too many to count); exhausted: all of them were priced. after: None when nothing cheaper
-    held; predicted: its total before it ran. calls: structs that verified it. rejected: why cheaper ones did not hold.
+    held; predicted: its totals before it ran. calls: structs that verified it. rejected: why cheaper ones did not hold.
     source: the region's lines; text: the whole file with them, "" when they cannot be written; diff: against what stands there.
     """
 
@@ -65,7 +68,7 @@ class Result:
     exhausted: bool
     before: Side
     after: Side | None
-    predicted: int | None
+    predicted: tuple[int, ...]
     calls: int
     rejected: tuple[str, ...]
     source: rewrite.Rewritten | None
@@ -83,65 +86,67 @@ class _Held(NamedTuple):
 
     schedule: Schedule
     measured: Measured
-    predicted: int
+    predicted: tuple[int, ...]
 
 
 def search(found: Sources, region: Region, job: kws.Job, *, seconds: float | None = 10.0, tries: int | None = None, seed: int = 0,
            calls: int = 40, spent: Callable[[float], None] = lambda share: None) -> Result:
-    """Search one region of a kernel set, on the job's core and first input. calls: structs at random that verify each kernel.
+    """Search one region of a kernel set, on the job's cores and first input: none of them may get slower. calls: structs at random that
+    verify each kernel.
 
-    Raises what subject.subject does, and BuildError when the source that is proposed is not what was verified. Nothing is written.
+    Raises what subject.subject does. Nothing is written.
     """
     subject = subjects.subject(found, region, job)
     budget = Budget(seconds, tries, spent)
     schedules = Search(subject.flow, subject.cost, budget, seed, targets(subject.flow)).run()
-    original = Schedule(tuple(range(len(subject.units))), subject.flow.original)
-    held, calls, rejected = _verified(subject, job, schedules, subject.cost(original), calls, seed)
+    held, calls, rejected = _verified(subject, job, schedules, calls, seed)
     source = rewrite.lines(subject, held.schedule) if held else None
     text = rewrite.written(subject, source) if source and not source.obstacle else ""
-    if text:
-        _check_written(subject, job, held, text)
-    about = {"kernels": found.kernels, "core": job.core, "memory": job.memory, "input": job.inputs[0], "seed": seed,
+    if text and not _as_verified(subject, job, held, text):
+        source, text = source._replace(obstacle="rewritten, it assembles to other code than was verified"), ""
+    about = {"kernels": found.kernels, "cores": [job.core, *job.other_cores], "memory": job.memory, "input": job.inputs[0], "seed": seed,
              "toolchain": subject.measured.ready.about["toolchain"]}
     return Result(
         region, about, subject.cost.executions, len(subject.expansions), subject.others, budget.priced, schedules.orders, schedules.exhausted,
-        _side(subject, subject.measured, original), _side(subject, held.measured, held.schedule) if held else None,
-        held.predicted if held else None, calls, tuple(rejected), source, text, _diff(subject, text) if text else "")
+        _side(subject, subject.measured, subject.cost.original), _side(subject, held.measured, held.schedule) if held else None,
+        held.predicted if held else (), calls, tuple(rejected), source, text, _diff(subject, text) if text else "")
 
 
-def _verified(subject: Subject, job: kws.Job, found: Found, cycles: int, calls: int, seed: int) -> tuple[_Held | None, int, list[str]]:
-    """(the cheapest that holds, structs that it was called with, why cheaper ones did not hold); cycles: of the original."""
-    cheaper = [(price, schedule) for price, schedule in found.best if price < cycles]
-    rejected: list[str] = []
+def _verified(subject: Subject, job: kws.Job, found: Found, calls: int, seed: int) -> tuple[_Held | None, int, list[str]]:
+    """(the cheapest that holds, structs that it was called with, why cheaper ones did not hold)."""
+    cost, rejected = subject.cost, []
+    cheaper = [schedule for _, schedule in found.best if cost.betters(schedule)]
     verifier = Verifier(subject, job, calls, seed) if cheaper else None
-    for price, schedule in cheaper[:MOST_REJECTED]:
+    for schedule in cheaper[:MOST_REJECTED]:
         verdict = verifier.check(schedule)
         if not verdict.wrong:
-            return _Held(schedule, verdict.measured, subject.measured.cycles - cycles + price), verdict.calls, rejected
+            before = (profile.totals.cycles for profile in subject.measured.profiles)
+            predicted = tuple(total - old + new for total, old, new in zip(before, cost.by_core(cost.original), cost.by_core(schedule), strict=True))
+            return _Held(schedule, verdict.measured, predicted), verdict.calls, rejected
         rejected.append(verdict.wrong)
     return None, 0, rejected
 
 
-def _check_written(subject: Subject, job: kws.Job, held: _Held, text: str) -> None:
-    """The rewritten source, built, has to be the image that was verified."""
+def _as_verified(subject: Subject, job: kws.Job, held: _Held, text: str) -> bool:
+    """Whether the rewritten source, built, is the image that was verified."""
     with subjects.overlay(subject.sources, {subject.region.file: text}) as root:
         built = subjects.prepared(subject.sources.job(job, root)).image
-    if [segment.data for segment in built.segments] != [segment.data for segment in held.measured.ready.image.segments]:
-        raise BuildError(f"{subject.region.where}: the rewritten region assembles to other code than was verified; nothing is written")
+    return [segment.data for segment in built.segments] == [segment.data for segment in held.measured.ready.image.segments]
 
 
 def _side(subject: Subject, measured: Measured, schedule: Schedule) -> Side:
     profile = measured.run.profile
     layers = tuple((row.name, row.cycles) for number, row in enumerate(profile.layers, 1) if number in subject.cost.layers)
-    return Side(subject.cost.inside(schedule), layers, profile.totals.cycles, _lines(subject, measured, schedule))
+    totals = tuple((one.core, one.totals.cycles) for one in measured.profiles)
+    return Side(subject.cost.inside(schedule), layers, totals, _lines(subject, measured, schedule))
 
 
 def _lines(subject: Subject, measured: Measured, schedule: Schedule) -> tuple[Line, ...]:
     """The instructions of the first expansion in the hottest stream, as the run has them."""
-    run, ready = measured.run, measured.ready
+    run = measured.run
     key, number = subject.cost.hottest
     stream = max((one for one in run.counts.streams if (one.start, one.end, one.taken, one.entered) == key[:4]), key=lambda one: one.count)
-    prices = pricing.prices(run.counts, run.instructions, ready.core, ready.memory)
+    prices = measured.prices()[0]
     facts = stream.start, stream.end, stream.taken, stream.entered, stream.events
     why = {step.instruction.address: reason for step, reason in zip(prices.steps(stream.start, stream.end, stream.events), prices.explain(*facts), strict=True)}
     place, units = subject.expansions[number]

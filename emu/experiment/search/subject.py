@@ -24,10 +24,15 @@ from emu.experiment.search.effects import REGISTERS, effects, unmovable
 from emu.experiment.search.flow import Flow, Unit, flow, units_of
 from emu.experiment.search.liveness import needed_at
 from emu.experiment.search.marks import Place, Region
+from emu.isa import cpu as cpus
 from emu.isa.instruction import Instruction
 from emu.machine import code
 from emu.measure import Inference
+from emu.profile import Profile
 from emu.timing import pricing
+from emu.timing.core import Core
+from emu.timing.core import load as load_core
+from emu.timing.pricing import Prices
 
 
 @dataclass(frozen=True)
@@ -52,16 +57,23 @@ class Sources:
 
 @dataclass(frozen=True)
 class Measured:
-    """A run of an image on one input. difference: the first byte that is not the reference's, in words."""
+    """A run of an image on one input. others: cores beside the one that it ran for; difference: the first byte that is not the
+    reference's, in words."""
 
     ready: kws.Prepared
     x: np.ndarray
     run: Inference
+    others: tuple[Core, ...]
     difference: str
 
     @property
-    def cycles(self) -> int:
-        return self.run.profile.totals.cycles
+    def profiles(self) -> tuple[Profile, ...]:
+        """Of all cores."""
+        return self.run.profile, *(self.run.on(core, self.ready.memory) for core in self.others)
+
+    def prices(self) -> tuple[Prices, ...]:
+        """Of all cores."""
+        return tuple(pricing.prices(self.run.counts, self.run.instructions, core, self.ready.memory) for core in (self.ready.core, *self.others))
 
 
 @dataclass(frozen=True)
@@ -133,11 +145,15 @@ def prepared(job: kws.Job) -> kws.Prepared:
     return kws.prepared(job, kws.load(job), job.kernels)
 
 
-def measure_on(ready: kws.Prepared, x: np.ndarray, limit: int) -> Measured:
-    """One inference, checked."""
-    run = measure.infer(ready.image, ready.program, x, ready.core, ready.about, limit=limit, memory=ready.memory)
+def measure_on(ready: kws.Prepared, x: np.ndarray, job: kws.Job) -> Measured:
+    """One inference, checked, for the job's cores. UsageError when one of them cannot execute it."""
+    others = tuple(load_core(name) for name in job.other_cores)
+    run = measure.infer(ready.image, ready.program, x, ready.core, ready.about, limit=job.limit, memory=ready.memory, others=others)
+    for core in others:
+        if why := measure.obstacle(run.counts, run.instructions, cpus.find(core.name)):
+            raise UsageError(why)
     profile, difference = equivalence.check(run.profile, run.outputs, ready.reference(x))
-    return Measured(ready, x, replace(run, profile=profile), str(difference or ""))
+    return Measured(ready, x, replace(run, profile=profile), others, str(difference or ""))
 
 
 def subject(found: Sources, region: Region, job: kws.Job) -> Subject:
@@ -151,15 +167,14 @@ def subject(found: Sources, region: Region, job: kws.Job) -> Subject:
     taken = {number: _instructions(region, place, instructions) for number, place in enumerate(places[region.name]) if place}
     if not taken:
         raise InputError(f"{region.where}: the region {region.name} is not in the image: its function or macro is not used, or it is empty")
-    measured = measure_on(plain, plain.network.input_array(kws.read(job.inputs[0]).features), job.limit)
+    measured = measure_on(plain, plain.network.input_array(kws.read(job.inputs[0]).features), job)
     if measured.difference:
         raise NotBitExact(measured.difference)
     alike = _alike(region, taken, places[region.name], measured)
     expansions = tuple((places[region.name][number], units_of(taken[number])) for number in alike)
     values = flow([units for _, units in expansions], _kept(region, expansions, measured), noalias=region.noalias)
-    prices = pricing.prices(measured.run.counts, measured.run.instructions, plain.core, plain.memory)
     return Subject(found, region, measured, tuple(places[region.name]), alike, expansions, values,
-                   Cost(values, expansions, measured.run.counts, prices))
+                   Cost(values, expansions, measured.run.counts, measured.prices()))
 
 
 def _instructions(region: Region, place: Place, instructions: Mapping[int, Instruction]) -> tuple[Instruction, ...]:

@@ -67,7 +67,7 @@ class Verifier:
         try:
             ready = self._subject.measured.ready
             image = patched(ready.image, self._subject.places, code)
-            measured = subjects.measure_on(replace(ready, image=image), self._subject.measured.x, self._job.limit)
+            measured = subjects.measure_on(replace(ready, image=image), self._subject.measured.x, self._job)
             wrong = measured.difference or self._called(patched(self._library, self._library_places, code))
         except TargetFault as fault:
             return Verdict(None, len(self._cases), str(fault))
