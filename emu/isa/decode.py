@@ -51,6 +51,7 @@ _CONDITIONS = ("eq", "ne", "hs", "lo", "mi", "pl", "vs", "vc", "hi", "ls", "ge",
 # Armv7-M ARM, A4.4: the DSP extension. Unicorn lets a Cortex-M3 execute many of these.
 _DSP = re.compile(r"(pkh(bt|tb)|qd?(add|sub)|([suq]|[su]h|uq)((add|sub)(8|16)|asx|sax)|sel|smla([bt][bt]|w[bt]|dx?)|smlal([bt][bt]|dx?)|"
                   r"smls(d|dx|ld|ldx)|smm(ul|la|ls)r?|smu[as]dx?|smul([bt][bt]|w[bt])|[su]sat16|[su]xta(b|h|b16)|[su]xtb16|umaal|usada?8)$")
+_CARRIES = re.compile(r"(adc|sbc)(\.w)?$")
 _V8M = re.compile(r"(lda|stl|tt|sg$|bl?xns$|vlstm|vlldm)")  # Armv8-M ARM (DDI 0553), C1: what it adds
 _FPV5 = re.compile(r"(vsel|v(max|min)nm|vrint|vcvt[anpm])")  # Armv7-M ARM, A2.5: FPv5 adds these to FPv4
 _V7M_REGISTERS, _V8M_REGISTERS = ("basepri", "faultmask"), ("splim", "_ns")
@@ -174,6 +175,8 @@ def _masks(i: capstone.CsInsn) -> tuple[int, int]:
     reads, writes = masks
     if i.update_flags:
         writes |= 1 << FLAGS_BIT
+    if _CARRIES.match(i.mnemonic):
+        writes &= ~(1 << FLAGS_BIT)  # capstone does not tell ADC from ADCS
     if _conditional(i):
         reads |= 1 << FLAGS_BIT
     if i.mnemonic.startswith(("smlal", "umlal", "umaal", "smlsld")):

@@ -165,6 +165,13 @@ def test_narrow_instructions_change_only_what_they_write():
     assert check([n.to_bytes(2, "little") for n in rng.sample(range(0xE000), 2500)], 2) > 1500
 
 
+def test_carries_in_without_carries_out():
+    """ADC and SBC, ADCS and SBCS: of registers, of constants, narrow."""
+    code = bytes.fromhex("41eb0200 51eb0200 61eb0200 71eb0200 41f10300 51f10300 61f10300 71f10300 4841 8841".replace(" ", ""))
+    writes = {(i.text.split(" ")[0].removesuffix(".w"), i.writes >> FLAGS_BIT & 1) for i in instructions(code)}
+    assert writes == {("adc", 0), ("adcs", 1), ("sbc", 0), ("sbcs", 1)}
+
+
 def test_words_of_the_kinds():
     assert len(set(KINDS)) == len(KINDS) == len(KIND)
     assert max(Flag).bit_length() <= 29  # bits 29 and 30 are the probe's
