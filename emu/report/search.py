@@ -117,8 +117,8 @@ def _notes(result: Result) -> Iterator[str]:
     if result.others:
         yield f"{result.others} of its expansions have other instructions and stay as they are"
     for wrong in result.rejected:
-        yield f"rejected, though its dependences allow it: {wrong}"
-    if result.rejected:
+        yield f"rejected, though its dependences and its price allow it: {wrong}"
+    if any("cycles were measured" not in wrong for wrong in result.rejected):
         yield "so something jumps into the region, or accesses meet that its mark says never do, or this is a bug in thumbcycle"
     if not result.after:
         yield "nothing cheaper was found" if not result.rejected else "nothing cheaper held"

@@ -219,6 +219,17 @@ def line_of(root: Path, words: str) -> int:
     return next(number for number, line in enumerate((root / ASSEMBLY).read_text().splitlines(), 1) if words in line)
 
 
+def test_a_folder_of_somebodys(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name, text in files(BAD).items():
+        (folder / Path(name).name).write_text(text)
+    sources = subject.sources(str(folder))
+    assert sources.regions["word"].where == "mine/pool.S:18"
+    result = search(sources, sources.regions["word"], kws.Job(), tries=100, seconds=None, calls=2)
+    assert result.exhausted and result.gained > 0 and result.text and (folder / "pool.S").read_text() == files(BAD)[ASSEMBLY]
+
+
 # --- as a user types it ---
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple
 
 from emu.errors import InputError
@@ -19,6 +21,7 @@ from emu.timing.pricing import Prices
 from emu.timing.step import Step
 
 LOSS = 2  # what a cycle that a core loses counts beside itself, while schedules are searched; none that loses one is taken
+MOST = 0.75  # of all executions
 Key = tuple[int, int, bool, bool, bytes]  # start, end, taken, entered, events of a stream
 
 
@@ -60,8 +63,10 @@ class Cost:
             place = {step.instruction.address: at for at, step in enumerate(walk)}
             at = tuple((number, place[where.start]) for number, (where, _) in enumerate(expansions) if where.start in place)
             self._through.append(_Through(key, count, walk, at))
+        self._through.sort(key=lambda one: -one.count)
         self.original = Schedule(tuple(range(len(flow.units))), flow.original)
         self._limits = self.by_core(self.original)
+        self._hot_limits = self.by_core(self.original, self._hot)
 
     @property
     def executions(self) -> int:
@@ -71,23 +76,31 @@ class Cost:
     @property
     def hottest(self) -> tuple[Key, int]:
         """The stream that goes through the region most often, and the number of an expansion in it."""
-        one = max(self._through, key=lambda one: one.count)
-        return one.key, one.at[0][0]
+        return self._through[0].key, self._through[0].at[0][0]
+
+    @cached_property
+    def _hot(self) -> tuple[_Through, ...]:
+        """The fewest streams that make most of the executions."""
+        made = list(accumulate(one.count * len(one.at) for one in self._through))
+        return tuple(self._through[:1 + sum(count < MOST * self.executions for count in made)])
 
     def __call__(self, schedule: Schedule) -> int:
         """Cycles of all streams that go through the region, on all cores; what a core would lose counts again, and again."""
-        found = self.by_core(schedule)
-        return sum(found) + LOSS * sum(max(0, cycles - limit) for cycles, limit in zip(found, self._limits, strict=True))
+        return _with_losses(self.by_core(schedule), self._limits)
+
+    def quick(self, schedule: Schedule) -> int:
+        """The same of the hottest streams alone."""
+        return _with_losses(self.by_core(schedule, self._hot), self._hot_limits)
 
     def betters(self, schedule: Schedule) -> bool:
         """Whether it is cheaper than the original on one core, and dearer on none."""
         pairs = list(zip(self.by_core(schedule), self._limits, strict=True))
         return all(cycles <= limit for cycles, limit in pairs) and any(cycles < limit for cycles, limit in pairs)
 
-    def by_core(self, schedule: Schedule) -> tuple[int, ...]:
-        """Cycles of all streams that go through the region."""
+    def by_core(self, schedule: Schedule, streams: Sequence[_Through] | None = None) -> tuple[int, ...]:
+        """Cycles of all streams that go through the region, or of some."""
         found = [0] * len(self._cores)
-        for one in self._through:
+        for one in self._through if streams is None else streams:
             walk = self._walk(one, schedule, len(one.walk))
             for number, prices in enumerate(self._cores):
                 found[number] += one.count * sum(prices.scheduled(walk, *one.key[2:]))
@@ -104,7 +117,7 @@ class Cost:
 
     def begun(self, schedule: Schedule) -> int:
         """Cycles of the hottest stream up to the end of a schedule of some of the units, in its first expansion, on all cores."""
-        one = max(self._through, key=lambda one: one.count)
+        one = self._through[0]
         length = one.at[0][1] + sum(len(self._flow.units[unit].instructions) for unit in schedule.order)
         walk = self._walk(one._replace(at=one.at[:1]), schedule, length)
         return sum(sum(prices.scheduled(walk, False, *one.key[3:])) for prices in self._cores)
@@ -140,6 +153,10 @@ class Cost:
                 at += instruction.size
             self._made[key] = tuple(made)
         return self._made[key]
+
+
+def _with_losses(found: Sequence[int], limits: Sequence[int]) -> int:
+    return sum(found) + LOSS * sum(max(0, cycles - limit) for cycles, limit in zip(found, limits, strict=True))
 
 
 def _check_whole(place: Place, start: int, end: int) -> None:

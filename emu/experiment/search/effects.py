@@ -20,8 +20,9 @@ REGISTERS = CORE | ALL_FLAGS | GE | 0xFFFFFFFF << S_BIT
 ALWAYS = 14  # the condition of an instruction that has none; 15 of some that cannot have one
 _CONDITIONS = ("eq", "ne", "hs", "lo", "mi", "pl", "vs", "vc", "hi", "ls", "ge", "lt", "gt", "le")
 _NEEDS = (NZ, NZ, C, C, NZ, NZ, V, V, C | NZ, C | NZ, NZ | V, NZ | V, NZ | V, NZ | V)  # by condition
-_SETS_ALL = re.compile(r"(cmp|cmn|adds|subs|rsbs|adcs|sbcs)$")
-_SETS_NZ = re.compile(r"muls$")
+_FLAGS_WRITTEN = (  # by the mnemonic alone
+    (re.compile(r"(cmp|cmn|adds|subs|rsbs|adcs|sbcs)$"), ALL_FLAGS), (re.compile(r"muls$"), NZ),
+    (re.compile(r"(movs|mvns|ands|bics|orrs|orns|eors|tst|teq|lsls|lsrs|asrs|rors|rrxs)$"), NZ | C))
 _READS_C = re.compile(r"(adcs?|sbcs?|rrxs?)$")
 _SHIFTS = re.compile(r"(lsls|lsrs|asrs|rors)$")
 _SETS_GE = re.compile(r"[su](add8|add16|sub8|sub16|asx|sax)$")  # not the saturating and the halving ones
@@ -74,10 +75,9 @@ def effects(instruction: Instruction) -> Effects:
     reads, writes = instruction.reads & REGISTERS & ~ALL_FLAGS & ~GE, instruction.writes & REGISTERS & ~ALL_FLAGS & ~GE
     reads |= instruction.addend
     name, conditional = stem(instruction), instruction.condition < ALWAYS and instruction.kind != "it"
-    if instruction.writes >> FLAGS_BIT & 1:
-        writes |= (written := _flags_written(name))
-        if written == NZ | C and not (_SHIFTS.match(name) and _CONSTANT.search(instruction.text)):
-            reads |= C  # which stays as it was where nothing is shifted
+    writes |= (written := next((mask for pattern, mask in _FLAGS_WRITTEN if pattern.match(name)), 0))
+    if written == NZ | C and not (_SHIFTS.match(name) and _CONSTANT.search(instruction.text)):
+        reads |= C  # which stays as it was where nothing is shifted
     if _READS_C.match(name):
         reads |= C
     if _SETS_GE.match(name):
@@ -87,12 +87,6 @@ def effects(instruction: Instruction) -> Effects:
     if conditional:
         reads |= _NEEDS[instruction.condition] | writes
     return Effects(reads, writes, _access(instruction), _steps(instruction, name, conditional))
-
-
-def _flags_written(name: str) -> int:
-    if _SETS_ALL.match(name):
-        return ALL_FLAGS
-    return NZ if _SETS_NZ.match(name) else NZ | C
 
 
 def _access(instruction: Instruction) -> Access | None:

@@ -114,17 +114,30 @@ def search(found: Sources, region: Region, job: kws.Job, *, seconds: float | Non
 
 def _verified(subject: Subject, job: kws.Job, found: Found, calls: int, seed: int) -> tuple[_Held | None, int, list[str]]:
     """(the cheapest that holds, structs that it was called with, why cheaper ones did not hold)."""
-    cost, rejected = subject.cost, []
+    cost, before = subject.cost, _totals(subject.measured)
+    rejected: list[str] = []
     cheaper = [schedule for _, schedule in found.best if cost.betters(schedule)]
     verifier = Verifier(subject, job, calls, seed) if cheaper else None
     for schedule in cheaper[:MOST_REJECTED]:
         verdict = verifier.check(schedule)
-        if not verdict.wrong:
-            before = (profile.totals.cycles for profile in subject.measured.profiles)
+        wrong = verdict.wrong or _dearer(before, _totals(verdict.measured))
+        if not wrong:
             predicted = tuple(total - old + new for total, old, new in zip(before, cost.by_core(cost.original), cost.by_core(schedule), strict=True))
             return _Held(schedule, verdict.measured, predicted), verdict.calls, rejected
-        rejected.append(verdict.wrong)
+        rejected.append(wrong)
     return None, 0, rejected
+
+
+def _totals(measured: Measured) -> tuple[int, ...]:
+    """Cycles of the whole run, by core."""
+    return tuple(profile.totals.cycles for profile in measured.profiles)
+
+
+def _dearer(before: Sequence[int], after: Sequence[int]) -> str:
+    """That a run is not cheaper, in words, where what a cache did was not foreseen; "" when it is."""
+    pairs = list(zip(before, after, strict=True))
+    cheaper = all(new <= old for old, new in pairs) and any(new < old for old, new in pairs)
+    return "" if cheaper else f"{', '.join(f'{new:,}' for new in after)} cycles were measured, after {', '.join(f'{old:,}' for old in before)}"
 
 
 def _as_verified(subject: Subject, job: kws.Job, held: _Held, text: str) -> bool:

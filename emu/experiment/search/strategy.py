@@ -5,6 +5,7 @@ Annealing also renames: a value moves into another register where that leaves th
 
 from __future__ import annotations
 
+import heapq
 import math
 import random
 import time
@@ -17,7 +18,7 @@ from emu.experiment.search.flow import Flow, bits
 
 FEW = 4000  # orders that are all priced
 BEAM = 12
-KEPT = 8  # of the best that are handed over
+REPRICED, KEPT = 32, 8  # of the best: in all streams, and handed over
 HOT, COLD = 2.0, 0.05  # temperatures of annealing, in cycles an execution
 RENAMINGS = 0.25  # share of moves that rename
 STALE = 3000  # moves, one behind the other, that are not legal or not new: nothing is left to find
@@ -57,6 +58,9 @@ class Priced(Protocol):
     def __call__(self, schedule: Schedule) -> int:
         """Cycles."""
 
+    def quick(self, schedule: Schedule) -> int:
+        """Cycles of most executions."""
+
     def begun(self, schedule: Schedule) -> int:
         """Cycles up to the end of a schedule of some of the units."""
 
@@ -70,12 +74,14 @@ class Search:
         self._random = random.Random(seed)
         self._targets = {value: bits(mask) for value, mask in enumerate(targets) if mask}
         self._known: dict[Schedule, int] = {}
+        self._prices: Callable[[Schedule], int] = cost
         self._original = Schedule(tuple(range(len(flow.units))), flow.original)
 
     def run(self) -> Found:
         """The original is among what is found."""
-        self._price(self._original)
         number = self._flow.count(self._flow.original, FEW)
+        self._prices = self._cost if number <= FEW else self._cost.quick
+        self._price(self._original)
         found = Found([], number if number <= FEW else None)
         if number <= FEW:
             found.exhausted = all(self._try(order) for order in self._flow.orders(self._flow.original))
@@ -84,7 +90,8 @@ class Search:
                 self._try(order)
         if not found.exhausted or self._targets:
             self._anneal()
-        found.best = sorted(((cycles, schedule) for schedule, cycles in self._known.items()), key=self._rank)[:KEPT]
+        best = heapq.nsmallest(REPRICED, ((cycles, schedule) for schedule, cycles in self._known.items()), key=self._rank)
+        found.best = sorted(((self._cost(schedule), schedule) for _, schedule in best), key=self._rank)[:KEPT]
         return found
 
     def _rank(self, priced: tuple[int, Schedule]) -> tuple[int, int, tuple[int, ...]]:
@@ -102,7 +109,7 @@ class Search:
     def _price(self, schedule: Schedule) -> int:
         cycles = self._known.get(schedule)
         if cycles is None:
-            cycles = self._known[schedule] = self._cost(schedule)
+            cycles = self._known[schedule] = self._prices(schedule)
             self._budget.priced += 1
             self._budget.spent(1 - self._budget.left())
         return cycles
