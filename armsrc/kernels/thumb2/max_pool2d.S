@@ -125,6 +125,7 @@
 .Leight_pixel:                          @ the first word is stored behind the second one's loads, where it is free
     lsr.w   r8, r3, #3
 .Leight_channels:
+@ search: begin max_pool_eight noalias
     ldr     r5, [r0, r3]
     ldr     r7, [r1, r3]
     ldr.w   r4, [r0], #4
@@ -142,6 +143,7 @@
     maximum r10, r6, r12
     subs.w  r8, r8, #1
     str.w   r10, [r2], #4
+@ search: end
     bne     .Leight_channels
     add     r0, r0, r11
     add     r1, r1, r11
