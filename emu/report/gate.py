@@ -8,10 +8,11 @@ from dataclasses import asdict
 from xml.etree import ElementTree as xml
 
 from rich.table import Table
+from rich.text import Text
 
 from emu.check.budgets import OPTIONS
 from emu.check.gate import ELSEWHERE, FAILS, IMPROVED, Checked, written
-from emu.report import json_form
+from emu.report import json_form, markdown
 from emu.report.table import printed
 
 SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
@@ -21,7 +22,11 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def render(checked: Sequence[Checked]) -> str:
     """A line a run, and under the table a line for everything that is not as its budget says."""
-    return printed([_table(checked), *(f"{one.budget.name}: {text}" for one in checked for _, text in _remarks(one))])
+    return printed(_parts(checked))
+
+
+def _parts(checked: Sequence[Checked]) -> list[Table | str]:
+    return [_table(checked), *(f"{one.budget.name}: {text}" for one in checked for _, text in _remarks(one))]
 
 
 def render_update(checked: Sequence[Checked], settled: Sequence[Checked]) -> str:
@@ -31,28 +36,20 @@ def render_update(checked: Sequence[Checked], settled: Sequence[Checked]) -> str
 
 
 def _table(checked: Sequence[Checked]) -> Table:
-    table = Table(title="budgets: all layers together", title_justify="left", header_style="bold")
+    table = Table(title="thumbcycle: kernels against their budgets, all layers together", title_justify="left", header_style="bold")
     table.add_column("run")
     for name in _TOTALS:
         table.add_column(name.replace("_", " "), justify="right")
     table.add_column("bit-exact")
     table.add_column("verdict")
     for one in checked:
-        table.add_row(one.budget.name, *_totals(one), _exact(one), one.verdict)
+        table.add_row(one.budget.name, *_totals(one), _exact(one), Text(one.verdict, "bold" if one.problems else ""))
     return table
 
 
 def render_markdown(checked: Sequence[Checked]) -> str:
     """The same in GitHub's Markdown."""
-    lines = ["### thumbcycle: kernels against their budgets", "",
-             f"| run | {' | '.join(name.replace('_', ' ') for name in _TOTALS)} | bit-exact | verdict |",
-             f"| --- |{' ---: |' * len(_TOTALS)} --- | --- |"]
-    for one in checked:
-        verdict = f"**{one.verdict}**" if one.problems else one.verdict
-        lines.append(f"| {_cell(one.budget.name)} | {' | '.join(_totals(one))} | {_exact(one)} | {verdict} |")
-    if remarks := [(one, text) for one in checked for _, text in _remarks(one)]:
-        lines += ["", *(f"- {_cell(one.budget.name)}: {_cell(text)}" for one, text in remarks)]
-    return "\n".join(lines) + "\n\n"
+    return markdown.text(_parts(checked)) + "\n"
 
 
 def render_json(checked: Sequence[Checked]) -> str:
@@ -128,11 +125,6 @@ def _totals(one: Checked) -> list[str]:
 
 def _exact(one: Checked) -> str:
     return "" if one.floating or one.failure else "no" if one.wrong else "yes"
-
-
-def _cell(text: str) -> str:
-    """Text in a cell or an item: what Markdown or HTML would read in it is taken literally."""
-    return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", text.replace("&", "&amp;").replace("\n", " "))
 
 
 def _data(text: str) -> str:

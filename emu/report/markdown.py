@@ -2,67 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 from rich.table import Column, Table
 from rich.text import Text
 
-_ESCAPES = str.maketrans({"&": "&amp;", "|": "&#124;", "<": "&lt;", "\n": " ",
-                          **{character: f"\\{character}" for character in "\\*_`~[]#"}})
+_ESCAPES = str.maketrans({"&": "&amp;", "|": "&#124;", "<": "&lt;", **{character: f"\\{character}" for character in "\\*_`~[]#"}})
 
 
 def text(parts: Iterable[Table | Text | str]) -> str:
     """A table each; what stands in italics, and a table's title, are headings; other lines are a list."""
-    blocks, items = [], []
-    for part in parts:
-        lines = _table(part) if isinstance(part, Table) else _line(part)
-        if lines[0].startswith("- "):
-            items += lines
-            continue
-        blocks, items = [*blocks, *([items] if items else []), lines], []
-    return "\n\n".join("\n".join(lines) for lines in (*blocks, *([items] if items else []))) + "\n"
+    blocks: list[str] = []
+    for is_item, same in groupby(parts, _is_item):
+        blocks += ["\n".join(f"- {_escaped(part)}" for part in same)] if is_item else map(_block, same)
+    return "\n\n".join(blocks) + "\n"
 
 
-def escaped(cell: str) -> str:
-    """As it is, for GitHub: nothing in it ends a cell, starts emphasis, a link or a heading, or is a tag."""
-    return cell.translate(_ESCAPES)
+def _is_item(part: Table | Text | str) -> bool:
+    return isinstance(part, str) or isinstance(part, Text) and part.style != "italic"
 
 
-def row(cells: Iterable[str], bold: bool = False) -> str:
-    """Of a table. Cells are Markdown."""
-    return f"| {' | '.join(f'**{cell}**' if bold and cell else cell for cell in cells)} |"
-
-
-def head(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
-    """The two first lines of a table; numbers stand under each other's ends. Cells are Markdown."""
-    return [row((*words, *numbers)), row((*("---" for _ in words), *("---:" for _ in numbers)))]
-
-
-def _line(part: Text | str) -> list[str]:
-    words = escaped(" ".join(_plain(part).split()))
-    return [f"### {words}"] if isinstance(part, Text) and part.style == "italic" else [f"- {words}"]
+def _block(part: Table | Text) -> str:
+    return "\n".join(_table(part)) if isinstance(part, Table) else f"### {_escaped(part)}"
 
 
 def _table(table: Table) -> list[str]:
-    title = [f"### {escaped(_plain(table.title))}", ""] if table.title else []
-    heads = row(_cell(column.header) for column in table.columns), row(_rule(column) for column in table.columns)
-    return [*title, *heads, *(row(cells, bold="bold" in str(style or "")) for cells, style in _rows(table))]
+    title = [f"### {_escaped(table.title)}", ""] if table.title else []
+    heads = _row(_escaped(column.header) for column in table.columns), _row(_rule(column) for column in table.columns)
+    return [*title, *heads, *(_row(cells) for cells in _rows(table))]
 
 
-def _rows(table: Table) -> Iterator[tuple[list[str], object]]:
-    """(cells, style) of each."""
+def _rows(table: Table) -> Iterator[list[str]]:
+    """Cells of each; bold where the row or the cell is."""
     columns = [list(column.cells) for column in table.columns]
     for number, styled in enumerate(table.rows):
-        yield [_cell(column[number]) for column in columns], styled.style
+        yield [_cell(column[number], _is_bold(styled.style)) for column in columns]
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _rule(column: Column) -> str:
     return "---:" if column.justify == "right" else "---"
 
 
-def _cell(cell: object) -> str:
-    return escaped(" ".join(_plain(cell).split()))
+def _cell(cell: object, bold: bool) -> str:
+    words = _escaped(cell)
+    return f"**{words}**" if words and (bold or _is_bold(getattr(cell, "style", ""))) else words
 
 
-def _plain(cell: object) -> str:
-    return cell.plain if isinstance(cell, Text) else str(cell)
+def _is_bold(style: object) -> bool:
+    return "bold" in str(style or "")
+
+
+def _escaped(part: object) -> str:
+    """In one line, as it is: nothing in it ends a cell, starts emphasis, a link or a heading, or is a tag."""
+    return " ".join((part.plain if isinstance(part, Text) else str(part)).split()).translate(_ESCAPES)

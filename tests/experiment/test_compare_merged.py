@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emu import kws
@@ -38,6 +38,7 @@ def test_two_layers_of_one_side_are_one_of_the_other(measured) -> None:
     assert "qconv2d_3x3_8+qmaxpool2d_2x2" in Shown(found).csv()
 
 
+@settings(max_examples=25)
 @given(ENDS, ENDS)
 def test_totals_stay_and_rows_are_as_fine_as_they_can_be(measured, ends, others) -> None:
     thumb2, c = measured
