@@ -15,7 +15,8 @@ def text(parts: Iterable[Table | Text | str]) -> str:
     """A table each; what stands in italics, and a table's title, are headings; other lines are a list."""
     blocks: list[str] = []
     for is_item, same in groupby(parts, _is_item):
-        blocks += ["\n".join(f"- {_escaped(part)}" for part in same)] if is_item else map(_block, same)
+        drawn = [_drawn(part) for part in same]
+        blocks += ["\n".join(drawn)] if is_item else drawn
     return "\n\n".join(blocks) + "\n"
 
 
@@ -23,8 +24,8 @@ def _is_item(part: Table | Text | str) -> bool:
     return isinstance(part, str) or isinstance(part, Text) and part.style != "italic"
 
 
-def _block(part: Table | Text) -> str:
-    return "\n".join(_table(part)) if isinstance(part, Table) else f"### {_escaped(part)}"
+def _drawn(part: Table | Text | str) -> str:
+    return "\n".join(_table(part)) if isinstance(part, Table) else f"{'-' if _is_item(part) else '###'} {_escaped(part)}"
 
 
 def _table(table: Table) -> list[str]:
