@@ -38,6 +38,7 @@ FLOAT_SET = "float"
 ANY_CORE_SET = "c"  # what a core runs that cannot execute the set that was asked for
 RATE, WINDOW = audio.RATE, audio.SAMPLES  # of sound: Hz, and samples that the front end takes
 SOUND_SUFFIXES = audio.SUFFIXES
+WORDS = tuple(sorted(path.stem for path in features.WORDS.glob("*.wav")))  # that are shipped
 kernel_sizes, kernel_macs, kernel_sample = synthetic.sizes, synthetic.macs, synthetic.sample  # of one kernel, at random
 
 

@@ -83,10 +83,21 @@ def test_json_and_dry_run(folder: Path, run) -> None:
     assert (fresh["to_do"], fresh["runs"], len(fresh["points"])) == (10, 8, 10)
 
 
+def test_an_output_that_is_wrong_is_exit_status_1(folder: Path, run) -> None:
+    (folder / "mine").mkdir()
+    (folder / "mine" / "pool.c").write_text(
+        '#include "kernels.h"\nvoid max_pool2d_s8(const max_pool2d_params *p, const int8_t *x, int8_t *y, void *scratch)\n'
+        "{\n    (void)p, (void)x, (void)scratch;\n    *y = 0;\n}\n")
+    (folder / "mine.toml").write_text('[grid]\nkernels = "mine"\n[[shape]]\nkind = "max_pool2d"\nsize = 4\nin_c = 3\nkernel = 2\n')
+    status, output, error = run("sweep", "mine.toml", "--jobs", "1")
+    assert status == 1 and error.startswith("error: max_pool2d 4x4x3 2x2, ") and "is not bit-exact: element" in error
+    assert "mine.parquet: 1 of 1 points (1 not bit-exact), 1 run now" in output
+
+
 @pytest.mark.parametrize(("status", "arguments", "message"), [
     (2, ("sweep", "y.toml"), "no sweep file y.toml"), (2, ("sweep", "x.toml", "--where", "kernel=c"), "did you mean kernels?"),
     (2, ("sweep", "x.toml", "--jobs", "2", "--scheduler", "tcp://x"), "--jobs is for this machine"), (3, ("sweep", "x.toml", "--out", "no/x.parquet"), "no folder no"),
-    (3, ("sweep", "x.toml", "--out", "x.toml"), "x.toml: no Parquet file"), (2, ("plot", "x.parquet", "x.pdf"), "the suffix must be .png or .svg"),
+    (2, ("sweep", "x.toml", "--out", "-"), "--json - prints the rows"), (3, ("sweep", "x.toml", "--out", "x.toml"), "x.toml: no Parquet file"), (2, ("plot", "x.parquet", "x.pdf"), "the suffix must be .png or .svg"),
     (2, ("plot", "x.parquet", "y.svg", "--x", "mac"), "did you mean macs?"), (3, ("plot", "z.parquet", "y.svg"), "z.parquet: No such file"),
     (3, ("plot", "x.parquet", "y.svg", "--where", "kernels=d"), "no row is ok and passes --where"),
 ])

@@ -8,8 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -17,8 +18,8 @@ import pytest
 
 from emu.build.cache import REPOSITORY
 from emu.errors import InputError, UsageError
-from emu.experiment.sweep import cluster, run, worker
-from emu.experiment.sweep.plan import Task
+from emu.experiment.sweep import cluster, plan, run, worker
+from emu.experiment.sweep.measure import Stale, Task
 from tests.experiment.test_sweep_run import facts, found, planned, swept
 
 POINTS = '[grid]\nkernels = ["thumb2", "c"]\n[[shape]]\nkind = "dense"\nin_c = { from = 1, to = 60 }\nout_c = 4\n'
@@ -88,22 +89,29 @@ def test_what_a_point_does_wrong_is_a_row_there_too(dask: Cluster, tmp_path: Pat
     assert [row["status"] for row in done.rows] == ["build error"]
 
 
-def test_no_scheduler_and_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_with_other_sources_ends_the_sweep(dask: Cluster, tmp_path: Path) -> None:
+    (task,) = plan.left(planned('[[shape]]\nkind = "dense"\nin_c = 4\n'), {}).tasks
+    with pytest.raises(Stale, match="or a worker has others"):
+        list(cluster.run([replace(task, sources="others")], dask.address))
+    with pytest.raises(Stale, match="but the sweep began with gcc 1"):
+        list(cluster.run([replace(task, compiler="gcc 1", opt="O1")], dask.address))
+
+
+def test_no_scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "CONNECT", "1s")
-    nobody = f"tcp://127.0.0.1:{free_port()}"
-    for address in (nobody, "nonsense://x"):
+    for address in (f"tcp://127.0.0.1:{free_port()}", "nonsense://x"):
         with pytest.raises(UsageError, match="no Dask scheduler answers"):
             found(planned(POINTS), tmp_path / "x.parquet", run.runner(1, address))
-    monkeypatch.setattr(cluster, "CONNECT", "20s")
+
+
+def test_no_worker_and_then_no_scheduler(dask: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "PATIENCE", 1.0)
     monkeypatch.setattr(cluster, "_LOOK", 0.3)
-    port = free_port()
-    scheduler = start(tmp_path, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--no-show")
-    try:
-        began = time.monotonic()
-        with pytest.raises(InputError, match="no worker is there; what was done is kept"):
-            found(planned(POINTS), tmp_path / "x.parquet", run.runner(1, f"tcp://127.0.0.1:{port}"))
-        assert time.monotonic() - began < 60
-    finally:
-        scheduler.kill()
-        scheduler.wait()
+    for processes, gone in ((dask.workers, "no worker is there"), ([dask.scheduler], "the scheduler is gone")):
+        def runner(tasks: list[Task], processes=processes) -> Iterator[tuple[int, worker.Figures]]:
+            for victim in processes:
+                threading.Timer(0.5, victim.kill).start()
+            yield from cluster.run(tasks, dask.address)
+
+        with pytest.raises(InputError, match=f"{gone}; what was done is kept"):
+            found(planned(POINTS.replace("60", "300")), tmp_path / "x.parquet", runner)

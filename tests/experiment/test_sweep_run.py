@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from emu.experiment.sweep.measure import Stale
 from emu.experiment.sweep.store import Store
 from emu.profile import PARTS
 from emu.testing import Kernels
+from emu.timing import core as cores
 from kwsq import synthetic
 
 SMALL = """
@@ -49,7 +51,7 @@ def planned(text: str) -> plan.Plan:
     return plan.make(spec.parse("x", tomllib.loads(text), Path()))
 
 
-def swept(text: str, path: Path, jobs: int = 2, **options: bool) -> run.Outcome:
+def swept(text: str, path: Path, jobs: int = 1, **options: bool) -> run.Outcome:
     """A whole sweep into the file at path."""
     return found(planned(text), path, run.runner(jobs, None), **options)
 
@@ -65,8 +67,14 @@ def facts(rows: tuple[run.Row, ...]) -> list[run.Row]:
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> run.Outcome:
-    return swept(SMALL, tmp_path_factory.mktemp("sweep") / "x.parquet")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `small` is."""
+    return tmp_path_factory.mktemp("sweep") / "x.parquet"
+
+
+@pytest.fixture(scope="module")
+def small(results: Path) -> run.Outcome:
+    return swept(SMALL, results, jobs=2)
 
 
 def test_every_figure_is_that_of_the_call(small: run.Outcome) -> None:
@@ -94,16 +102,14 @@ def test_a_row_says_what_made_it(small: run.Outcome) -> None:
         assert len(row["git_revision"]) == 40 and row["opt"] == "O3" and row["host"]
 
 
-def test_nothing_is_done_twice(small: run.Outcome, tmp_path: Path) -> None:
-    path = tmp_path / "x.parquet"
-    first = swept(SMALL, path)
+def test_nothing_is_done_twice(small: run.Outcome, results: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(results, tmp_path))
     again = swept(SMALL, path)
-    assert first.ran == 10 and again.ran == 0 and again.rows == first.rows
+    assert small.ran == 10 and again.ran == 0 and again.rows == small.rows
     more = swept(SMALL.replace("[4, 9]", "[4, 9, 10]"), path)
     assert more.ran == 2 and len(more.rows) == 12
     fewer = swept(SMALL.replace("[4, 9]", "4"), path)
     assert fewer.ran == 0 and len(fewer.rows) == 8 and fewer.others == 4
-    assert facts(first.rows) == facts(small.rows)
 
 
 def test_a_point_whose_sources_changed_is_done_again(small: run.Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,10 +123,18 @@ def test_a_point_whose_sources_changed_is_done_again(small: run.Outcome, tmp_pat
         next(local.run(changed.tasks, 1))
 
 
+def test_pricing_keeps_nothing_of_a_run() -> None:
+    (task,) = plan.left(planned('[[shape]]\nkind = "dense"\nin_c = 5'), {}).tasks
+    first, known = measure.run(task), dict(cores.load("cortex-m4").known)
+    again = measure.run(task)
+    assert known and len(cores.load("cortex-m4").known) == len(known)
+    assert [{**row, "seconds": 0} for row in again] == [{**row, "seconds": 0} for row in first]
+
+
 def test_one_run_is_priced_for_every_core_that_could_execute_it(tmp_path: Path) -> None:
     shape = '[[shape]]\nkind = "conv2d"\nsize = 5\nin_c = 4\nkernel = 3\n'
-    cores = '["cortex-m0plus", "cortex-m4", "cortex-m7", "cortex-m33"]'
-    done = swept(f'[grid]\nmcpu = "cortex-m4"\ncore = {cores}\nmemory = ["zero-wait", "stm32h743-400mhz"]\n{shape}', tmp_path / "x.parquet")
+    names = '["cortex-m0plus", "cortex-m4", "cortex-m7", "cortex-m33"]'
+    done = swept(f'[grid]\nmcpu = "cortex-m4"\ncore = {names}\nmemory = ["zero-wait", "stm32h743-400mhz"]\n{shape}', tmp_path / "x.parquet")
     rows = {(row["core"], row["memory"]): row for row in done.rows}
     assert len(plan.left(done.plan, {}).tasks) == 1
     assert {row["status"] for row in done.rows if row["core"] == "cortex-m0plus"} == {"cannot execute"}
@@ -162,7 +176,7 @@ def test_a_compiler_that_crashes_or_hangs_or_is_not_there_is_a_row_and_the_rest_
     crashes, hangs = compiler(tmp_path, "crashes", "kill -SEGV $$"), compiler(tmp_path, "hangs", f"echo $$ >> {pids}; exec sleep 100")
     text = f'timeout = 1\n[grid]\ncc = ["{crashes}", "{hangs}", "/no/such/gcc", "gcc"]\n[[shape]]\nkind = "dense"\nin_c = [4, 5]'
     path = tmp_path / "x.parquet"
-    done = swept(text, path, jobs=1)
+    done = swept(text, path)
     by = {(Path(row["cc"]).name, row["in_c"]): row for row in done.rows}
     assert [by["crashes", n]["status"] for n in (4, 5)] == ["build error"] * 2
     assert [by["hangs", n]["status"] for n in (4, 5)] == ["timeout"] * 2
@@ -179,23 +193,24 @@ def test_a_compiler_that_crashes_or_hangs_or_is_not_there_is_a_row_and_the_rest_
     assert {task.cc for task in plan.left(patient, {row["point"]: row for row in done.rows}).tasks} == {hangs}
 
 
-def test_a_kernel_that_is_wrong_and_one_that_faults(copy: Path, tmp_path: Path) -> None:
-    kernels = copy / "armsrc" / "kernels" / "c"
-    pool = kernels / "global_avg_pool2d.c"
-    pool.write_text("")
-    (kernels / "wrong.c").write_text(
+def test_a_kernel_of_somebodys_folder_that_is_wrong_and_one_that_faults(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "pool.c").write_text(
         '#include "kernels.h"\n'
         "void global_avg_pool2d_s8(const global_avg_pool2d_s8_params *p, const int8_t *x, int8_t *y, void *scratch)\n"
         "{\n    (void)scratch;\n    if (p->in_c == 7)\n        *(volatile int *)0x70000000 = 1;\n    if (p->in_c == 9)\n        *(int8_t *)x = 1;\n"
         "    for (int c = 0; c < p->in_c; c++)\n        y[c] = 3;\n}\n")
-    sweep = tmp_path / "x.toml"
-    sweep.write_text('[grid]\nkernels = "c"\n[[shape]]\nkind = "global_avg_pool2d"\nsize = 2\nin_c = [5, 7, 9]\n')
-    done = subprocess.run([sys.executable, "-m", "emu.experiment", "sweep", str(sweep), "--json", "out.json", "--jobs", "1"], cwd=copy,
-                          capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "PYTHONPATH": str(copy)})
-    assert done.returncode == 1 and "not bit-exact" in done.stderr, done.stderr
-    rows = json.loads((copy / "out.json").read_text())["rows"]
-    assert [(row["status"], row["bit_exact"]) for row in rows] == [("not bit-exact", False), ("fault", None), ("fault", None)]
-    assert "0x70000000" in rows[1]["error"] and "wrote into input" in rows[2]["error"]
+    text = f'[grid]\nkernels = ["{mine}", "c"]\n[[shape]]\nkind = "global_avg_pool2d"\nsize = 2\nin_c = [5, 7, 9]\n[[shape]]\nkind = "dense"\nin_c = 4'
+    rows = swept(text, tmp_path / "x.parquet").rows
+    assert [(row["status"], row["bit_exact"]) for row in rows if row["kernels"] == str(mine)] == [
+        ("not bit-exact", False), ("fault", None), ("fault", None), ("ok", True)]
+    assert "is not bit-exact: element (0, 0, 0) is 3" in rows[0]["error"] and rows[0]["cycles"] > 0
+    assert "0x70000000" in rows[2]["error"] and "wrote into input" in rows[4]["error"]
+    assert {row["status"] for row in rows if row["kernels"] == "c"} == {"ok"} and rows[6]["cycles"] == rows[7]["cycles"]  # dense is c's
+    assert identity.sources(str(mine)) == rows[0]["sources"]
+    (mine / "pool.c").write_text("")
+    assert identity.sources(str(mine)) != rows[0]["sources"]
 
 
 # --- what is stopped ---
@@ -244,12 +259,12 @@ def test_a_process_that_does_not_answer_is_killed(tmp_path: Path, monkeypatch: p
     assert [(row["status"], row["error"]) for row in done.rows] == [("timeout", "no result within 0.2 s")]
 
 
-MANY = '[grid]\nkernels = ["thumb2", "c"]\n[[shape]]\nkind = "dense"\nin_c = { from = 1, to = 120 }\nout_c = 4\n'
+MANY = '[grid]\nkernels = ["thumb2", "c"]\n[[shape]]\nkind = "dense"\nin_c = { from = 1, to = 60 }\nout_c = 4\n'
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     (folder / "many.toml").write_text(MANY)
-    return subprocess.Popen([sys.executable, "-m", "emu.experiment", "sweep", "many.toml", *arguments], cwd=folder, text=True,
+    return subprocess.Popen([sys.executable, "-m", "emu.experiment", "sweep", "many.toml", "--jobs", "1", *arguments], cwd=folder, text=True,
                             env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -271,7 +286,7 @@ def test_a_sweep_that_is_killed_goes_on_and_no_two_write_one_file(tmp_path: Path
     first.communicate()
     assert not psutil.wait_procs(workers, 10)[1]  # they notice
     kept = (tmp_path / "many.parquet.journal").read_bytes().count(b'"row"')
-    assert 20 <= kept < 240 and not (tmp_path / "many.parquet").exists()
+    assert 20 <= kept < 120 and not (tmp_path / "many.parquet").exists()
 
     second = start(tmp_path)
     wait_for_rows(tmp_path, second, kept + 20)
@@ -282,13 +297,13 @@ def test_a_sweep_that_is_killed_goes_on_and_no_two_write_one_file(tmp_path: Path
     store = Store(tmp_path / "many.parquet")
     interrupted = dict(store.rows)
     store.close()
-    assert kept < len(interrupted) < 240
+    assert kept < len(interrupted) < 120
 
     third = start(tmp_path, "--json", "-")
     output, errors = third.communicate(timeout=60)
     report = json.loads(output)
     assert third.returncode == 0, errors
-    assert report["ran"] == 240 - len(interrupted) and report["statuses"] == {"ok": 240} and not report["interrupted"]
+    assert report["ran"] == 120 - len(interrupted) and report["statuses"] == {"ok": 120} and not report["interrupted"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["many.parquet", "many.toml"]
     assert all(interrupted[row["point"]] == row for row in report["rows"] if row["point"] in interrupted)
 

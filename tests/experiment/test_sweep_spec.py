@@ -96,6 +96,8 @@ def test_filters() -> None:
     ('[[shape]]\nkind = "conv"', r"shape 1: kind: no 'conv' \(did you mean conv2d\?\)"),
     ("[[shape]]\nin_c = 3", "shape 1: no kind; there are conv2d"),
     ("[[shape]]\nnetwork = 'kws'\nin_c = 3", "shape 1: unknown key 'in_c'"),
+    ("[[shape]]\nnetwork = 'kws'\ninput = 'yess'", "input: no 'yess' .did you mean yes"),
+    ('[[shape]]\nname = "a"\nkind = "dense"\nin_c = 3\n[[shape]]\nname = "a"\nkind = "dense"\nin_c = 4', "shape 1 and another one are both called 'a'"),
     ("[[shape]]\nnetwork = 'vww'", "shape 1: network: no 'vww'"),
     ('[[shape]]\nkind = "conv2d"\nsize = 3', r"shape 1 \(conv2d\): no in_c, kernel"),
     ('[[shape]]\nkind = "dense"\nin_c = { from = 1, to = 9, by = 2 }', "in_c: unknown key 'by'"),

@@ -63,6 +63,8 @@ def command(file: str, out: str | None, jobs: int | None, scheduler: str | None,
     from emu.report import files
     from emu.report import sweep as report
 
+    if out == "-":
+        raise UsageError("--out -: a Parquet file cannot be printed; --json - prints the rows")
     if json_file:
         files.check(json_file)
     planned = plan.make(spec.load(file), where)

@@ -26,6 +26,7 @@ from emu.functions import Numbering
 from emu.functions.code_size import code_bytes
 from emu.isa import cpu
 from emu.isa.instruction import Instruction
+from emu.machine import code
 from emu.machine.call import KernelCall, call
 from emu.probe import Counts
 from emu.profile import PARTS, Profile, Row, profile
@@ -89,17 +90,30 @@ class Task:
 
 
 @dataclass(frozen=True)
+class _Built:
+    """instructions: one object an address for all runs, by which pricing knows what it has found of them.
+
+    network: of an image of the keyword spotter. packing: of an image of kernels, what the set makes of their tables.
+    """
+
+    image: Image
+    numbering: Numbering
+    instructions: Mapping[int, Instruction]
+    network: kws.Prepared | None = None
+    packing: KernelSet = PLAIN
+
+
+@dataclass(frozen=True)
 class _Ran:
     """A run that can be priced: `take` finds the row of a profile that the point is about; difference: the first from the reference."""
 
+    built: _Built
     profile: Profile
     counts: Counts
-    instructions: Mapping[int, Instruction]
     take: Callable[[Profile], Row]
     bit_exact: bool | None
     max_abs_error: float | None
     difference: str
-    image: Image
     code_bytes: int
 
 
@@ -126,7 +140,7 @@ def failure(error: Exception) -> dict[str, str]:
 
 def _row(task: Task, ran: _Ran, core: str, memory: str, shared: float) -> dict[str, Any]:
     began = time.perf_counter()
-    image = {"image_sha256": ran.image.sha256, "flash_bytes": ran.image.flash_bytes}
+    image = {"image_sha256": ran.built.image.sha256, "flash_bytes": ran.built.image.flash_bytes}
     try:
         with _limited(task, f"pricing for {core}"):
             row = ran.take(_priced(task, ran, core, memory))
@@ -138,9 +152,11 @@ def _row(task: Task, ran: _Ran, core: str, memory: str, shared: float) -> dict[s
 
 
 def _priced(task: Task, ran: _Ran, core: str, memory: str) -> Profile:
-    if core != task.mcpu and (reason := measure.obstacle(ran.counts, ran.instructions, cpu.find(core))):
+    if core != task.mcpu and (reason := measure.obstacle(ran.counts, ran.built.instructions, cpu.find(core))):
         raise _Cannot(reason)
-    return ran.profile.on(core, pricing.price(ran.counts, ran.instructions, cores.load(core), memories.load(memory)))
+    if (core, memory) == (ran.profile.core, ran.profile.memory):
+        return ran.profile
+    return ran.profile.on(core, pricing.price(ran.counts, ran.built.instructions, cores.load(core), memories.load(memory)))
 
 
 def _figures(row: Row) -> dict[str, Any]:
@@ -163,16 +179,6 @@ def _limited(task: Task, doing: str) -> Iterator[None]:
 
 
 # --- images ---
-
-
-@dataclass(frozen=True)
-class _Built:
-    """network: of an image of the keyword spotter. packing: of an image of kernels, what the set makes of their tables."""
-
-    image: Image
-    numbering: Numbering
-    network: kws.Prepared | None = None
-    packing: KernelSet = PLAIN
 
 
 _known: dict[tuple[object, ...], _Built | ThumbcycleError] = {}
@@ -222,15 +228,15 @@ def _network(task: Task) -> _Ran:
     counts = machine.counts()
     measure.check_layers(built.image, ready.program, counts)
     measure.check_writes(ready.program, counts)
-    found = profile(counts, ready.program, machine.instructions, core, ready.about)
+    found = profile(counts, ready.program, built.instructions, core, ready.about)
     checked, difference = equivalence.check(found, measure.read_outputs(machine, ready.program), ready.reference(x))
-    return _ran(built, checked, counts, machine.instructions, lambda found: found.totals, str(difference or ""))
+    return _ran(built, checked, counts, lambda found: found.totals, str(difference or ""))
 
 
 def _built_network(task: Task) -> _Built:
     job = kws.Job(kernels=task.kernels, core=task.mcpu, opt=task.opt, cc=task.cc, extra_flags=task.flags)
     ready = kws.prepared(job, replace(kws.load(job), toolchain=_compiler(task)), task.kernels)
-    return _Built(ready.image, Numbering(ready.image), ready)
+    return _Built(ready.image, Numbering(ready.image), code.Instructions(code.decoded(ready.image)), network=ready)
 
 
 # --- one kernel ---
@@ -243,16 +249,16 @@ def _kernel(task: Task) -> _Ran:
         done = call(built.image, task.kernel, params, x, kernel_set=built.packing, core=task.mcpu, followers=_followers(task))
     _check_writes(done)
     program = _program(task, params, done)
-    found = profile(done.counts, program, done.machine.instructions, cores.load(task.mcpu), {})
+    found = profile(done.counts, program, built.instructions, cores.load(task.mcpu), {})
     checked, difference = equivalence.check(found, [done.output], [reference.reshape(done.output.shape)])
-    return _ran(built, checked, done.counts, done.machine.instructions, lambda found: found.layers[0], str(difference or ""))
+    return _ran(built, checked, done.counts, lambda found: found.layers[0], str(difference or ""))
 
 
 def _built_library(task: Task) -> _Built:
     made_with = {"float_abi": abi.is_float(task.kernel), "toolchain": _compiler(task), "opt": task.opt, "extra_flags": task.flags, "cpu": task.mcpu}
     packing = images.packing(images.implementations(task.kernels, **made_with))
     image = Image.load(images.build(task.kernels, generated={}, script="library", **made_with))
-    return _Built(image, Numbering(image), packing=packing)
+    return _Built(image, Numbering(image), code.Instructions(code.decoded(image)), packing=packing)
 
 
 @functools.lru_cache(maxsize=4)
@@ -293,8 +299,7 @@ def _followers(task: Task) -> tuple[Any, ...]:
     return (*_followed(task).followers, *predictor.followers(*(cores.load(core) for core, _ in task.targets)))
 
 
-def _ran(built: _Built, checked: Profile, counts: Counts, instructions: Mapping[int, Instruction], take: Callable[[Profile], Row],
-         difference: str) -> _Ran:
+def _ran(built: _Built, checked: Profile, counts: Counts, take: Callable[[Profile], Row], difference: str) -> _Ran:
     row = take(checked)
-    return _Ran(checked, counts, instructions, take, row.bit_exact, row.max_abs_error, difference, built.image,
-                code_bytes(counts, instructions, built.image, built.numbering)[-1])
+    return _Ran(built, checked, counts, take, row.bit_exact, row.max_abs_error, difference,
+                code_bytes(counts, built.instructions, built.image, built.numbering)[-1])

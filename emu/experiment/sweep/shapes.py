@@ -74,7 +74,7 @@ def read(where: str, table: object) -> Iterator[Shape]:
 def _network(where: str, table: Mapping[str, Any]) -> Shape:
     values.known_keys(where, table, (NETWORK, "input", "name"))
     network = values.choice(NETWORKS)(f"{where}: network", table[NETWORK])
-    word = values.text(f"{where}: input", table.get("input", "yes"))
+    word = values.choice(kws.WORDS)(f"{where}: input", table.get("input", "yes"))
     return Shape(NETWORK, values.text(f"{where}: name", table.get("name", network)), (("input", word), (NETWORK, network)))
 
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import itertools
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,10 +100,14 @@ def parse(name: str, table: dict[str, Any], folder: Path) -> Sweep:
     found = [shape for number, row in enumerate(_tables(table, "shape"), 1) for shape in shapes.read(f"shape {number}", row)]
     if not found:
         raise SpecError("the grid is empty: no [[shape]] says what to run")
+    found = list(dict.fromkeys(found))
+    names = [shape.name for shape in found]
+    if twice := next((name for name, times in Counter(names).items() if times > 1), None):
+        raise SpecError(f"shape {names.index(twice) + 1} and another one are both called {twice!r}")
     grids = _tables(table, "grid") or [{}]
     variants = [variant for number, row in enumerate(grids, 1) for variant in _variants(f"grid {number}", row, folder)]
     seeds = values.values("seed", table.get("seed", 0), values.seed)
-    sweep = Sweep(name, tuple(dict.fromkeys(found)), tuple(dict.fromkeys(variants)), seeds, _timeout(table.get("timeout", DEFAULT_TIMEOUT)),
+    sweep = Sweep(name, tuple(found), tuple(dict.fromkeys(variants)), seeds, _timeout(table.get("timeout", DEFAULT_TIMEOUT)),
                   values.number("max_macs", table["max_macs"]) if "max_macs" in table else 0)
     if (count := len(sweep.shapes) * len(sweep.variants) * len(seeds)) > MOST_POINTS:
         raise SpecError(f"{count:,} points; at most {MOST_POINTS:,} are run")
