@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ POINTS = '[grid]\nkernels = ["thumb2", "c"]\n[[shape]]\nkind = "dense"\nin_c = {
 
 
 def start(folder: Path, *command: str) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "DASK_LOGGING__DISTRIBUTED": "critical"}
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "3s"}
     return subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_scheduler" if command[0] == "scheduler" else "distributed.cli.dask_worker",
                              *command[1:]], cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 
@@ -46,6 +47,10 @@ class Cluster:
         self.scheduler = start(folder, "scheduler", "--host", host, "--port", port, "--no-dashboard", "--no-show")
         self.workers = [start(folder, "worker", self.address, "--no-nanny", "--no-dashboard", "--nthreads", "1", "--host", host,
                               "--local-directory", str(folder / name)) for name in "ab"]
+        until = time.monotonic() + 60
+        while socket.socket().connect_ex((host, int(port))):
+            assert self.scheduler.poll() is None and time.monotonic() < until
+            time.sleep(0.1)
 
     def end(self) -> None:
         for process in (*self.workers, self.scheduler):

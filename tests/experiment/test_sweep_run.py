@@ -279,6 +279,7 @@ def wait_for_rows(folder: Path, process: subprocess.Popen[str], rows: int) -> No
 def test_a_sweep_that_is_killed_goes_on_and_no_two_write_one_file(tmp_path: Path, one_line_error) -> None:
     first = start(tmp_path)
     wait_for_rows(tmp_path, first, 20)
+    first.send_signal(signal.SIGSTOP)
     message = one_line_error(3, "emu.experiment", "sweep", "many.toml", folder=tmp_path, PYTHONPATH=str(REPOSITORY))
     assert f"many.parquet is being written by another sweep (process {first.pid} on " in message
     workers = psutil.Process(first.pid).children()
@@ -289,7 +290,7 @@ def test_a_sweep_that_is_killed_goes_on_and_no_two_write_one_file(tmp_path: Path
     assert 20 <= kept < 120 and not (tmp_path / "many.parquet").exists()
 
     second = start(tmp_path)
-    wait_for_rows(tmp_path, second, kept + 20)
+    wait_for_rows(tmp_path, second, kept + 5)
     second.send_signal(signal.SIGINT)
     _, errors = second.communicate(timeout=30)
     assert second.returncode == 130 and "Traceback" not in errors

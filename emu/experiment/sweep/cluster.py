@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
+import contextlib
 import logging
 import queue
 import threading
@@ -16,9 +19,11 @@ from emu.experiment.sweep.worker import TRIES, Died, Figures, Worker, late, lost
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-CONNECT = "10s"
+CONNECT = "20s"
 PATIENCE = 60.0  # seconds without a scheduler, or without a worker, after which the sweep ends
 _LOOK = 2.0  # seconds
+_CANCELLED = (asyncio.CancelledError, concurrent.futures.CancelledError)
+_KEPT = "what was done is kept: start the same command again to go on"
 _mine = threading.local()  # in a Dask worker: a process a thread
 
 
@@ -31,7 +36,8 @@ def run(tasks: Sequence[Task], address: str) -> Generator[tuple[int, Figures]]:
 
     if not tasks:
         return
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said here
+    for name in ["asyncio", *(name for name in logging.root.manager.loggerDict if name.startswith("distributed"))]:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what matters is said here
     try:
         client = Client(address, timeout=CONNECT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
@@ -39,7 +45,8 @@ def run(tasks: Sequence[Task], address: str) -> Generator[tuple[int, Figures]]:
     try:
         yield from _run(client, tasks, address)
     finally:
-        client.close(timeout=5)
+        with contextlib.suppress(Exception, *_CANCELLED):  # a scheduler that is gone is no news by now
+            client.close(timeout=5)
 
 
 def _run(client: Client, tasks: Sequence[Task], address: str) -> Iterator[tuple[int, Figures]]:
@@ -50,34 +57,42 @@ def _run(client: Client, tasks: Sequence[Task], address: str) -> Iterator[tuple[
         futures[number].add_done_callback(lambda _, number=number: ended.put(number))
     seen = time.monotonic()
     while futures:
+        number = None
         try:
             number = ended.get(timeout=_LOOK)
-        except queue.Empty:
+            figures = _figures(futures[number], tasks[number], address)
+        except (queue.Empty, TimeoutError, OSError):
+            if number is not None:  # its figures are gone with the worker that had them: it is run again
+                ended.put(number)
             seen = _still_there(client, address, seen)
             continue
         seen = time.monotonic()
-        yield number, _figures(futures.pop(number), tasks[number], address)
+        del futures[number]
+        yield number, figures
 
 
 def _still_there(client: Client, address: str, seen: float) -> float:
     """When scheduler and workers were last seen. InputError when that is too long ago."""
-    there = client.status == "running" and bool(client.scheduler_info(n_workers=-1)["workers"])
-    if there:
-        return time.monotonic()
+    with contextlib.suppress(OSError, TimeoutError):
+        if client.status == "running" and client.scheduler_info(n_workers=-1)["workers"]:
+            return time.monotonic()
     if client.status == "closed" or time.monotonic() - seen > PATIENCE:
-        raise InputError(f"--scheduler {address}: {'no worker is there' if client.status == 'running' else 'the scheduler is gone'}; what was "
-                         "done is kept: start the same command again to go on")
+        raise InputError(f"--scheduler {address}: {'no worker is there' if client.status == 'running' else 'the scheduler is gone'}; {_KEPT}")
     return seen
 
 
 def _figures(future: Future, task: Task, address: str) -> Figures:
+    """Raises TimeoutError when they are not to be had now."""
     from distributed import KilledWorker
 
-    if future.cancelled() or future.status == "lost":
-        raise InputError(f"--scheduler {address}: the scheduler is gone; what was done is kept: start the same command again to go on")
-    error: Any = future.exception()
-    if error is None:
-        return future.result()
+    try:
+        error: Any = future.exception(timeout=_LOOK)
+        if error is None:
+            return future.result(timeout=_LOOK)
+    except _CANCELLED as cancelled:
+        error = cancelled
+    if isinstance(error, _CANCELLED):
+        raise InputError(f"--scheduler {address}: the scheduler is gone; {_KEPT}")
     if isinstance(error, KilledWorker):
         return lost(task)
     if isinstance(error, Stale):
