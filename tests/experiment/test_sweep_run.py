@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import numpy as np
 import psutil
 import pytest
 
+from emu import tables
 from emu.build import toolchain
 from emu.build.cache import REPOSITORY
 from emu.experiment.sweep import identity, local, measure, plan, run, spec, worker
@@ -313,6 +315,15 @@ def test_a_measured_point_is_quick(small: run.Outcome) -> None:
     assert np.median([row["seconds"] for row in small.rows]) < 0.15
 
 
-def test_statuses_are_in_the_documentation() -> None:
+def test_the_documentation_is_true() -> None:
+    """Statuses, the number of points of each file, and the table's figures of assembly, which no compiler changes."""
     text = (REPOSITORY / "docs" / "sweep.md").read_text()
     assert all(f"`{status}`" in text for status in measure.STATUSES)
+    counts = dict(re.findall(r"^\| `([\w-]+)` \|.*\| ([\d,]+) \|$", text, re.MULTILINE))
+    assert counts == {name: f"{len(plan.make(spec.load(name)).points):,}" for name in tables.names(spec.READY)}
+    rows = {cells[0]: cells for line in text.splitlines() if line.startswith("│") and (cells := [cell.strip() for cell in line.strip("│").split("│")])}
+    work = plan.left(plan.make(spec.load("mlperf-tiny"), ["shape=kws*", "kernels=thumb2"]), {})
+    for task, (point,) in zip(work.tasks, work.served, strict=True):
+        (row,) = measure.run(task)
+        assert rows[point.row["shape"]][1:3] == [
+            f"{row['macs']:,}" if row["macs"] else "", f"{row['cycles_per_mac']:.2f}" if row["macs"] else f"{row['cycles']:,}"]
