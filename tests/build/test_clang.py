@@ -58,14 +58,14 @@ def test_what_it_calls_is_there(core) -> None:
 
 
 @needs_clang
-def test_what_its_assembler_does_not_take(cache, sources) -> None:
+def test_what_its_assembler_does_not_take(sources) -> None:
     (sources / "armsrc/kernels/c/gnu.S").write_text("    .syntax unified\n    .thumb\n    .macro get\n    ldrsb.w r7, [r0], #1\n    .endm\n    get\n")
     with pytest.raises(BuildError, match=r"^armsrc/kernels/c/gnu\.S:6:5: error: too many operands .*--cc arm-none-eabi-gcc\)$"):
         build("c", generated={}, float_abi=False, toolchain=toolchain.find("clang"), script="library", source_root=sources)
 
 
 @needs_clang
-def test_errors_are_one_line(cache, sources, network) -> None:
+def test_errors_are_one_line(sources, network) -> None:
     clang = toolchain.find("clang")
     with pytest.raises(BuildError, match="^float kernels need an FPU, which cortex-m3 has not .*clang has not$"):
         build("float", generated={}, float_abi=True, toolchain=clang, script="library", cpu="cortex-m3")

@@ -70,7 +70,7 @@ def test_a_base_and_its_includes(tmp_path, toolchain) -> None:
     assert not wrong and [row.cycles for row in profile.layers] == [row.cycles for row in kws.judged(kws.Job())[0].layers]
 
 
-def test_a_set_of_the_project_may_have_a_base(sources, cache, toolchain) -> None:
+def test_a_set_of_the_project_may_have_a_base(sources, toolchain) -> None:
     folder(sources / "armsrc/kernels/half", {"kernels.toml": 'base = "c"\n', "dense.c": DENSE})
     image = Image.load(build("half", generated={}, float_abi=False, toolchain=toolchain, script="library", source_root=sources))
     assert image.source_line(image.symbols["dense_s8"].address).startswith("armsrc/kernels/half/dense.c:")

@@ -33,7 +33,7 @@ def test_the_spotter_is_bit_exact(core) -> None:
 def test_it_is_right_for_layers_whose_channels_share_a_range(kernel) -> None:
     image = Image.load(images.build(str(FOLDER), generated={}, float_abi=False, toolchain=toolchain.find(), script="library"))
 
-    @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(cases(kernel))
     def check(case) -> None:
         params, x, offsets = case
