@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,7 @@ BODY
 # Each load used as soon as it is there: ten instructions.
 BAD = """@ search: begin word noalias
     ldr     r5, [r0, r2]                @ the row above
+@ and its other column
     ldr.w   r4, [r0], #4
     maximum r4, r5, r12
     ldr     r7, [r1, r2]
@@ -166,7 +168,7 @@ def test_a_bad_schedule_becomes_the_best_that_there_is(made) -> None:
     assert not result.rejected and result.calls > 3
     # what is written is what was verified, and the better source is not bettered again
     (root / ASSEMBLY).write_text(result.text)
-    assert "@ the row above" in result.text and result.text.count("search:") == 2
+    assert "@ the row above" in result.text and "@ and its other column\n    ldr.w   r4, [r0], #4\n" in result.text and result.text.count("search:") == 2
     again = searched(root)
     assert again.before.total == result.after.total and again.after is None
     assert [line.text for line in again.before.lines] == [line.text for line in result.after.lines]
@@ -319,7 +321,7 @@ def test_marks_say_what_is_free_live_and_apart() -> None:
     (region,) = marks.parse("\n// search: begin a free: r11, flags live: r4 lr noalias\n  ite ne @ x\n movne r0, r1\n moveq r0, r2\n add r0, r1 /* y */\n@ search: end\n", "x.S")
     assert (region.name, region.begin, region.end, region.noalias) == ("a", 2, 7, True)
     assert region.free == 1 << 11 | 7 << 16 and region.live == 1 << 4 | 1 << 14
-    assert [(item.first, item.last, item.text) for item in region.items] == [(3, 5, "ite ne"), (6, 6, "add r0, r1")]
+    assert [astuple(item) for item in region.items] == [(3, 3, 5, "ite ne"), (6, 6, 6, "add r0, r1")]
 
 
 @pytest.mark.parametrize(("instruction", "message"), [
@@ -334,10 +336,16 @@ def test_code_that_cannot_be_reordered_is_named_by_file_and_line(made, instructi
         searched(root)
 
 
+def test_a_jump_into_a_region_is_named_by_file_and_line(made) -> None:
+    root = made("    b.w     . + 6                       @ behind the first load\n" + BAD)
+    with pytest.raises(InputError, match=f"{ASSEMBLY}:{line_of(root, 'ldr.w   r4')}: the run jumps into the region word here, at 0x0800"):
+        searched(root)
+
+
 def test_a_region_that_does_not_run_and_kernels_that_are_wrong_already(made) -> None:
     root = made("    b.w     .Lpast\n" + BAD + ".Lpast:\n" + "".join(line for line in BAD.splitlines(keepends=True) if "search" not in line))
     with pytest.raises(UsageError, match="the region word does not run in the keyword spotter"):
         searched(root)
-    (root / ASSEMBLY).write_text((root / ASSEMBLY).read_text().replace("    sel     r6, r6, r7\n", "    sel     r6, r7, r6\n"))
+    (root / ASSEMBLY).write_text((root / ASSEMBLY).read_text().replace("    b.w     .Lpast\n", ""))
     with pytest.raises(NotBitExact, match="qmaxpool2d_2x2 is not bit-exact"):
         searched(root)

@@ -11,7 +11,6 @@ from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple
 
-from emu.errors import InputError
 from emu.experiment.search.flow import Flow, Unit
 from emu.experiment.search.marks import Place
 from emu.experiment.search.renaming import renamed
@@ -45,7 +44,7 @@ class Cost:
     """Prices schedules of one region in one run, on one core or several."""
 
     def __init__(self, flow: Flow, expansions: Sequence[tuple[Place, tuple[Unit, ...]]], counts: Counts, cores: Sequence[Prices]) -> None:
-        """expansions: where the region stands in the run's image, with its units there. InputError when a stream begins or ends inside."""
+        """expansions: where the region stands in the run's image, with its units there; no stream begins or ends inside."""
         self._flow, self._expansions, self._cores = flow, expansions, cores
         self._made: dict[tuple[int, int, int, tuple[int, ...]], tuple[Instruction, ...]] = {}
         self._through: list[_Through] = []
@@ -53,8 +52,6 @@ class Cost:
         streams: Counter[Key] = Counter()
         for stream in counts.streams:
             inside = [place for place, _ in expansions if place.start <= stream.end and stream.start < place.end]
-            for place in inside:
-                _check_whole(place, stream.start, stream.end)
             if inside:
                 streams[stream.start, stream.end, stream.taken, stream.entered, stream.events] += stream.count
                 self.layers[stream.layer] += stream.count * len(inside)
@@ -157,10 +154,3 @@ class Cost:
 
 def _with_losses(found: Sequence[int], limits: Sequence[int]) -> int:
     return sum(found) + LOSS * sum(max(0, cycles - limit) for cycles, limit in zip(found, limits, strict=True))
-
-
-def _check_whole(place: Place, start: int, end: int) -> None:
-    if start > place.start or end < place.end - 2:
-        at = start if start > place.start else end
-        raise InputError(f"the run enters or leaves the region 0x{place.start:08x} .. 0x{place.end:08x} at 0x{at:08x}: "
-                         "a region is straight-line code that runs as a whole")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from emu.experiment.search.effects import CORE, REGISTERS, Access, effects, stem
-from emu.isa.instruction import S_BIT, Instruction
+from emu.isa.instruction import Instruction
 
 
 @dataclass(frozen=True)
@@ -229,11 +229,3 @@ def units_of(instructions: Sequence[Instruction]) -> tuple[Unit, ...]:
         units.append(Unit(at, tuple(instructions[at:at + block])))
         at += block
     return tuple(units)
-
-
-def place_name(place: int) -> str:
-    """A bit of a mask as assembly names it."""
-    names = {13: "sp", 14: "lr", 16: "flags N, Z", 17: "flag C", 18: "flag V", 19: "flags GE"}
-    return names.get(place) or (f"s{place - S_BIT}" if place >= S_BIT else f"r{place}")
-
-

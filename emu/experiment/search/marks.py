@@ -38,8 +38,10 @@ _PLACES = {**{f"r{n}": 1 << n for n in range(13)}, "lr": 1 << LR, "flags": ALL_F
 
 @dataclass(frozen=True)
 class Item:
-    """Lines of source that move together: an instruction, an IT block, or a call of a macro. first, last: numbers of its lines, from 1."""
+    """Lines of source that move together: an instruction, an IT block, or a call of a macro. first, last: numbers of its lines, from 1;
+    comments: of the first line of the comments ahead of it, else `first`."""
 
+    comments: int
     first: int
     last: int
     text: str  # of the first line, without its comment
@@ -141,7 +143,7 @@ def _region(lines: Sequence[str], file: str, begin: int, end: int, head: str) ->
 
 def _items(lines: Sequence[str], file: str, begin: int, end: int) -> Iterator[Item]:
     """What stands between two marks. InputError for what is neither an instruction nor a call of a macro."""
-    number = begin + 1
+    number = ahead = begin + 1
     while number < end:
         text = statement(lines[number - 1])
         if text:
@@ -150,8 +152,8 @@ def _items(lines: Sequence[str], file: str, begin: int, end: int) -> Iterator[It
             last = number + (len(it[1]) + 1 if it else 0)
             if last >= end or any(not statement(line) for line in lines[number:last]):
                 raise InputError(f"{file}:{number}: an IT block's instructions stand in the lines directly behind it, in the same region")
-            yield Item(number, last, text)
-            number = last
+            yield Item(ahead, number, last, text)
+            number, ahead = last, last + 1
         number += 1
 
 

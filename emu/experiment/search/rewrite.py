@@ -35,11 +35,14 @@ def lines(subject: Subject, schedule: Schedule) -> Rewritten:
     owners = _owners(subject)
     obstacle = f"{subject.others} of its expansions have other instructions" if subject.others else ""
     found: list[str] = []
-    order = list(schedule.order)
+    order, met = list(schedule.order), set()
     while order:
         item = subject.region.items[owners[order[0]]]
         units = [unit for unit, owner in enumerate(owners) if owner == owners[order[0]]]
         text = source[item.first - 1:item.last]
+        if item not in met:
+            found += source[item.comments - 1:item.first - 1]
+        met.add(item)
         if order[:len(units)] == units and not any(renamed(subject, unit, schedule) for unit in units):
             found += text
         elif len(units) == 1 and (line := _with_registers(subject, units[0], schedule, text[0])):
@@ -50,7 +53,7 @@ def lines(subject: Subject, schedule: Schedule) -> Rewritten:
                 obstacle = obstacle or f"line {item.first} calls a macro whose instructions differ from expansion to expansion; write it out"
             found += [INDENT + _columns(line) for line in _texts(subject.cost.instructions(0, units[0], 0, schedule.places))]
         del order[:len(units)]
-    return Rewritten(tuple(found), obstacle)
+    return Rewritten((*found, *source[subject.region.items[-1].last:subject.region.end - 1]), obstacle)
 
 
 def written(subject: Subject, rewritten: Rewritten) -> str:

@@ -101,11 +101,6 @@ class Subject:
     def others(self) -> int:
         return sum(place is not None for place in self.places) - len(self.expansions)
 
-    @property
-    def size(self) -> int:
-        """Bytes of an expansion."""
-        return self.expansions[0][0].end - self.expansions[0][0].start
-
 
 def sources(kernels: str, root: Path = REPOSITORY) -> Sources:
     """A kernel set's regions. UsageError for a set that there is not, and for float kernels; InputError for marks that are wrong."""
@@ -168,9 +163,9 @@ def subject(found: Sources, region: Region, job: kws.Job) -> Subject:
     if not taken:
         raise InputError(f"{region.where}: the region {region.name} is not in the image: its function or macro is not used, or it is empty")
     measured = measure_on(plain, plain.network.input_array(kws.read(job.inputs[0]).features), job)
+    alike = _alike(region, taken, places[region.name], measured)
     if measured.difference:
         raise NotBitExact(measured.difference)
-    alike = _alike(region, taken, places[region.name], measured)
     expansions = tuple((places[region.name][number], units_of(taken[number])) for number in alike)
     values = flow([units for _, units in expansions], _kept(region, expansions, measured), noalias=region.noalias)
     return Subject(found, region, measured, tuple(places[region.name]), alike, expansions, values,
@@ -193,12 +188,20 @@ def _instructions(region: Region, place: Place, instructions: Mapping[int, Instr
 
 
 def _alike(region: Region, taken: Mapping[int, Sequence[Instruction]], places: Sequence[Place | None], measured: Measured) -> tuple[int, ...]:
-    """Numbers of the expansions that differ in constants alone, of the kind that runs most. UsageError when none runs."""
+    """Numbers of the expansions that differ in constants alone, of the kind that runs most.
+
+    UsageError when none runs, InputError, with the line, when the run enters or leaves one in its middle.
+    """
     runs: Counter[int] = Counter()
     for stream in measured.run.counts.streams:
-        for number in taken:
-            if places[number].start <= stream.end and stream.start < places[number].end:
+        for number, instructions in taken.items():
+            place = places[number]
+            if place.start <= stream.end and stream.start < place.end:
                 runs[number] += stream.count
+                if stream.start > place.start or stream.end < instructions[-1].address:
+                    at, what = (stream.start, "into") if stream.start > place.start else (stream.end, "out of")
+                    raise InputError(f"{region.file}:{region.items[place.item_at(at)].first}: the run jumps {what} the region {region.name} here, "
+                                     f"at 0x{at:08x}: a region is straight-line code that runs as a whole")
     if not runs:
         raise UsageError(f"{region.where}: the region {region.name} does not run in the keyword spotter, so nothing says what it costs")
     kinds: dict[tuple[object, ...], list[int]] = {}
