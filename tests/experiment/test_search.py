@@ -120,9 +120,9 @@ def made(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def searched(root: Path, *, tries: int = 400, calls: int = 6, core_name: str = "cortex-m4", seed: int = 0) -> Result:
+def searched(root: Path, *, tries: int = 400, calls: int = 6) -> Result:
     sources = subject.sources(SET, root)
-    return search(sources, choose.one(choose.regions(sources, None), None), kws.Job(core=core_name), tries=tries, seconds=None, calls=calls, seed=seed)
+    return search(sources, choose.one(choose.regions(sources, None), None), kws.Job(), tries=tries, seconds=None, calls=calls)
 
 
 def cheapest(root: Path) -> int:
@@ -176,7 +176,7 @@ def test_a_bad_schedule_becomes_the_best_that_there_is(made) -> None:
 
 def test_a_register_is_renamed_where_that_frees_an_order(made) -> None:
     """Both rows go through r5: the second load has to wait until another register is found for it."""
-    result = searched(made(BAD.replace("r7", "r5").replace(" noalias", " free: r7 noalias")), tries=2500)
+    result = searched(made(BAD.replace("r7", "r5").replace(" noalias", " free: r7 noalias")), tries=1200)
     assert result.predicted[0] == result.after.total < result.before.total and not result.rejected
     loads = [number for number, line in enumerate(result.after.lines) if line.text.startswith("ldr")]
     assert loads[-1] - loads[0] == 3 and any(line.moved and "r5" not in line.text for line in result.after.lines if line.text.startswith("ldr"))
@@ -199,13 +199,6 @@ def test_what_is_not_bit_exact_is_never_reported(made) -> None:
     result = searched(made(lie + "    ldr.w   r4, [lr]\n@ search: end\n"), calls=1)
     assert result.rejected and all("not bit-exact" in why or "reference" in why for why in result.rejected)
     assert result.after is None or (result.after.total,) == result.predicted
-
-
-@pytest.mark.parametrize("core_name", ["cortex-m7", "cortex-m33"])
-def test_other_cores(made, core_name: str) -> None:
-    result = searched(made(), calls=1, core_name=core_name)
-    assert result.exhausted and result.about["cores"] == [core_name] and result.before.total != 0
-    assert result.after is None or result.predicted[0] == result.after.total < result.before.total
 
 
 def test_several_cores_none_of_which_loses(made) -> None:
@@ -287,6 +280,9 @@ def test_targets_that_there_are(made) -> None:
     assert choose.regions(sources, "again") == (sources.regions["again"],)
     with pytest.raises(UsageError, match="pool_pixel holds 2 regions, of which one is wanted: word, again"):
         choose.one(choose.regions(sources, "pool_pixel"), "pool_pixel")
+    assert choose.one(choose.regions(sources, "pool.S"), "pool.S", "again") is sources.regions["again"]
+    with pytest.raises(UsageError, match=r"pool\.S holds no region 'agin' \(did you mean again\?\); there are word, again"):
+        choose.one(choose.regions(sources, "pool.S"), "pool.S", "agin")
     with pytest.raises(UsageError, match=r"no region in armsrc/kernels/c: put `@ search: begin NAME`"):
         choose.regions(subject.sources("c"), None)
     with pytest.raises(UsageError, match="no kernel set 'pooll'"):

@@ -136,7 +136,7 @@ def bare() -> Bare:
 def test_legal_orders_leave_the_same_state(bare: Bare) -> None:
     moved = 0
 
-    @settings(max_examples=250, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=200, deadline=None, derandomize=True, database=None)
     @given(st.lists(st.integers(0, len(machine_code()) - 1), min_size=4, max_size=14), st.integers(0, 1 << 30), st.sampled_from([REGISTERS, 0xF0F, 0]))
     def check(numbers: list[int], seed: int, kept: int) -> None:
         nonlocal moved
@@ -151,7 +151,7 @@ def test_legal_orders_leave_the_same_state(bare: Bare) -> None:
             assert visible(bare.run(b"".join(codes[unit] for unit in order), seed), kept) == expected, [codes[unit].hex() for unit in order]
 
     check()
-    assert moved > 300
+    assert moved > 240
 
 
 class _Renamed:

@@ -74,9 +74,9 @@ def command(target: str | None, region: str | None, seconds: float, tries: int |
     from emu.report import search as report
 
     sources = subject.sources(options["kernels"])
-    chosen = choose.regions(sources, region or target)
+    chosen = choose.regions(sources, target)
     if region or target:
-        found = _searched(sources, choose.one(chosen, region or target), options, _Effort(seconds, tries, seed, calls))
+        found = _searched(sources, choose.one(chosen, target, region), options, _Effort(seconds, tries, seed, calls))
         forms.write(report.Shown(found), written)
         if found.source and found.source.obstacle and (write or forms.asks_for(written, "diff")):
             raise InputError(f"{found.region.where}: the source cannot be changed: {found.source.obstacle}")

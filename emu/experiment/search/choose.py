@@ -41,13 +41,16 @@ def regions(found: Sources, target: str | None) -> tuple[Region, ...]:
     return chosen
 
 
-def one(chosen: Iterable[Region], target: str | None) -> Region:
-    """The only one; UsageError names them when there are several."""
+def one(chosen: Iterable[Region], target: str | None, name: str | None = None) -> Region:
+    """The region of that name, or the only one; UsageError names those that there are."""
     chosen = tuple(chosen)
-    if len(chosen) == 1:
-        return chosen[0]
-    what = target or "the kernel set"
-    raise UsageError(f"{what} holds {len(chosen)} regions, of which one is wanted: {', '.join(region.name for region in chosen)}")
+    wanted = [region for region in chosen if name in (None, region.name)]
+    if len(wanted) == 1:
+        return wanted[0]
+    what, names = target or "the kernel set", [region.name for region in chosen]
+    if name is not None:
+        raise UsageError(f"{what} holds no region {name!r}{near(name, names)}; there are {', '.join(names)}")
+    raise UsageError(f"{what} holds {len(chosen)} regions, of which one is wanted: {', '.join(names)}")
 
 
 def _reached(file: str, texts: dict[str, bytes]) -> set[str]:
