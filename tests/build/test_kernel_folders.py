@@ -64,7 +64,8 @@ def test_one_kernel_and_the_rest_from_c(mine, toolchain) -> None:
 
 
 def test_a_base_and_its_includes(tmp_path, toolchain) -> None:
-    path = folder(tmp_path / "mine", {"kernels.toml": 'base = "thumb2"\n', "dense.S": (REPOSITORY / "armsrc/kernels/thumb2/dense.S").read_text()})
+    path = folder(tmp_path / "mine", {"kernels.toml": 'base = "thumb2"\n', "dense.S": (REPOSITORY / "armsrc/kernels/thumb2/dense.S").read_text(),
+                                      "pack.py": "from armsrc.kernels.thumb2.pack import pack\n"})
     assert owners(path, toolchain)["dense_s8"] == "mine" and owners(path, toolchain)["conv2d_s8"] == "thumb2"
     profile, wrong = kws.judged(kws.Job(kernels=str(path)))
     assert not wrong and [row.cycles for row in profile.layers] == [row.cycles for row in kws.judged(kws.Job())[0].layers]

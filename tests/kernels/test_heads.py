@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from armsrc import abi
+from armsrc import abi, kernelset
 from emu.build.cache import REPOSITORY
 from emu.machine.call import call
 from emu.timing import core, pricing
-from tests.kernels.test_kernels import library
+from tests.kernels.test_kernels import kernel_set, library
 
 HEADS = Path(REPOSITORY) / "armsrc" / "kernels" / "thumb2"
 FULL, RELU, RARE = (1 << 30, 8, 3, -128, 127), (1 << 30, 8, -128, -128, 127), (1 << 30, 0, 3, -128, 127)  # requantizers
@@ -31,6 +31,7 @@ class Call(NamedTuple):
     requantizer: tuple[int, ...] = FULL
     per_channel: bool = False
     varied: tuple[int, ...] | None = None
+    packed: bool = False  # as pack.py wants the layer
 
 
 @dataclass(frozen=True)
@@ -113,25 +114,18 @@ def claims() -> list[Claim]:
         found += [Claim("conv2d_3x3.inc", f"{label} {{}} an output", outputs, 4 * 10 * 8),
                   Claim("conv2d.S", f"{{}}( an output)? with {other}", outputs, 4 * 10 * 8),
                   Claim("conv2d_3x3.inc", last, slopes(lambda w, n, more=more: conv(3, w, 1, n, **more), (10, 20), (2, 4)), 3 * 5 * 2)]
-    for phrase, other, last, more in (("So {} an output", "{} an output with a ReLU", "costs {} n", relu),
-                                      ("signed {} an output", "else {}", r"\(signed {} n", {})):
-        outputs = slope(lambda h, more=more: pointwise(h, 8, 8, **more), 20, 40)
-        found += [Claim("pointwise_8.inc", phrase, outputs, 20 * 8), Claim("pointwise_conv2d.S", other, outputs, 20 * 8),
-                  Claim("pointwise_8.inc", last, slopes(lambda h, n, more=more: pointwise(h, 8, n, **more), (10, 20), (2, 4)), 5 * 2)]
     found += [
         Claim("conv2d_3x3.inc", "{} a row of even length", fixed(lambda h, w: conv(h, w, 1, 8, **relu), (4, 5), (10, 20)), 1),
         Claim("conv2d_3x3.inc", "{} a row of odd length", fixed(lambda h, w: conv(h, w, 1, 8, **relu), (4, 5), (9, 19)), 1),
         Claim("conv2d_3x3.inc", "{} a block to pack", fixed(lambda n, h: conv(h, 10, 1, n, **relu), (8, 16), (2, 4)), 1),
         Claim("conv2d_3x3.inc", r"34 n \+ {} a pair", fixed(lambda w, n: conv(3, w, 1, n, **relu), (10, 20), (2, 4)), 3 * 5),
-        Claim("pointwise_8.inc", "{} a block to pack", fixed(lambda n, h: pointwise(h, 8, n, **relu), (8, 16), (10, 20)), 1),
-        Claim("pointwise_8.inc", r"34 n \+ {} a pair", fixed(lambda h, n: pointwise(h, 8, n, **relu), (10, 20), (2, 4)), 5),
     ]
 
     # matmul: the slope in K of a block of two channels, for four pairs of pixels and for one pixel; then the block without its groups
     eight = functools.partial(pointwise, 8)
     for (file, phrase), make, groups in (
             (("matmul.inc", "two pixels {} for 16 MACs"), eight, 4 * 4), (("matmul.inc", r"16 MACs \({} a MAC"), eight, 4 * 4 * 16),
-            (("conv2d.S", "{} a MAC"), eight, 4 * 4 * 16), (("pointwise_conv2d.S", "Every other: {} a MAC"), eight, 4 * 4 * 16),
+            (("conv2d.S", "{} a MAC"), eight, 4 * 4 * 16), (("pointwise_conv2d.S", "not packed: {} a MAC"), eight, 4 * 4 * 16),
             (("matmul.inc", "one pixel {} for 8"), dense, 4), (("matmul.inc", r"for 8 \({} a MAC"), dense, 4 * 8),
             (("dense.S", "{} a MAC"), dense, 4 * 8), (("pointwise_conv2d.S", "odd last pixel: {} a MAC"), dense, 4 * 8)):
         found.append(Claim(file, phrase, slopes(make, (16, 32), (2, 4)), groups))
@@ -200,6 +194,42 @@ def claims() -> list[Claim]:
               slopes(lambda h, first: pointwise(h, 4, 8, per_channel=True, requantizer=NARROW if first else FULL, varied=first),
                      (4, 8), (None, NARROWER)), 4 * 8),
     ]
+    return found + packed_claims()
+
+
+def packed_claims() -> list[Claim]:
+    """Of packed layers. Four inputs and a pass of 32 (16) more are the least that tells a pass from the rest."""
+    saturating, doubled = {"requantizer": RELU, "packed": True}, {"requantizer": FULL, "packed": True}
+    found = []
+    for pixels, name, inputs in ((4, "four pixels", 32), (2, "two", 16), (1, "one", 16)):
+        lengths = 4 + inputs, 4 + 2 * inputs
+        own = functools.partial(pointwise, pixels)
+        one = slopes(functools.partial(own, **saturating), lengths, (2, 4))
+        found += [Claim("tiles.inc", f"{name}: {{}} a pass", one, 1),
+                  Claim("tiles.inc", rf"{name}: [\d.]+ a pass of \d+ \({{}} a MAC", one, pixels * inputs * 2)]
+        for more, phrase in ((saturating, r"{} \("), (doubled, r"[\d.]+ \({}\)")):
+            rest = fixed(lambda n, c, own=own, more=more: own(c, n, **more), (2, 4), lengths)
+            found.append(Claim("tiles.inc", rf"{name}: [\d.]+ a pass of \d+ \([\d.]+ a MAC\) and {phrase}", rest, 1))
+        fill = fixed(functools.partial(own, **saturating), (32, 64), (2, 4))
+        found.append(Claim("tiles.inc", f"{{}} for four inputs of {name}", fill, 8))
+    for more, phrase, other in ((saturating, "{} an output with 16 channels", "in_c = 8: {} an output"),
+                                (doubled, "doubled {} an output", "doubled {} an output")):
+        outputs = slope(lambda h, more=more: pointwise(h, 8, 16, **more), 20, 40)
+        found += [Claim("pointwise_8.inc", phrase, outputs, 20 * 16), Claim("pointwise_conv2d.S", other, outputs, 20 * 16)]
+    found += [
+        Claim("pointwise_8.inc", "{} a slot to copy", fixed(lambda n, h: pointwise(h, 8, n, **saturating), (4, 8), (10, 20)), 4),
+        Claim("dense_packed.inc", "tile of five: {} for 32 inputs", slopes(functools.partial(dense, packed=True), (32, 64), (5, 10)), 1),
+        Claim("dense_packed.inc", r"32 inputs \({} a MAC", slopes(functools.partial(dense, packed=True), (32, 64), (5, 10)), 32 * 5),
+        Claim("dense_packed.inc", "{} for eight inputs", fixed(functools.partial(dense, packed=True), (32, 64), (5, 10)), 4),
+    ]
+    for per_channel, phrase in ((False, "{} besides"), (True, "{} where each channel")):
+        tile = fixed(lambda n, c, own=per_channel: dense(c, n, packed=True, per_channel=own), (5, 10), (32, 64))
+        found.append(Claim("dense_packed.inc", phrase, tile, 1))
+
+    def row(n: int) -> Calls:  # of four pixels, with the tiles of n channels
+        return slopes(lambda w, h: conv(1, w, 4, n, k=(h, 1), **saturating), (4, 8), (4, 8))
+
+    found.append(Claim("conv_tiles.inc", "{} a kernel row of four taps", row(2) + row(2) - row(4), 4))
     return found
 
 
@@ -216,7 +246,8 @@ def cycles(wanted: Call) -> int:
             "bias": np.zeros(params["out_c"], np.int32),
             "requant": rows,
         }
-    done = call(library("thumb2"), wanted.kernel, params, np.zeros(abi.input_shape(wanted.kernel, params), np.int8))
+    packs = kernel_set("thumb2") if wanted.packed else kernelset.PLAIN
+    done = call(library("thumb2"), wanted.kernel, params, np.zeros(abi.input_shape(wanted.kernel, params), np.int8), kernel_set=packs)
     return int(pricing.price(done.counts, done.machine.instructions, core.load("cortex-m4"))[1])
 
 

@@ -1,21 +1,25 @@
 @ dense_s8: out_c x in_c weights on one pixel.
 @
-@ Loop structure: the input is widened into one int16 column (scratch), then matmul_one walks the output channels two at a
+@ Loop structure: a packed layer: dense_packed.inc; else the input is widened into one int16 column (scratch), then matmul_one walks the output channels two at a
 @ time (matmul.inc has its registers, cycles and proof; requantize.inc that of the requantization).
 @
-@ Cycles: 2.1 a MAC, 32.5 an output beside, 12 for four inputs, and 23 a requantizer to look at.
+@ Cycles: packed: dense_packed.inc; else 2.1 a MAC, 32.5 an output beside, 12 for four inputs, and 23 a requantizer to look at.
 @
 @ Bit-exact: matmul.inc, requantize.inc.
 
 #include "macros.inc"
 #include "requantize.inc"
 #include "matmul.inc"
+#include "dense_packed.inc"
 
     .equ FRAME_P, MM_SIZE
     .equ FRAME_SIZE, MM_SIZE + 4
 
     kernel  dense_s8
     push    {r4-r11, lr}
+    ldr     r4, [r0, #PW_PACKED]
+    cmp     r4, #0
+    bne.w   dense_packed
     sub     sp, sp, #FRAME_SIZE
     str     r0, [sp, #FRAME_P]
     mov     r11, r0
@@ -51,6 +55,7 @@
     pop     {r4-r11, pc}
     end     dense_s8
 
+    dense_packed
     fill_pixel fill_column
     matmul  matmul_one, 1
     requantize_helpers

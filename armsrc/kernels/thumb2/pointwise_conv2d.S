@@ -1,22 +1,25 @@
 @ pointwise_conv2d_s8: out_c x in_c weights at every pixel.
 @
 @ Loop structure
-@   in_c = 8, at least two pixels, no rare requantizer (FLAG_ANY, FLAG_FAR), |bias| < P8_BIAS_LIMIT: pointwise_8.inc
-@   every other: for pixels in pairs, two int16 columns are filled (fill_column) and matmul_two walks the channels two at a
+@   packed, in_c = 8, at least two pixels: pointwise_8.inc
+@   packed, every other: tiles.inc
+@   not packed: for pixels in pairs, two int16 columns are filled (fill_column) and matmul_two walks the channels two at a
 @     time; an odd last pixel goes through matmul_one
 @   then, where some [qmin, qmax] is not [-128, 127], clamp_output goes over y
 @
-@ Registers: in matmul.inc and pointwise_8.inc.
+@ Registers: in pointwise_8.inc, tiles.inc and matmul.inc.
 @
-@ Cycles: in_c = 8: 14.9 an output with a ReLU, else 15.9 (out_c a multiple of 8). Every other: 1.5 a MAC and 20.25 an output, 12
-@ for four inputs of a pixel (an odd last pixel: 2.1 a MAC and 32.5 an output); where a requantizer is rare 26.5 an output more.
+@ Cycles: packed, in_c = 8: 12.5 an output with 16 channels and a ReLU, doubled 15 an output; packed, every other: tiles.inc; not packed: 1.5 a
+@ MAC and 20.25 an output, 12 for four inputs of a pixel (an odd last pixel: 2.1 a MAC and 32.5 an output); where a requantizer is rare 26.5
+@ an output more.
 @
-@ Bit-exact: matmul.inc, pointwise_8.inc, requantize.inc.
+@ Bit-exact: pointwise_8.inc, tiles.inc, matmul.inc, requantize.inc.
 
 #include "macros.inc"
 #include "requantize.inc"
 #include "matmul.inc"
 #include "pointwise_8.inc"
+#include "tiles.inc"
 
     .equ FRAME_P, MM_SIZE
     .equ FRAME_X, MM_SIZE + 4
@@ -27,6 +30,9 @@
 
     kernel  pointwise_conv2d_s8
     push    {r4-r11, lr}
+    ldr     r4, [r0, #PW_PACKED]
+    cmp     r4, #0
+    bne.w   pointwise_packed
     sub     sp, sp, #FRAME_SIZE
     str     r0, [sp, #FRAME_P]
     str     r1, [sp, #FRAME_X]
@@ -46,22 +52,6 @@
     str     r9, [sp, #MM_K]
     str     r10, [sp, #FRAME_PIXELS]
     look_at_requantizers MM_REQUANT_STEP, MM_FLAGS
-    cmp     r9, #8
-    bne     .Lgeneral
-    cmp     r10, #2
-    blt     .Lgeneral
-    tst     r0, #FLAG_ANY | FLAG_FAR
-    bne     .Lgeneral
-    require_biases r5, r7, P8_BIAS_LIMIT, r1, r2, r3, .Lgeneral
-    mov     r12, r0
-    mov     r0, r11
-    ldr     r1, [sp, #FRAME_X]
-    ldr     r2, [sp, #FRAME_Y]
-    mov     r3, r8
-    bl      pointwise_eight_inputs
-    b       .Lclamp
-
-.Lgeneral:                              @ r10 = pixels
     ldr     r2, [sp, #FRAME_Y]
     str     r2, [sp, #MM_Y0]
     str     r10, [sp, #FRAME_LEFT]
@@ -100,6 +90,38 @@
     .ltorg
     end     pointwise_conv2d_s8
 
+@ r4 -> the packed layer; behind the kernel's push.
+    helper  pointwise_packed
+    ldr     r5, [r4]
+    cmp     r5, #P8_SATURATING
+    bhs.w   pointwise_eight_inputs
+    sub     sp, sp, #TL_SIZE + 8
+    str     r0, [sp, #TL_SIZE]
+    str     r2, [sp, #TL_SIZE + 4]
+    str     r1, [sp, #TL_X]
+    str     r2, [sp, #TL_Y]
+    tiles_begin
+    ldm     r0, {r5-r8}                 @ in_h, in_w, in_c, out_c
+    mul     r5, r5, r6
+    str     r5, [sp, #TL_LEFT]
+    str     r7, [sp, #TL_IN_C]
+    str     r8, [sp, #TL_OUT_C]
+    tiles_run fill
+    ldr     r3, [sp, #TL_SIZE]
+    ldr     r0, [sp, #TL_SIZE + 4]
+    ldm     r3, {r1, r4, r5, r6}
+    mul     r1, r1, r4
+    mov     r2, r6
+    tiles_clamp
+    add     sp, sp, #TL_SIZE + 8
+    pop     {r4-r11, pc}
+    .ltorg
+    end     pointwise_packed
+
+    tiles
+    fill    fill_4, 4
+    fill    fill_2, 2
+    fill    fill_1, 1
     fill_pixel fill_column
     matmul  matmul_one, 1
     matmul  matmul_two, 2

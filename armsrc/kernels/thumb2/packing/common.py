@@ -13,6 +13,7 @@ import numpy as np
 from armsrc.abi import Params
 
 INT8, INT16, INT32 = np.iinfo(np.int8), np.iinfo(np.int16), np.iinfo(np.int32)
+FLAG_CLAMP, FLAG_VARIED, SATURATING_SHIFT = 2, 16, 10  # of requantize.inc
 MOST_DOUBLED_SHIFT = 22  # of the doubled form: its constant fits int32
 
 
@@ -51,9 +52,13 @@ def is_signed(rq: Channels) -> bool:
     return bool((rq.qmin < rq.zero_point).any())
 
 
-def is_clamped(rq: Channels) -> bool:
-    """Whether some channel's range is narrower than int8."""
-    return bool((rq.qmin > INT8.min).any() or (rq.qmax < INT8.max).any())
+def clamp(p: Params) -> tuple[int, np.ndarray]:
+    """What clamp_output (requantize.inc) is given: its flags, and the requantizers as words; 0 and none where no range is narrower than int8's."""
+    rows = np.asarray(p["requant"])
+    ranges = rows[:, 3:]
+    if (ranges == (INT8.min, INT8.max)).all():
+        return 0, np.zeros(0, np.uint32)
+    return FLAG_CLAMP | FLAG_VARIED * bool((ranges != ranges[0]).any()), words(rows.ravel())
 
 
 def saturating(rq: Channels, weights: np.ndarray, bias: np.ndarray, shift: int) -> Requantization | None:
@@ -81,6 +86,17 @@ def doubled(rq: Channels, weights: np.ndarray, bias: np.ndarray) -> Requantizati
     if not (_fits(2 * low, INT32) and _fits(2 * high, INT32)):
         return None
     return Requantization(np.ones_like(rq.shift), rq.multiplier, 2 * rq.zero_point + 1 << rq.shift - 1, rq.shift)
+
+
+def plain(rq: Channels, weights: np.ndarray, bias: np.ndarray) -> np.ndarray | None:
+    """Constants of the form without a scale, int64 (out_c, 3): multiplier << 1, addend, shift; None where some channel does not fit."""
+    if (rq.multiplier == 0).any() or (rq.shift < 1).any() or (rq.shift > MOST_DOUBLED_SHIFT).any():
+        return None
+    addend = 2 * rq.zero_point + 1 << rq.shift - 1
+    low, high = (end * rq.multiplier >> 31 for end in reach(weights, bias))
+    if not (_fits(low - 1 + addend, INT32) and _fits(high + 1 + addend, INT32)):
+        return None
+    return np.stack([rq.multiplier << 1, addend, rq.shift], axis=1)
 
 
 def pairs(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -1,0 +1,95 @@
+"""Packs pointwise, dense and convolution layers for the matrix multiplication of tiles.inc."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from armsrc.abi import Params
+from armsrc.kernelset import Packed
+
+from . import common
+
+# Path and form of the requantization, the first word of a packed layer: tiles.inc, pointwise_8.inc.
+TILES, EIGHT = 0, 4
+SATURATING, DOUBLED = 0, 1
+_ORDER = (0, 2, 1, 3)  # elements of a group of four, as SXTB16 leaves them
+_SLOTS = 16  # channels of a block of pointwise_8.inc
+
+
+def pointwise(p: Params) -> Packed | None:
+    """Any pointwise layer without rare requantizers."""
+    weights = np.asarray(p["weights"])
+    rq, bias = common.channels(p), common.folded_bias(p, weights)
+    form, found = _form(rq, weights, bias)
+    if found is None:
+        return None
+    eight = p["in_c"] == 8 and p["in_h"] * p["in_w"] > 1
+    return (_eight if eight else _tiles)(p, weights, bias, form, found)
+
+
+def convolution(p: Params) -> Packed | None:
+    """Any convolution without rare requantizers: a kernel row is a run of taps, filled up to groups of four (conv_tiles.inc)."""
+    if p["in_c"] == 1 and p["kernel_h"] == p["kernel_w"] == 3 and p["stride_h"] == p["stride_w"] == 1 and not p["pad_top"] | p["pad_left"]:
+        return None
+    weights = np.asarray(p["weights"]).reshape(p["out_c"], p["kernel_h"], -1)
+    run = -(-weights.shape[2] // 4)
+    rows = np.pad(weights, ((0, 0), (0, 0), (0, run * 4 - weights.shape[2]))).reshape(p["out_c"], -1)
+    rq, bias = common.channels(p), common.folded_bias(p, rows)
+    form, found = _form(rq, rows, bias)
+    if found is None:
+        return None
+    tiles = _tiles(p, rows, bias, form, found)
+    step, kernel_h = p["stride_w"] * p["in_c"], p["kernel_h"]
+    row = -(-((p["out_w"] - 1) * step + run * 4) // 4) * 4
+    reach = (p["out_w"] - 1) * p["stride_w"] + p["kernel_w"] - p["pad_left"]
+    new = min(kernel_h, p["stride_h"])
+    header = [TILES + form, kernel_h, run, row, p["pad_left"] * p["in_c"], min(p["in_w"], reach) * p["in_c"], step, new * row, new,
+              p["stride_h"] - new, (p["input_zero_point"] & 0xFF) * 0x01010101]
+    return Packed(np.concatenate([common.words(header), tiles.words]), tiles.scratch + kernel_h * row)
+
+
+def _tiles(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: common.Requantization) -> Packed:
+    """weights: int8 (out_c, taps)."""
+    groups = -(-weights.shape[1] // 4)
+    elements = _pairs(weights, found)
+    two = _by_two(bias << found.scale)
+    products = np.swapaxes(_by_two(elements), 1, 2).reshape(len(two), -1)
+    fields = (found.multiplier, found.addend) if form == SATURATING else (found.multiplier, found.addend, found.shift)
+    constants = np.stack([_by_two(field) for field in fields], axis=-1).reshape(len(two), -1)
+    stream = np.concatenate([products[:, :2], common.words(two), products[:, 2:], common.words(constants)], axis=1)
+    flags, rows = common.clamp(p)
+    header = [TILES + form, groups, stream.nbytes, len(weights) % 2, flags]
+    return Packed(np.concatenate([common.words(header), stream.ravel(), rows]), scratch=groups * 32)
+
+
+def _eight(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: common.Requantization) -> Packed:
+    """weights: int8 (out_c, 8), in blocks of equal size, a slot a channel."""
+    fields = common.words(np.stack([bias << found.scale, found.multiplier, found.addend, found.shift], axis=1))
+    slots = np.concatenate([fields[:, :1], _pairs(weights, found), fields[:, 1:]], axis=1)
+    blocks = np.array_split(slots, -(-len(slots) // _SLOTS))
+    flags, rows = common.clamp(p)
+    parts = [common.words([EIGHT + form, flags, len(blocks)])]
+    for block in blocks:
+        parts += [common.words([len(block)]), block.ravel()]
+    return Packed(np.concatenate([*parts, rows]))
+
+
+def _form(rq: common.Channels, weights: np.ndarray, bias: np.ndarray) -> tuple[int, common.Requantization | None]:
+    found = common.saturating(rq, weights, bias, common.SATURATING_SHIFT)
+    return (DOUBLED, common.doubled(rq, weights, bias)) if found is None else (SATURATING, found)
+
+
+def _pairs(weights: np.ndarray, found: common.Requantization) -> np.ndarray:
+    """uint32 (out_c, 2 * groups): the scaled weights, taps filled up with 0 to groups of four."""
+    out_c, taps = weights.shape
+    groups = -(-taps // 4)
+    scaled = np.zeros((out_c, groups * 4), np.int64)
+    scaled[:, :taps] = weights.astype(np.int64) << found.scale[:, None]
+    elements = scaled.reshape(out_c, groups, 4)[..., _ORDER].reshape(out_c, groups * 2, 2)
+    return common.pairs(elements[..., 0], elements[..., 1])
+
+
+def _by_two(values: np.ndarray) -> np.ndarray:
+    """(n, ..) as (ceil(n / 2), 2, ..); an odd number is filled up with 0."""
+    odd = [(0, len(values) % 2), *[(0, 0)] * (values.ndim - 1)]
+    return np.pad(values, odd).reshape(-1, 2, *values.shape[1:])
