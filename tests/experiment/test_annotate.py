@@ -250,8 +250,8 @@ def test_scopes(of, small: Ran) -> None:
     assert [f.name for f in one.functions] == ["dense_s8"] and one.scope == "function dense_s8" and one.cycles < one.total
     several = annotate.annotate(ran, annotate.scope(ran, "requant_flags"))
     assert len(several.functions) > 1 and all(f.symbol == "requant_flags" for f in several.functions)
-    within = annotate.annotate(ran, annotate.scope(ran, "requant_flags", "qdense_16x10"))
-    assert [f.layers for f in within.functions] == [("qdense_16x10",)]
+    within = annotate.annotate(ran, annotate.scope(ran, "requant_flags", "qdwconv2d_3x3"))
+    assert [f.layers for f in within.functions] == [("qdwconv2d_3x3",)]
     assert annotate.annotate(small, annotate.scope(small, "leaf")).instructions == 2
 
 
