@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import click
 
@@ -63,6 +63,12 @@ def run_command(command: click.Command) -> int:
 def _discard_output() -> None:
     """The interpreter flushes standard output once more when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def notes(remarks: Iterable[str]) -> None:
+    """A line each on standard error."""
+    for remark in remarks:
+        click.echo(f"note: {remark}".encode(errors="backslashreplace"), err=True)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from emu.build.elf import Image
-from emu.errors import ThumbcycleError
+from emu.errors import InputError, ThumbcycleError, UsageError
 from emu.isa import cpu as cpus
 from emu.isa.instruction import Instruction
 from emu.machine import board as boards
@@ -94,6 +94,31 @@ class FirmwareResult:
     about: Mapping[str, object] = field(default_factory=dict)
 
 
+def uart(text: str) -> Uart:
+    """A UART as the command line names it, ADDRESS[:STATUS[=READY]]. UsageError for what is no address."""
+    data, _, status = text.partition(":")
+    at, _, ready = status.partition("=")
+    try:
+        return Uart("UART", _address(data), _address(at) if at else None, _address(ready or "0"))
+    except ValueError:
+        raise UsageError(f"--uart {text!r}: ADDRESS[:STATUS[=READY]] is wanted, in numbers as C writes them") from None
+
+
+def address(option: str, text: str) -> int:
+    """An address as the command line names it. UsageError for what is none."""
+    try:
+        return _address(text)
+    except ValueError:
+        raise UsageError(f"{option} {text!r}: an address is wanted, as C writes numbers") from None
+
+
+def _address(text: str) -> int:
+    value = int(text, 0)
+    if not 0 <= value < 1 << 32:
+        raise ValueError(text)
+    return value
+
+
 class _TimedPrices:
     """The prices of a run in progress: streams as they turn up, sites as a table."""
 
@@ -108,6 +133,8 @@ def run(job: Job, follow: Callable[[Image], Marks] | None = None, watch: Callabl
 
     Raises UsageError and InputError; what the program does wrong is an ending.
     """
+    if job.files is not None and not job.files.is_dir():
+        raise InputError(f"--files {job.files}: no such folder")
     board, core, table = boards.load(job.board), load_core(job.core), memories.load(job.memory)
     cpus.find(job.core)
     others = [load_core(name) for name in job.others if name != job.core]

@@ -24,7 +24,7 @@ from emu.machine import code
 from emu.machine.code import Marks
 from emu.measure import Inference
 from emu.profile import Profile
-from emu.report.result import Answer, Beside, Heard, OnCore, Result
+from emu.result import Answer, Beside, Heard, OnCore, Result
 from emu.timing import memory as memories
 from emu.timing.core import Core
 from emu.timing.core import load as load_core

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from emu import forms
 from emu.cli import SETTINGS, progress, run_command
 from emu.errors import InputError, NotBitExact
-from emu.forms import Form
 from emu.host import cores
+from emu.report import forms
+from emu.report.forms import Form
 
 FORMS = (
     Form("json", "Write all figures as JSON (keys in docs/reports.md); - prints it.", "emu.report.shown:json"),

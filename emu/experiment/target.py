@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from emu.build.program import Layer
 from emu.errors import NotBitExact, TargetFault, ThumbcycleError
 from emu.functions import Numbering
 from emu.isa.instruction import Instruction
-from emu.machine.console import Console, Quota
+from emu.machine.console import Console, on_stderr
 from emu.machine.iteration import Iteration, RecordedError, Ways
 from emu.probe import Counts
 from emu.timing import memory as memories
@@ -111,7 +110,7 @@ def of_firmware(job: firmware.Job, *, touches: bool = False) -> Ran:
     """Run it to its end; what it prints goes to standard error. Raises UsageError and InputError."""
     from emu import firmware
 
-    return of_system(job, *firmware.run(replace(job, console=_on_stderr), lambda image: Numbering(image).marks(touches=touches)))
+    return of_system(job, *firmware.run(replace(job, console=on_stderr), lambda image: Numbering(image).marks(touches=touches)))
 
 
 def of_system(job: firmware.Job, result: firmware.FirmwareResult, system: System) -> Ran:
@@ -120,8 +119,3 @@ def of_system(job: firmware.Job, result: firmware.FirmwareResult, system: System
     prices, ending = pricing.prices(counts, system.instructions, core, memory), result.ending
     return Ran(f"{job.path}, board {job.board}", system.image, counts, system.instructions, core, memory, prices, Numbering(system.image),
                result.about, (), (*result.notes, *([] if ending.fault else [ending.text])), ending.fault)
-
-
-def _on_stderr(quota: Quota) -> Console:
-    """Standard output is the report's."""
-    return Console(quota, out=sys.stderr.buffer)

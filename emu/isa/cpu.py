@@ -76,7 +76,7 @@ def from_table(table: Mapping[str, object]) -> Cpu:
     """A Cpu from a parsed table. ValueError for a row that is missing, unknown, without its source, or of a value that means nothing."""
     rows = table.get("cpu")
     if not isinstance(rows, dict) or not isinstance(table.get("name"), str):
-        raise ValueError("`name` and a section [cpu] are wanted")
+        raise ValueError("`name` and a section [cpu] are wanted")  # noqa: TRY004, as of every wrong table
     if odd := rows.keys() ^ _ROWS.keys():
         raise ValueError(f"[cpu]: {'unknown' if odd & rows.keys() else 'missing'} row: {', '.join(sorted(odd))}")
     values = {row: _value(row, rows[row]) for row in _ROWS}

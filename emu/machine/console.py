@@ -62,3 +62,8 @@ class Console:
         data, self._waiting = bytes(self._waiting), bytearray()
         stream.write(data)
         stream.flush()
+
+
+def on_stderr(quota: Quota) -> Console:
+    """One whose output leaves standard output to a report."""
+    return Console(quota, out=sys.stderr.buffer)

@@ -9,6 +9,7 @@ branch; one that a register write makes ready, or the end of a mask, at the next
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -257,7 +258,7 @@ def _split(regions: Sequence[Region], boundaries: Sequence[tuple[str, int, int]]
         for _, start, size in boundaries:
             edges |= {edge for edge in (start, start + size) if region.start < edge < region.end}
         ordered = sorted(edges)
-        for first, last in zip(ordered, ordered[1:], strict=False):
+        for first, last in itertools.pairwise(ordered):
             name = next((name for name, start, size in boundaries if start <= first and last <= start + size), region.name)
             pieces.append(replace(region, name=name, start=first, size=last - first))
     if len(pieces) > 0x7F:

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from emu.report.result import Result
+from emu.result import Result
 
 COLUMNS = ("name", "weight_bytes", "activation_bytes", "cycles", "kernel", "instructions", "skipped", "macs", "loads", "stores",
            "bytes_read", "bytes_written", "fetch_bytes", "stack_bytes", "bit_exact", "max_abs_error")

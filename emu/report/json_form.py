@@ -6,7 +6,7 @@ import json
 import math
 
 from emu.profile import Row
-from emu.report.result import Heard, OnCore, Result
+from emu.result import Heard, OnCore, Result
 
 SCHEMA = 1
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from emu.errors import UsageError
 from emu.profile import Profile
-from emu.report.result import OnCore, Result
+from emu.result import OnCore, Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

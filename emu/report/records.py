@@ -10,7 +10,7 @@ from typing import Any
 from emu.functions import FunctionProfile
 from emu.profile import PARTS, Profile
 from emu.report import functions
-from emu.report.result import Result
+from emu.result import Result
 
 SCHEMA = 1  # of the rows; it changes when a column changes its meaning or goes
 _COUNTED = ("instructions", "skipped", "cycles", "macs", "loads", "stores", "bytes_read", "bytes_written", "fetch_bytes", "weight_bytes",

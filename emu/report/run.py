@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from emu.experiment.target import Ran
     from emu.functions import FunctionProfile, Region
     from emu.functions.tree import Tree
-    from emu.report.result import Result
+    from emu.result import Result
     from emu.stream.timeline import Timeline
 
 

@@ -30,6 +30,13 @@ class Shown(Protocol):
         """A picture."""
 
 
+class Long(Shown, Protocol):
+    """What a person sees more of than tables."""
+
+    def terminal(self) -> str:
+        """All of it, with colours where standard output is a terminal."""
+
+
 def terminal(shown: Shown, _target: str = "-") -> str:
     """The tables, with colours where standard output is a terminal."""
     from emu.report import table

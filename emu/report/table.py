@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from emu.profile import PARTS, Profile, Row
-from emu.report.result import Answer, Beside, Result
+from emu.result import Answer, Beside, Result
 
 _FETCH = "instruction fetch"
 UNTRAINED = " (untrained: the weights are random, so the word means nothing)"

@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from emu import forms
 from emu.cli import EXIT_STATUS, SETTINGS, run_command
 from emu.errors import UsageError
+from emu.report import forms
 from emu.run import functions
 from emu.run.forms import FORMS
 from emu.stream.detect import Rule

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from emu import forms
-from emu.errors import InputError, TargetFault, UsageError
+from emu.cli import notes
+from emu.errors import TargetFault
 from emu.experiment import target
-from emu.firmware import Job, run
-from emu.machine.board import Uart
-from emu.machine.console import Console, Quota
+from emu.firmware import Job, address, run, uart
+from emu.machine.console import Console, on_stderr
 from emu.machine.running import Ending
-from emu.report import files
+from emu.report import files, forms
 from emu.report.firmware import FirmwareRun
 from emu.report.shown import terminal
 from emu.run import functions
 from emu.run.forms import FIRMWARE, FORMS
-
-UART = "ADDRESS[:STATUS[=READY]]"
 
 
 def command(path: str, arguments: tuple[str, ...], cores: tuple[str, ...], *, idle_ok: bool, uarts: tuple[str, ...], peripherals: str,
@@ -31,15 +27,12 @@ def command(path: str, arguments: tuple[str, ...], cores: tuple[str, ...], *, id
     """
     written = forms.taken_from(options, FORMS, FIRMWARE)
     wanted = functions.Wanted.taken_from(options)
-    if options["files"] is not None and not options["files"].is_dir():
-        raise InputError(f"--files {options['files']}: no such folder")
     printed = forms.prints(written)
     job = Job(Path(path), cores[0], cores[1:], uarts=tuple(map(uart, uarts)), ignore_peripherals=peripherals == "ignore", arguments=arguments,
-              vectors=None if vectors is None else _option("--vectors", vectors), console=_console_on_stderr if printed else Console, **options)
+              vectors=None if vectors is None else address("--vectors", vectors), console=on_stderr if printed else Console, **options)
     following = functions.Following(wanted, forms.needs(written))
     result, system = run(job, following.marks if following else None)
-    for note in result.notes:
-        click.echo(f"note: {note}".encode(errors="backslashreplace"), err=True)
+    notes(result.notes)
     ran = target.of_system(job, result, system)
     shown = FirmwareRun(result, job.mhz, ran=ran, region=following.region, view=wanted.view,
                         functions=following.profile(ran, lines=forms.asks_for(written, "json")))
@@ -58,32 +51,3 @@ def _status(ending: Ending, idle_ok: bool) -> int:
     if not idle_ok:
         raise TargetFault(ending.text)
     return 0
-
-
-def _console_on_stderr(quota: Quota) -> Console:
-    """Standard output is the report's."""
-    return Console(quota, out=sys.stderr.buffer)
-
-
-def uart(text: str) -> Uart:
-    """A UART as the command line names it. UsageError for what is no address."""
-    data, _, status = text.partition(":")
-    at, _, ready = status.partition("=")
-    try:
-        return Uart("UART", _address(data), _address(at) if at else None, _address(ready or "0"))
-    except ValueError:
-        raise UsageError(f"--uart {text!r}: {UART} is wanted, in numbers as C writes them") from None
-
-
-def _address(text: str) -> int:
-    value = int(text, 0)
-    if not 0 <= value < 1 << 32:
-        raise ValueError(text)
-    return value
-
-
-def _option(name: str, text: str) -> int:
-    try:
-        return _address(text)
-    except ValueError:
-        raise UsageError(f"{name} {text!r}: an address is wanted, as C writes numbers") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emu.forms import Form
+from emu.report.forms import Form
 
 KWS, STREAM, FIRMWARE = "kws", "kws --stream", "a firmware"  # what is run
 CALLS, TOUCHES = "calls", "touches"  # what a form can need: calls are followed; accesses are counted by instruction, too

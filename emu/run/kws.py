@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-import click
-
-from emu import forms
-from emu.cli import progress, status
+from emu.cli import notes, progress, status
 from emu.errors import NotBitExact, UsageError
 from emu.experiment import target
-from emu.forms import Asked
 from emu.kws import Job, run
+from emu.report import forms
+from emu.report.forms import Asked
 from emu.report.run import KwsRun, StreamRun
 from emu.run import functions
 from emu.run.forms import FORMS, KWS, STREAM
@@ -35,7 +33,8 @@ def command(inputs: tuple[str, ...], cores: tuple[str, ...], stream: bool, thres
         wrong = _run(job, wanted, traffic, written)
     if wrong and not allow_mismatch:
         raise NotBitExact(wrong)
-    _remark([f"allowed: {wrong}"] * bool(wrong))
+    if wrong:
+        notes([f"allowed: {wrong}"])
 
 
 def _run(job: Job, wanted: functions.Wanted, traffic: bool, written: Sequence[Asked]) -> str | None:
@@ -45,7 +44,7 @@ def _run(job: Job, wanted: functions.Wanted, traffic: bool, written: Sequence[As
         outcome = run(job, following.in_layers if following else None)
         ran = following.bounded(job, outcome.ready, target.of_inference(outcome.ready, outcome.first))
         by_function = following.profile(ran, lines=forms.asks_for(written, "json"))
-    _remark(outcome.remarks)
+    notes(outcome.remarks)
     forms.write(KwsRun(outcome.result, traffic, ran=ran, region=following.region, functions=by_function, view=wanted.view), written)
     return outcome.difference
 
@@ -58,14 +57,9 @@ def _listen(job: Job, rule: Rule, traffic: bool, written: Sequence[Asked]) -> st
 
     with contextlib.ExitStack() as bar:
         result, remarks = listen(job, rule, progress=lambda total: bar.enter_context(progress("listening", total, "decisions")))
-    _remark(remarks)
+    notes(remarks)
     forms.write(StreamRun(result), written)
     if not result.wrong:
         return None
     return (f"{len(result.wrong):,} of {len(result.decisions):,} decisions are not bit-exact; the first is at {result.wrong[0].time:.1f} s: "
             f"{result.wrong[0].difference}")
-
-
-def _remark(remarks: Sequence[str]) -> None:
-    for remark in remarks:
-        click.echo(f"note: {remark}", err=True)

@@ -185,7 +185,7 @@ def test_an_update_leaves_a_run_without_figures_that_failed(tmp_path: Path) -> N
     ('opt = "O9"', "no optimization 'O9'"),
 ])
 def test_names_that_do_not_exist(one_line_error, tmp_path: Path, row, message) -> None:
-    rows = dict(kernels='kernels = "thumb2"') | {row.split()[0]: row}
+    rows = {"kernels": 'kernels = "thumb2"'} | {row.split()[0]: row}
     (tmp_path / "b.toml").write_text("\n[[run]]\n" + "\n".join(rows.values()))
     line = one_line_error(3, CHECK, "--budgets", str(tmp_path / "b.toml"), "--update")
     assert f"{tmp_path}/b.toml:2: " in line and message in line

@@ -72,7 +72,7 @@ def test_a_board_s_uart(builder, start, on, status, ready, data, store):
 
 
 def test_a_uart_at_a_named_address(start):
-    from emu.run.firmware import uart
+    from emu.firmware import uart
 
     head = SEND.format(status="0x4000C018", ready="0x20", data="0x4000C000", store="REG")
     done = runs(start, 'send("there\\n");', head=head, uarts=(uart("0x4000C000:0x4000c018=0x20"),))

@@ -181,7 +181,10 @@ def test_a_layer_does_not_change_with_the_array_that_it_was_made_from():
     assert layer.bias[0] == 0 and "2147483647" not in export.source(layers.Network(name="n", layers=(layer,)))
 
 
-def packing(*kernels, words=np.arange(5, dtype=np.uint32), scratch=4000):
+FIVE_WORDS = np.arange(5, dtype=np.uint32)
+
+
+def packing(*kernels, words=FIVE_WORDS, scratch=4000):
     """A set that packs these kernels, and fuses those of them that can be."""
     return KernelSet(lambda kernel, *params: Packed(words, scratch) if kernel in kernels else None,
                      lambda kernel, first, second: kernel in kernels)

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from emu import forms
 from emu.errors import InputError, TargetFault, UsageError
 from emu.evaluate import __main__ as evaluate
 from emu.experiment.__main__ import COMMANDS
-from emu.forms import Form
-from emu.report import callgrind, speedscope, trace
+from emu.report import callgrind, forms, speedscope, trace
+from emu.report.forms import Form
 from emu.run import forms as run_forms
 from emu.run.__main__ import main
 from tests.firmware.conftest import ran

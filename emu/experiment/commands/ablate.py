@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emu import forms
 from emu.cli import SETTINGS, status
 from emu.errors import UsageError
-from emu.forms import Form
+from emu.report import forms
+from emu.report.forms import Form
 from emu.timing import memory as memories
 
 if TYPE_CHECKING:

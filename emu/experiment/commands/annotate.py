@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from emu import forms
-from emu.cli import EXIT_STATUS, SETTINGS, status
+from emu.cli import EXIT_STATUS, SETTINGS, notes, status
 from emu.experiment.commands import target
-from emu.forms import Form
+from emu.report import forms
+from emu.report.forms import Form
 
 FORMS = (
     Form("json", "Write all of it as JSON (schema in docs/experiments.md); - prints it.", "emu.report.shown:json"),
@@ -50,20 +50,16 @@ def command(what: str | None, layer: str | None, top: int, all_rows: bool, sourc
     """
     written = forms.taken_from(options, FORMS)
     from emu.experiment import annotate
-    from emu.report import files
     from emu.report.annotate import Shown
     from emu.report.listing import View
     from emu.report.sources import Sources
 
     with status("building and running"):
         ran = target.ran(options, touches=True)
-    for remark in ran.remarks:
-        click.echo(f"note: {remark}".encode(errors="backslashreplace"), err=True)
+    notes(ran.remarks)
     listing = annotate.annotate(ran, annotate.scope(ran, what, layer))
     built = None if ran.layers else ran.image.path.stat().st_mtime  # what the cache holds belongs to its sources
     shown = Shown(listing, View(top, all_rows, Sources([ran.image.path.parent], built) if source else None))
-    files.write_all(forms.drawn(shown, written))
-    if not forms.prints(written):
-        files.page(shown.terminal())
+    forms.write_long(shown, written)
     if ran.problem is not None:
         raise ran.problem

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from emu import forms
-from emu.cli import EXIT_STATUS, SETTINGS, status
+from emu.cli import EXIT_STATUS, SETTINGS, notes, status
 from emu.errors import NotBitExact
-from emu.forms import Form
+from emu.report import forms
+from emu.report.forms import Form
 from emu.timing import memory as memories
 
 FORMS = (
@@ -66,8 +66,7 @@ def command(texts: tuple[str, ...], word: str, core: str, memory: str, top: int,
     with status("reading the input") as say:
         entry = kws.read(word)
         found = comparison.compare(sides, entry, say)
-    for remark in entry.remarks:
-        click.echo(f"note: {remark}", err=True)
+    notes(entry.remarks)
     forms.write(Shown(found, top), written)
     if found.difference:
         raise NotBitExact(found.difference)

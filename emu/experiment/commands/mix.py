@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from emu import forms
-from emu.cli import EXIT_STATUS, SETTINGS, status
+from emu.cli import EXIT_STATUS, SETTINGS, notes, status
 from emu.errors import UsageError
 from emu.experiment.commands import target
-from emu.forms import Form
+from emu.report import forms
+from emu.report.forms import Form
 
 FORMS = (
     Form("json", "Write all that was found as JSON (schema in docs/experiments.md); - prints it.", "emu.report.shown:json"),
@@ -63,8 +63,7 @@ def command(by: str | None, top: int, **options: object) -> None:
         from emu.report.mix import Shown
 
         found = mix(ran, by)
-    for remark in ran.remarks:
-        click.echo(f"note: {remark}".encode(errors="backslashreplace"), err=True)
+    notes(ran.remarks)
     forms.write(Shown(found, top), written)
     if ran.problem is not None:
         raise ran.problem

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from emu import forms
 from emu.cli import EXIT_STATUS, SETTINGS, status
 from emu.errors import NotBitExact
-from emu.forms import Form
+from emu.report import forms
+from emu.report.forms import Form
 from emu.timing import memory as memories
 
 FORMS = (

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from emu import forms
 from emu.cli import EXIT_STATUS, SETTINGS, progress
 from emu.errors import InputError, UsageError
-from emu.forms import Form
+from emu.report import forms
+from emu.report.forms import Form
 from emu.timing import memory as memories
 
 if TYPE_CHECKING:

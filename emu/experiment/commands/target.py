@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from emu.errors import InputError, UsageError
+from emu.errors import UsageError
 
 if TYPE_CHECKING:
     from emu import firmware, kws
@@ -69,12 +69,9 @@ def job(options: dict[str, object]) -> kws.Job | firmware.Job:
 
         word = of_kws.pop("word")
         return kws.Job(inputs=(word,), **of_kws, **shared)
-    from emu.firmware import Job
-    from emu.run.firmware import uart
+    from emu.firmware import Job, uart
 
-    uarts, folder = tuple(map(uart, of_firmware.pop("uarts"))), of_firmware["files"]
-    if folder is not None and not folder.is_dir():
-        raise InputError(f"--files {folder}: no such folder")
+    uarts = tuple(map(uart, of_firmware.pop("uarts")))
     return Job(Path(elf), uarts=uarts, **of_firmware, **shared)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from emu import forms
-from emu.cli import EXIT_STATUS, SETTINGS, status
+from emu.cli import EXIT_STATUS, SETTINGS, notes, status
 from emu.experiment.commands import target
-from emu.forms import Form
+from emu.report import forms
+from emu.report.forms import Form
 
 FORMS = (
     Form("json", "Write all of it as JSON (schema in docs/experiments.md); - prints it.", "emu.report.shown:json"),
@@ -52,15 +52,12 @@ def command(function: str | None, place: str | None, number: int | None, rows: i
     job = target.job(options)
     from emu.experiment import target as runs
     from emu.experiment.timeline import timeline
-    from emu.report import files, issue
+    from emu.report import issue
 
     with status("building and running"):
         ran = runs.of(job)
         shown = issue.Shown(timeline(ran, lambda iteration: runs.record(job, iteration), function, place, number), rows)
-    for remark in ran.remarks:
-        click.echo(f"note: {remark}".encode(errors="backslashreplace"), err=True)
-    files.write_all(forms.drawn(shown, written))
-    if not forms.prints(written):
-        files.page(shown.terminal())
+    notes(ran.remarks)
+    forms.write_long(shown, written)
     if ran.problem is not None:
         raise ran.problem

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def of_run(run: KwsRun | FirmwareRun, _target: str = "-") -> str:
     """What `python -m emu.run` ran. Its calls were followed, and its accesses counted by instruction."""
     from emu.report.html import firmware, kws
-    from emu.report.result import Result
+    from emu.result import Result
 
     return (kws if isinstance(run.result, Result) else firmware).render(run, command_line())
 

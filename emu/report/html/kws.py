@@ -9,8 +9,8 @@ from emu.report.html import looked, shared
 from emu.report.html.looked import Looked
 from emu.report.html.page import Section, count, page, share
 from emu.report.html.reasons import Palette
-from emu.report.result import Result
 from emu.report.run import KwsRun
+from emu.result import Result
 
 
 def render(run: KwsRun, command: str) -> str:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from emu.errors import UsageError
+from emu.report import files
+from emu.report.shown import terminal
 
 if TYPE_CHECKING:
-    from emu.report.shown import Shown
+    from emu.report.shown import Long, Shown
 
 
 class Form(NamedTuple):
@@ -56,8 +58,6 @@ def taken_from(values: dict[str, object], forms: Sequence[Form], done: str = "")
     UsageError for one that this has not, or whose file has another form's suffix, and for two that would be printed; InputError
     for a file that cannot be written.
     """
-    from emu.report import files
-
     named = {form: values.pop(_parameter(form)) for form in forms}
     wanted = tuple(Asked(form, target) for form, target in named.items() if target is not None)
     for form, target in wanted:
@@ -88,10 +88,15 @@ def prints(wanted: Sequence[Asked]) -> bool:
 
 def write(shown: Shown, wanted: Sequence[Asked]) -> None:
     """Every form is drawn before the first is written, so that nothing is written when one cannot be; the tables when none is printed."""
-    from emu.report import files
-    from emu.report.shown import terminal
-
     files.write_all(drawn(shown, wanted) + ([] if prints(wanted) else [("-", terminal(shown))]))
+
+
+def write_long(shown: Long, wanted: Sequence[Asked]) -> None:
+    """The same of what is long: where a person looks, it goes through a pager."""
+    drawings, text = drawn(shown, wanted), None if prints(wanted) else shown.terminal()
+    files.write_all(drawings)
+    if text is not None:
+        files.page(text)
 
 
 def drawn(shown: Shown, wanted: Sequence[Asked]) -> list[tuple[str, str | bytes]]:
