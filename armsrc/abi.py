@@ -142,7 +142,7 @@ def check_sizes(kernel: str, p: Params) -> None:
             _require(isinstance(value, int | np.integer), kernel, field, repr(value), "a whole number")
     for field in ("in_h", "in_w", "in_c", "out_h", "out_w", "out_c", "kernel_h", "kernel_w", "stride_h", "stride_w"):
         if field in p:
-            _require(1 <= p[field] <= MAX_ELEMENTS, kernel, field, p[field], "at least 1")
+            _require(1 <= p[field] <= MAX_ELEMENTS, kernel, field, p[field], "at least 1 and at most 2^24")
     for shape in (input_shape(kernel, p), output_shape(kernel, p)):
         _require(np.prod(shape, dtype=object) <= MAX_ELEMENTS, kernel, "shape", shape, "at most 2^24 elements")
     weights = weights_shape(kernel, p)

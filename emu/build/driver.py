@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def run(job: Job, arguments: Sequence[str], what: str, renamed: Mapping[str, str
         text = result.stderr
         for name, shown in renamed.items():
             text = text.replace(name, shown)
-        line = first_error(text)
+        line = f"{job.toolchain.path} crashed ({signal.strsignal(-result.returncode)})" if result.returncode < 0 else first_error(text)
         if job.toolchain.family is CLANG and what.endswith(ASSEMBLY) and COMPILER_ERROR.match(line):
             line += " (clang assembles it itself; for GNU's assembler, --cc arm-none-eabi-gcc)"
         raise BuildError(line if COMPILER_ERROR.match(line) else f"{what}: {line}")

@@ -62,7 +62,7 @@ class Shape:
 def read(where: str, table: object) -> Iterator[Shape]:
     """Every shape of one [[shape]]. SpecError."""
     if isinstance(table, dict) and NETWORK in table:
-        yield _network(where, table)
+        yield from _networks(where, table)
         return
     kind = values.choice(tuple(KINDS))(f"{where}: kind", table["kind"]) if isinstance(table, dict) and "kind" in table else None
     if kind is None:
@@ -71,11 +71,14 @@ def read(where: str, table: object) -> Iterator[Shape]:
     yield from _grid(f"{where} ({kind})", kind, values.known_keys(f"{where} ({kind})", table, ("kind", "name", *KINDS[kind])))
 
 
-def _network(where: str, table: Mapping[str, Any]) -> Shape:
+def _networks(where: str, table: Mapping[str, Any]) -> Iterator[Shape]:
+    """A shape an input."""
     values.known_keys(where, table, (NETWORK, "input", "name"))
     network = values.choice(NETWORKS)(f"{where}: network", table[NETWORK])
-    word = values.choice(kws.WORDS)(f"{where}: input", table.get("input", "yes"))
-    return Shape(NETWORK, values.text(f"{where}: name", table.get("name", network)), (("input", word), (NETWORK, network)))
+    words = values.values(f"{where}: input", table.get("input", "yes"), values.choice(kws.WORDS))
+    name = values.text(f"{where}: name", table.get("name", network))
+    for word in words:
+        yield Shape(NETWORK, name if len(words) == 1 else f"{name} {word}", (("input", word), (NETWORK, network)))
 
 
 def _grid(where: str, kind: str, table: Mapping[str, Any]) -> Iterator[Shape]:

@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import tomllib
 from collections import Counter
@@ -95,7 +96,7 @@ def load(target: str) -> Sweep:
 
 
 def parse(name: str, table: dict[str, Any], folder: Path) -> Sweep:
-    """A Sweep from a parsed file in `folder`. SpecError; UsageError for a core, memory or kernel set that does not exist."""
+    """A Sweep from a parsed file in `folder`. SpecError."""
     values.known_keys("the file", table, KEYS)
     found = [shape for number, row in enumerate(_tables(table, "shape"), 1) for shape in shapes.read(f"shape {number}", row)]
     if not found:
@@ -138,11 +139,21 @@ def _kernels(folder: Path) -> Callable[[str, object], str]:
     """A set's name, or somebody's folder: relative to the sweep file's."""
 
     def one(where: str, value: object) -> str:
-        kernels = kernel_folder.beside(values.text(where, value), folder)
-        kernel_folder.find(kernels)
+        with _placed(where):
+            kernels = kernel_folder.beside(values.text(where, value), folder)
+            kernel_folder.find(kernels)
         return kernels
 
     return one
+
+
+@contextlib.contextmanager
+def _placed(where: str) -> Iterator[None]:
+    """SpecError says where in the file a name stands that does not exist."""
+    try:
+        yield
+    except UsageError as error:
+        raise SpecError(f"{where}: {error}") from None
 
 
 def _opt(where: str, value: object) -> str:
@@ -167,7 +178,8 @@ def _table(load: Callable[[str], Any]) -> Callable[[str, object], str]:
 
     def one(where: str, value: object) -> str:
         name = values.text(where, value)
-        load(name)
+        with _placed(where):
+            load(name)
         return name
 
     return one

@@ -9,6 +9,7 @@ from typing import Any
 from emu.names import near
 
 MOST_VALUES = 10_000  # of one key
+LARGEST = 2**31 - 1  # what a field of a kernel's struct holds
 _PAIR = re.compile(r"(\d+)x(\d+)")
 _RANGE = ("from", "to", "step", "times")
 
@@ -35,7 +36,7 @@ def values(where: str, given: object, one: Callable[[str, object], Any]) -> tupl
     if not listed:
         raise SpecError(f"{where} is empty: no point would be left")
     if len(listed) > MOST_VALUES:
-        raise SpecError(f"{where} has {len(listed):,} values; at most {MOST_VALUES:,} are read")
+        raise SpecError(f"{where} has more than {MOST_VALUES:,} values")
     return tuple(dict.fromkeys(one(where, value) for value in listed))
 
 
@@ -56,15 +57,19 @@ def _range(where: str, table: dict[str, Any]) -> list[int]:
 
 def number(where: str, value: object) -> int:
     """A whole number of at least 1."""
-    if type(value) is not int or value < 1:
-        raise SpecError(f"{where} is {value!r}; a whole number of at least 1 is wanted")
-    return value
+    return _whole(where, value, 1)
 
 
 def seed(where: str, value: object) -> int:
     """A whole number of at least 0."""
-    if type(value) is not int or value < 0:
-        raise SpecError(f"{where} is {value!r}; a whole number of at least 0 is wanted")
+    return _whole(where, value, 0)
+
+
+def _whole(where: str, value: object, least: int) -> int:
+    if type(value) is not int or value < least:
+        raise SpecError(f"{where} is {value!r}; a whole number of at least {least} is wanted")
+    if value > LARGEST:
+        raise SpecError(f"{where} is {value}; at most {LARGEST:,} is allowed")
     return value
 
 
