@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import click
 
-from emu.errors import ThumbcycleError, UsageError
+from emu.errors import InputError, ThumbcycleError, UsageError
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
+OWN = ("emu", "kwsq", "armsrc")
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}  # of every click command
 
 EXIT_STATUS = """\b
@@ -53,7 +54,10 @@ def run_command(command: click.Command) -> int:
         return 130
     except BrokenPipeError:  # the reader has gone, and nobody is left to tell
         _discard_output()
-    except Exception:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001
+        if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith(OWN):
+            click.echo(f"error: this Python ({sys.executable}) has no module {error.name}: run make setup, and .venv/bin/python", err=True)
+            return InputError.status
         traceback.print_exc()
         click.echo("error: this is a bug in thumbcycle; please report it with the lines above", err=True)
         return BUG

@@ -107,6 +107,8 @@ if [ ${#missing[@]} -gt 0 ]; then
     echo "setup: missing: ${list%; }" >&2
     exit 1
 fi
+# So that python -m emu.run works in every folder.
+pwd >"$("$VENV/bin/python" -c 'import site; print(site.getsitepackages()[0])')/thumbcycle.pth"
 say "building the native probe"
 $VENV/bin/python -m emu.probe.build >>$LOG
 echo "$mark" >$STAMP

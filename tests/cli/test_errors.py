@@ -10,10 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
 from emu.build.cache import REPOSITORY
+from emu.cli import run_command
 from tests.cli.conftest import run_in
 
 KWS = ("emu.run", "kws")
@@ -32,6 +34,16 @@ KWS = ("emu.run", "kws")
 ])
 def test_names_that_do_not_exist(one_line_error, arguments, message) -> None:
     assert message in one_line_error(2, *KWS, *arguments)
+
+
+def test_another_python(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    @click.command()
+    def command() -> None:
+        raise ModuleNotFoundError(name="unicorn")
+
+    monkeypatch.setattr(sys, "argv", ["emu.run"])
+    assert run_command(command) == 3
+    assert re.fullmatch(r"error: this Python \(.*\) has no module unicorn: run make setup, and .venv/bin/python\n", capsys.readouterr().err)
 
 
 def test_nothing_to_run(one_line_error) -> None:
