@@ -201,17 +201,21 @@ def packed_claims() -> list[Claim]:
     """Of packed layers. Four inputs and a pass of 32 (16) more are the least that tells a pass from the rest."""
     saturating, doubled = {"requantizer": RELU, "packed": True}, {"requantizer": FULL, "packed": True}
     found = []
-    for pixels, name, inputs in ((4, "four pixels", 32), (2, "two", 16), (1, "one", 16)):
-        lengths = 4 + inputs, 4 + 2 * inputs
+    for pixels, name, inputs, lengths in ((4, "four pixels", 32, (68, 100)), (2, "two", 16, (36, 52)), (1, "one", 16, (36, 52))):
         own = functools.partial(pointwise, pixels)
         one = slopes(functools.partial(own, **saturating), lengths, (2, 4))
         found += [Claim("tiles.inc", f"{name}: {{}} a pass", one, 1),
                   Claim("tiles.inc", rf"{name}: [\d.]+ a pass of \d+ \({{}} a MAC", one, pixels * inputs * 2)]
         for more, phrase in ((saturating, r"{} \("), (doubled, r"[\d.]+ \({}\)")):
-            rest = fixed(lambda n, c, own=own, more=more: own(c, n, **more), (2, 4), lengths)
+            rest = slope(lambda n, own=own, more=more, at=lengths[0]: own(at, n, **more), 2, 4) - one - one  # two passes
             found.append(Claim("tiles.inc", rf"{name}: [\d.]+ a pass of \d+ \([\d.]+ a MAC\) and {phrase}", rest, 1))
         fill = fixed(functools.partial(own, **saturating), (32, 64), (2, 4))
         found.append(Claim("tiles.inc", f"{{}} for four inputs of {name}", fill, 8))
+    four = functools.partial(pointwise, 4)
+    group = slopes(functools.partial(four, **saturating), (32, 64), (2, 4))
+    found += [Claim("tile_64.inc", "{} for four inputs", group, 8), Claim("tile_64.inc", r"inputs \({} a MAC", group, 8 * 32)]
+    for more, phrase in ((saturating, "{} besides"), (doubled, "doubled {}\\)")):
+        found.append(Claim("tile_64.inc", phrase, fixed(lambda n, c, more=more: four(c, n, **more), (2, 4), (32, 64)), 1))
     for more, phrase, other in ((saturating, "{} an output with 16 channels", "in_c = 8: {} an output"),
                                 (doubled, "doubled {} an output", "doubled {} an output")):
         outputs = slope(lambda h, more=more: pointwise(h, 8, 16, **more), 20, 40)

@@ -2,7 +2,7 @@
 @
 @ Loop structure
 @   packed, in_c = 8, at least two pixels: pointwise_8.inc
-@   packed, every other: tiles.inc
+@   packed, up to 64 inputs: tile_64.inc for four pixels, else tiles.inc
 @   not packed: for pixels in pairs, two int16 columns are filled (fill_column) and matmul_two walks the channels two at a
 @     time; an odd last pixel goes through matmul_one
 @   then, where some [qmin, qmax] is not [-128, 127], clamp_output goes over y
@@ -20,6 +20,12 @@
 #include "matmul.inc"
 #include "pointwise_8.inc"
 #include "tiles.inc"
+#include "tile_64.inc"
+
+    .equ PT_P, TL_SIZE                  @ the packed kernel's frame, behind that of tiles.inc
+    .equ PT_Y, TL_SIZE + 4
+    .equ TL_TILE_64, TL_SIZE + 8
+    .equ PT_SIZE, TL_SIZE + 8 + T64_BYTES
 
     .equ FRAME_P, MM_SIZE
     .equ FRAME_X, MM_SIZE + 4
@@ -95,9 +101,9 @@
     ldr     r5, [r4]
     cmp     r5, #P8_SATURATING
     bhs.w   pointwise_eight_inputs
-    sub     sp, sp, #TL_SIZE + 8
-    str     r0, [sp, #TL_SIZE]
-    str     r2, [sp, #TL_SIZE + 4]
+    sub     sp, sp, #PT_SIZE
+    str     r0, [sp, #PT_P]
+    str     r2, [sp, #PT_Y]
     str     r1, [sp, #TL_X]
     str     r2, [sp, #TL_Y]
     tiles_begin
@@ -106,18 +112,28 @@
     str     r5, [sp, #TL_LEFT]
     str     r7, [sp, #TL_IN_C]
     str     r8, [sp, #TL_OUT_C]
-    tiles_run fill
-    ldr     r3, [sp, #TL_SIZE]
-    ldr     r0, [sp, #TL_SIZE + 4]
+    cmp     r7, #4 * T64_GROUPS
+    bhi     .Lmany_inputs
+    add     r4, sp, #TL_TILE_64
+    str     r4, [sp, #TL_TILE]
+    t64_entry
+    tiles_run fill, 64
+    b       .Lclamp_packed
+.Lmany_inputs:
+    tiles_run fill, 4
+.Lclamp_packed:
+    ldr     r3, [sp, #PT_P]
+    ldr     r0, [sp, #PT_Y]
     ldm     r3, {r1, r4, r5, r6}
     mul     r1, r1, r4
     mov     r2, r6
     tiles_clamp
-    add     sp, sp, #TL_SIZE + 8
+    add     sp, sp, #PT_SIZE
     pop     {r4-r11, pc}
     .ltorg
     end     pointwise_packed
 
+    t64
     tiles
     fill    fill_4, 4
     fill    fill_2, 2
