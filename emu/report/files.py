@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,12 +20,17 @@ def check(target: str) -> None:
     if not target:
         raise UsageError("an output file needs a name, or - for standard output")
     path = Path(target)
-    if target == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
+    if target == "-" or _is_device(path):
         return
     problem = ("is a folder" if path.is_dir() else f"there is no folder {path.parent}" if not path.parent.is_dir()
                else "" if os.access(path.parent, os.W_OK) else "permission denied")
     if problem:
         raise InputError(f"cannot write {target}: {problem}")
+
+
+def _is_device(path: Path) -> bool:
+    """A pipe, too."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def check_all(targets: Sequence[str]) -> None:
@@ -36,10 +42,16 @@ def check_all(targets: Sequence[str]) -> None:
 
 
 def write_all(forms: Sequence[tuple[str, str | bytes]]) -> None:
-    """(target, data) each; when it can be seen that one cannot be written, none is."""
+    """(target, data) each; when one file cannot be written, none is. Printed is last: its reader may leave."""
     check_all([target for target, _ in forms])
-    for target, data in forms:
-        write(target, data)
+    with contextlib.ExitStack() as stack:
+        for target, data in sorted(forms, key=lambda form: _order(form[0])):  # the first that begins is the last to end
+            stack.enter_context(_written(target, data))
+
+
+def _order(target: str) -> int:
+    """Standard output, files, devices."""
+    return 0 if target == "-" else 1 + _is_device(Path(target))
 
 
 def write_forms(result: Result, *forms: tuple[str | None, Callable[[Result], str | bytes]], shown: Callable[[Result], str]) -> None:
@@ -66,17 +78,30 @@ def page(text: str) -> None:
 
 def write(target: str, data: str | bytes) -> None:
     """To the file `target`, or to standard output for "-". InputError when it cannot be written."""
+    with _written(target, data):
+        pass
+
+
+@contextlib.contextmanager
+def _written(target: str, data: str | bytes) -> Iterator[None]:
+    """The same, when the block ends without an error."""
     raw = data.encode(errors="backslashreplace") if isinstance(data, str) else data
     if target == "-":
-        try:
-            sys.stdout.buffer.write(raw)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise InputError(f"cannot write to standard output: {error.strerror}") from error
+        yield
+        _print(raw)
         return
     try:
-        files.write_atomically(Path(target), raw)
+        with files.drafted(Path(target), raw):
+            yield
     except (OSError, ValueError) as error:
         raise InputError(f"cannot write {target}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _print(raw: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(raw)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InputError(f"cannot write to standard output: {error.strerror}") from error

@@ -75,7 +75,14 @@ def test_nothing_is_written_when_one_report_cannot_be(one_line_error, tmp_path: 
     (tmp_path / "kept.json").write_text("kept")
     for bad, message in ((tmp_path, "is a folder"), (tmp_path / "no" / "x.png", "no folder")):
         assert message in one_line_error(3, *KWS, "--json", str(tmp_path / "kept.json"), "--csv" if bad == tmp_path else "--plot", str(bad))
-    assert (tmp_path / "kept.json").read_text() == "kept"
+    assert "No space left" in one_line_error(3, *KWS, "--csv", "/dev/full", "--json", str(tmp_path / "kept.json"))
+    assert (tmp_path / "kept.json").read_text() == "kept" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_files_are_written_when_the_reader_of_standard_output_leaves(tmp_path: Path) -> None:
+    script = f"{sys.executable} -m emu.run kws --json - --csv {tmp_path}/a.csv | head -1"
+    subprocess.run(["bash", "-c", script], cwd=REPOSITORY, capture_output=True, timeout=60, check=True)
+    assert (tmp_path / "a.csv").read_text().startswith("name,")
 
 
 def test_reports_follow_links_and_write_to_devices(tmp_path: Path, run) -> None:
