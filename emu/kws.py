@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -222,12 +223,26 @@ def run(job: Job, follow: Callable[[Image], Marks] | None = None) -> Outcome:
                    first_difference, first, ready)
 
 
-def judged(job: Job) -> tuple[Profile, str]:
-    """The first input through one kernel set on one core, nothing beside it: the profile with the reference's verdict, and the first
-    byte that differs ("": none does). Raises what `load`, `read`, `prepared` raise, and TargetFault."""
-    loaded = load(job)
-    inference, difference = _measure(job, prepared(job, loaded, job.kernels), read(job.inputs[0]))
-    return inference.profile, str(difference or "")
+class Judged(NamedTuple):
+    """The profile with the reference's verdict, and the first byte that differs ("": none does).
+
+    code_bytes: of the functions that ran, of every layer, of the code between them, of all (each function once).
+    """
+
+    profile: Profile
+    difference: str
+    code_bytes: tuple[int, ...]
+
+
+def judged(job: Job) -> Judged:
+    """The first input through one kernel set on one core, nothing beside it. Raises what `load`, `read`, `prepared` raise, and TargetFault."""
+    from emu.functions import Numbering  # what emu.run does not need, it does not import
+    from emu.functions.code_size import code_bytes
+
+    ready = prepared(job, load(job), job.kernels)
+    inference, difference = _measure(job, ready, read(job.inputs[0]))
+    return Judged(inference.profile, str(difference or ""),
+                  code_bytes(inference.counts, inference.instructions, ready.image, Numbering(ready.image)))
 
 
 def kernel_reference(kernel: str, params: Mapping[str, object], x: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from emu.cli import SETTINGS, run_command
 # Modules of emu.experiment.commands, in the order in which --help shows them.
 COMMANDS = (
     "compare",
+    "figures",
     "sweep",
     "plot",
     "annotate",

@@ -109,12 +109,12 @@ def rooflines(job: kws.Job, cores: Sequence[str], kernel_sets: Sequence[str], st
     for core, kernels in product(map(load_core, cores), kernel_sets):
         status(f"running {kernels} on {core.name}")
         try:
-            profile, difference = kws.judged(replace(job, core=core.name, kernels=kernels))
-            roofline = points(profile, core)
+            judged = kws.judged(replace(job, core=core.name, kernels=kernels))
+            roofline = points(judged.profile, core)
         except (BuildError, NoBound) as error:
             failed.append((f"{core.name}, {kernels}", error))
         else:
-            found.append(replace(roofline, problem=difference))
+            found.append(replace(roofline, problem=judged.difference))
     if not found:
         raise failed[0][1]
     return Rooflines(job.inputs[0], tuple(found), tuple((pair, str(error)) for pair, error in failed))

@@ -154,7 +154,7 @@ def test_the_keyword_spotter_is_a_point(tmp_path: Path) -> None:
 
     done = swept('[grid]\nkernels = ["thumb2", "float"]\n[[shape]]\nnetwork = "kws"\n[[shape]]\nkind = "dense"\nin_c = 5', tmp_path / "x.parquet")
     by = {(row["kernels"], row["kind"]): row for row in done.rows}
-    profile, difference = kws.judged(kws.Job())
+    profile, difference, _ = kws.judged(kws.Job())
     row = by["thumb2", "network"]
     assert not difference and (row["cycles"], row["instructions"], row["macs"]) == (profile.totals.cycles, profile.totals.instructions, profile.totals.macs)
     assert row["input"] == "yes" and row["bit_exact"]

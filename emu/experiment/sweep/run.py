@@ -13,7 +13,7 @@ from emu.errors import InputError
 from emu.experiment.sweep import cluster, local
 from emu.experiment.sweep.columns import TYPES
 from emu.experiment.sweep.measure import Task
-from emu.experiment.sweep.plan import Plan, Work
+from emu.experiment.sweep.plan import Plan, Work, left
 from emu.experiment.sweep.store import Store
 from emu.experiment.sweep.worker import Figures
 
@@ -48,12 +48,8 @@ def sweep(planned: Plan, store: Store, run: Runner, *, work: Work, advance: Call
     ran, interrupted = 0, False
     order = [point.row["point"] for point in planned.points]
     try:
-        store.add(_finished(row) for row in work.ready)
-        advance(len(work.ready))
-        ran = len(work.ready)
-        with contextlib.closing(run(work.tasks)) as answers:
-            for number, figures in answers:
-                rows = [_finished({**point.row, **found}) for point, found in zip(work.served[number], figures, strict=True)]
+        with contextlib.closing(_rows(work, run)) as answers:
+            for rows in answers:
                 store.add(rows)
                 advance(len(rows))
                 ran += len(rows)
@@ -65,6 +61,24 @@ def sweep(planned: Plan, store: Store, run: Runner, *, work: Work, advance: Call
     store.close(order)
     rows = tuple(store.rows[point] for point in order if point in store.rows)
     return Outcome(planned, rows, ran, len(store.rows.keys() - set(order)), interrupted)
+
+
+def measured(planned: Plan, run: Runner, advance: Callable[[int], None] = lambda number: None) -> list[Row]:
+    """A row of every point, in the plan's order, kept nowhere. Raises what the runner does."""
+    found: dict[str, Row] = {}
+    with contextlib.closing(_rows(left(planned, {}), run)) as answers:
+        for rows in answers:
+            found |= {row["point"]: row for row in rows}
+            advance(len(rows))
+    return [found[point.row["point"]] for point in planned.points]
+
+
+def _rows(work: Work, run: Runner) -> Generator[list[Row]]:
+    """As they end: those that need no run first."""
+    yield [_finished(row) for row in work.ready]
+    with contextlib.closing(run(work.tasks)) as answers:
+        for number, figures in answers:
+            yield [_finished({**point.row, **found}) for point, found in zip(work.served[number], figures, strict=True)]
 
 
 def _keep(store: Store, order: Sequence[str]) -> None:
