@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from emu import forms
 from emu.cli import EXIT_STATUS, SETTINGS, progress
 from emu.errors import NotBitExact
-from emu.forms import Form
 from emu.host import cores
+from emu.report import forms
+from emu.report.forms import Form
 
 FILE = Path(__file__).parents[1] / "figures" / "figures.toml"
 
