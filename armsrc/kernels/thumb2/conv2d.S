@@ -1,7 +1,7 @@
 @ conv2d_s8: out_c filters of kernel_h x kernel_w x in_c weights.
 @
 @ Loop structure
-@   packed: conv_tiles.inc
+@   packed: 3x3 on one channel conv2d_walk.inc, else conv_tiles.inc
 @   3x3 on one channel, stride 1, no padding, out_w >= 2, no rare requantizer (FLAG_ANY, FLAG_FAR), |bias| < C3_BIAS_LIMIT:
 @     conv2d_3x3.inc
 @   every other: for output pixels in pairs, row by row: two windows become int16 columns in scratch (gather.inc: gather_words
@@ -25,6 +25,7 @@
 #include "conv2d_3x3.inc"
 #include "tiles.inc"
 #include "conv_tiles.inc"
+#include "conv2d_walk.inc"
 
     .equ FRAME_Y, GA_SIZE
     .equ FRAME_LEFT, GA_SIZE + 4        @ output pixels left
@@ -35,7 +36,7 @@
     push    {r4-r11, lr}
     ldr     r4, [r0, #CV_PACKED]
     cmp     r4, #0
-    bne.w   conv_tiles
+    bne     .Lpacked
     sub     sp, sp, #FRAME_SIZE
     str     r0, [sp, #GA_P]
     str     r1, [sp, #GA_X]
@@ -144,6 +145,12 @@
     bl      clamp_output
 1:  add     sp, sp, #FRAME_SIZE
     pop     {r4-r11, pc}
+
+.Lpacked:
+    ldr     r5, [r4]
+    cmp     r5, #WALK
+    beq.w   conv2d_walk
+    b.w     conv_tiles
     .ltorg
     end     conv2d_s8
 
@@ -153,6 +160,7 @@
     fill_rows 2
     fill_rows 1
     tiles
+    walk
     gather  gather_words, 1
     gather  gather_bytes, 0
     matmul  matmul_one, 1
