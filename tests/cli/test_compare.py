@@ -20,8 +20,8 @@ from tests.cli.conftest import run_in
 
 COMPARE = ("emu.experiment", "compare")
 FIGURES = ("instructions", "cycles", "bytes_read", "bytes_written", "stack_bytes")
-KERNEL = "armsrc/kernels/thumb2/conv2d.S"
-CALL = "    bl      conv3x3_one_input\n"
+KERNEL = "armsrc/kernels/thumb2/conv2d_walk.inc"
+CALL = "    bl      walk_pad\n"
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
 
@@ -46,7 +46,7 @@ def committed(folder: Path) -> None:
 
 
 def edited(folder: Path, after: str) -> None:
-    """One or more lines behind the call of the 3x3 loop."""
+    """One or more lines behind a call in the first layer."""
     kernel = folder / KERNEL
     text = kernel.read_text()
     assert text.count(CALL) == 1
@@ -176,7 +176,7 @@ def test_a_revision_against_the_edited_files(copy: Path) -> None:
     before, now = found["sides"]
     assert before["commit"] == git(copy, "rev-parse", "HEAD") and before["revision"] == "HEAD" and now["commit"] is None
     assert now["bit_exact"] and now["totals"]["difference"]["instructions"] > 0
-    assert {(line["layer"], line["function"]) for line in found["functions"]} == {("qconv2d_3x3_8", "conv2d_s8")}
+    assert {(line["layer"], line["function"]) for line in found["functions"]} == {("qconv2d_3x3_8", "conv2d_walk")}
 
     committed(copy)
     done = run_in(copy, *COMPARE, "thumb2@HEAD~1", "thumb2@HEAD", "--json", "-")

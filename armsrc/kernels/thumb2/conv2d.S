@@ -160,7 +160,6 @@
     fill_rows 2
     fill_rows 1
     tiles
-    walk
     gather  gather_words, 1
     gather  gather_bytes, 0
     matmul  matmul_one, 1
