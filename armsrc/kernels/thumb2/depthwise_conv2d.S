@@ -73,6 +73,9 @@
 
     kernel  depthwise_conv2d_s8
     push    {r4-r11, lr}
+    ldr     r4, [r0, #CV_PACKED]
+    cmp     r4, #0
+    bne.w   depthwise_planes
     sub     sp, sp, #DW_SIZE
     str     r0, [sp, #DW_P]
     str     r1, [sp, #DW_X]
@@ -281,5 +284,6 @@
 
 #include "depthwise_block.inc"
 #include "depthwise_3x3.inc"
+#include "depthwise_planes.inc"
 
     requantize_helpers
