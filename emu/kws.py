@@ -34,9 +34,10 @@ from kwsq import audio, export, features, float_reference, model, reference, syn
 from kwsq import errors as kwsq_errors
 from kwsq.layers import Network
 
-INT8_SETS = ("thumb2", "c")  # compared with each other, and with float
 FLOAT_SET = "float"
-ANY_CORE_SET = "c"  # what a core runs that cannot execute the set that was asked for
+ANY_CORE_SETS = ("m0", "c")  # what a core runs that cannot execute the set that was asked for: the first that there is
+INT8_SETS = {"cortex-m0plus": ANY_CORE_SETS, "cortex-m3": ANY_CORE_SETS}  # compared with each other, and with float; elsewhere:
+DSP_SETS = ("thumb2", "c")
 RATE, WINDOW = audio.RATE, audio.SAMPLES  # of sound: Hz, and samples that the front end takes
 SOUND_SUFFIXES = audio.SUFFIXES
 WORDS = tuple(sorted(path.stem for path in features.WORDS.glob("*.wav")))  # that are shipped
@@ -192,7 +193,7 @@ def _check_executable(image: Image, kernels: str, cpu: cpus.Cpu) -> None:
         function = image.function_at(int(first["address"]))
         raise BuildError(f"{cpu.name} cannot execute the {kernels} kernels: it lacks {cpu.lacked(flags)}, as "
                          f"{first['text'].decode()!r} in {function.name if function else 'the image'}; {', '.join(cpus.that_have(flags))} have that; "
-                         f"--kernels {ANY_CORE_SET} is compiled for any core")
+                         f"--kernels {' or '.join(ANY_CORE_SETS)} runs on any core")
 
 
 def run(job: Job, follow: Callable[[Image], Marks] | None = None) -> Outcome:
@@ -213,7 +214,7 @@ def run(job: Job, follow: Callable[[Image], Marks] | None = None) -> Outcome:
             first_difference = f"{entry.name}: {difference}" if len(inputs) > 1 else str(difference)
     cores = [OnCore(job.core, heard[0].profile), *(_on_core(job, loaded, first, inputs[0], core) for core in others)]
     beside = []
-    for other in (*INT8_SETS, FLOAT_SET):
+    for other in (*INT8_SETS.get(job.core, DSP_SETS), FLOAT_SET):
         if other != job.kernels:
             try:
                 beside.append(Beside(other, _measure(job, prepared(job, loaded, other), inputs[0])[0].profile.totals))
@@ -260,7 +261,8 @@ def _on_core(job: Job, loaded: Loaded, first: Inference, entry: Input, core: Cor
         try:
             ready = prepared(job, own, job.kernels)
         except BuildError:
-            ready = prepared(job, own, ANY_CORE_SET)
+            there_are = kernel_folder.names(job.source_root)
+            ready = prepared(job, own, next(name for name in ANY_CORE_SETS if name in there_are))
         return OnCore(core.name, _measure(job, ready, entry)[0].profile, reason)
     except ThumbcycleError as error:
         return OnCore(core.name, None, reason, str(error))
