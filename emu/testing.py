@@ -15,6 +15,8 @@ from emu.build import kernel_folder
 from emu.build.elf import Image
 from emu.check.budgets import FIGURES
 from emu.errors import UsageError
+from emu.functions import Numbering
+from emu.functions.code_size import code_bytes
 from emu.machine.call import KernelCall, call
 from emu.names import near
 from emu.profile import Traffic
@@ -27,7 +29,7 @@ _SIZES = np.array([1, 2, 4])
 
 @dataclass(frozen=True)
 class Measured:
-    """One call. output (H, W, C); stack in bytes; traffic by tensor: input, weights, bias, requant, parameters, output, scratch, stack,
+    """One call. output (H, W, C); stack in bytes; code: bytes of the functions that ran; traffic by tensor: input, weights, bias, requant, parameters, output, scratch, stack,
     literals, other."""
 
     kernel: str
@@ -35,6 +37,7 @@ class Measured:
     instructions: int
     cycles: int
     stack: int
+    code: int
     traffic: Mapping[str, Traffic]
     reference: Callable[[], np.ndarray]
 
@@ -61,7 +64,7 @@ class Measured:
                                  f"({len(wrong)} of {self.output.size} elements differ)")
 
     def assert_at_most(self, **figures: int) -> None:
-        """AssertionError that names every figure (instructions, cycles, bytes_read, bytes_written, stack) that is over its limit."""
+        """AssertionError that names every figure (instructions, cycles, bytes_read, bytes_written, stack, code) that is over its limit."""
         __tracebackhide__ = True
         if unknown := figures.keys() - set(FIGURES):
             name = min(unknown)
@@ -90,7 +93,8 @@ class Kernels:
         image = Image.load(images.build(name, generated={}, script="library", **made_with))
         done = call(image, kernel, params, x, kernel_set=packing, core=core, followers=(*board.followers, *predictor.followers(table)))
         cycles = pricing.price(done.counts, done.machine.instructions, table, board)
-        return Measured(kernel, done.output, int(done.counts.instructions()[1]), int(cycles[1]), done.counts.stack[1], _traffic(done),
+        return Measured(kernel, done.output, int(done.counts.instructions()[1]), int(cycles[1]), done.counts.stack[1],
+                        code_bytes(done.counts, done.machine.instructions, image, Numbering(image))[0], _traffic(done),
                         lambda: kernel_reference(kernel, params, x))
 
 

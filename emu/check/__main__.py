@@ -15,7 +15,7 @@ from emu.errors import BuildError, InputError, NotBitExact, OverBudget, TargetFa
 if TYPE_CHECKING:
     from emu.build.kernel_folder import KernelFolder
     from emu.check.budgets import Budget, Budgets
-    from emu.check.gate import Checked
+    from emu.check.gate import Checked, Measured
 
 EPILOG = f"""{EXIT_STATUS}
 \b
@@ -78,20 +78,32 @@ def _measured(wanted: Budgets, cc: str | None) -> list[Checked]:
 
 def _checked(file: str, budget: Budget, cc: str | None) -> Checked:
     """One run. InputError, with the line, for names in it that do not exist."""
-    from emu import kws
     from emu.check import gate
     from emu.timing import core as cores
 
-    kernels = _set_of(file, budget)
-    job = kws.Job(kernels=kernels.folder if kernels.outside else kernels.name, inputs=(budget.input,), core=budget.core, memory=budget.memory, opt=budget.opt, cc=cc)
+    folder = _set_of(file, budget)
     try:
-        profile, wrong = kws.judged(job)
+        found = (_shapes if budget.shapes else _network)(file, budget, folder.folder if folder.outside else folder.name, cc)
+        return gate.check(budget, found, cores.load(budget.core))
     except (UsageError, InputError) as error:
         raise InputError(f"{file}:{budget.line()}: {error}") from None
     except (BuildError, TargetFault) as error:
         return gate.Checked(budget, failure=str(error))
-    return gate.check(budget, profile, cores.load(budget.core), compiler=profile.about["toolchain"]["version"],
-                      compiled=profile.about["kernel_set"]["compiled"], wrong=wrong)
+
+
+def _network(_file: str, budget: Budget, kernels: str, cc: str | None) -> Measured:
+    from emu import kws
+    from emu.check import gate
+
+    judged = kws.judged(kws.Job(kernels=kernels, inputs=(budget.input,), core=budget.core, memory=budget.memory, opt=budget.opt, cc=cc))
+    return gate.of_network(judged.profile, judged.code_bytes, judged.difference)
+
+
+def _shapes(file: str, budget: Budget, kernels: str, cc: str | None) -> Measured:
+    from emu.experiment.sweep import gate
+
+    beside = Path(file).parent / budget.shapes
+    return gate.measured(str(beside) if beside.is_file() else budget.shapes, budget, kernels, cc)
 
 
 def _set_of(file: str, budget: Budget) -> KernelFolder:

@@ -6,7 +6,9 @@
     compiler = "..."           # first line of its --version: whose C the figures belong to (written by --update)
 
     [run.layers]               # written by --update
-    qconv2d_3x3_8 = { instructions = 38012, cycles = 40303, bytes_read = 39408, bytes_written = 7438, stack = 520 }
+    qconv2d_3x3_8 = { instructions = 38012, cycles = 40303, bytes_read = 39408, bytes_written = 7438, stack = 520, code = 4188 }
+
+A run is of the keyword spotter, or of each shape of a sweep file: shapes = "mlperf-tiny".
 """
 
 from __future__ import annotations
@@ -22,26 +24,28 @@ from emu.errors import InputError
 from emu.names import near
 from emu.profile import Row
 
-OPTIONS = {"kernels": None, "core": "cortex-m4", "memory": "zero-wait", "input": "yes", "opt": "O3"}  # and what they are when left out
+# And what they are when left out; shapes: a sweep file's, "" is the keyword spotter on `input`.
+OPTIONS = {"kernels": None, "core": "cortex-m4", "memory": "zero-wait", "input": "yes", "opt": "O3", "shapes": ""}
 _RUN = (*OPTIONS, "compiler", "layers")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _HEADER = re.compile(r"\s*\[\[\s*run\s*\]\]")
-_KEY = re.compile(r"\s*\"?([\w.-]+)\"?\s*=")
+_KEY = re.compile(r'\s*(?:"([^"\\]+)"|([\w.-]+))\s*=')
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What one layer costs; bytes are those of data, stack is its deepest, in bytes."""
+    """What one layer costs; bytes are those of data, stack is its deepest, in bytes, code the bytes of the functions that ran."""
 
     instructions: int
     cycles: int
     bytes_read: int
     bytes_written: int
     stack: int
+    code: int
 
     @classmethod
-    def of(cls, row: Row) -> Figures:
-        return cls(row.instructions, row.cycles, row.bytes_read, row.bytes_written, row.stack_bytes)
+    def of(cls, row: Row, code_bytes: int) -> Figures:
+        return cls(row.instructions, row.cycles, row.bytes_read, row.bytes_written, row.stack_bytes, code_bytes)
 
 
 FIGURES = tuple(figure.name for figure in fields(Figures))
@@ -49,14 +53,15 @@ FIGURES = tuple(figure.name for figure in fields(Figures))
 
 @dataclass(frozen=True)
 class Budget:
-    """One [[run]]: what to run, and its layers' figures, None where none were written down yet. lines: layer or key -> line of the file,
-    "" of the run."""
+    """One [[run]]: what to run, and the figures of its layers or shapes, None where none were written down yet. lines: layer or key -> line
+    of the file, "" of the run."""
 
     kernels: str
     core: str
     memory: str
     input: str
     opt: str
+    shapes: str
     compiler: str | None
     layers: Mapping[str, Figures] | None
     lines: Mapping[str, int] = field(default_factory=dict, compare=False)
@@ -70,7 +75,7 @@ class Budget:
     @property
     def name(self) -> str:
         """The run in words, without what is as usual."""
-        unusual = [f"{option} {getattr(self, option)}" for option in ("memory", "input", "opt") if getattr(self, option) != OPTIONS[option]]
+        unusual = [f"{option} {getattr(self, option)}" for option in ("memory", "input", "opt", "shapes") if getattr(self, option) != OPTIONS[option]]
         return ", ".join([f"{self.shown} on {self.core}", *unusual])
 
     @property
@@ -137,6 +142,8 @@ def _budget(file: str, row: object, lines: Mapping[str, int]) -> Budget:
     for key in (*OPTIONS, "compiler"):
         if key in row and (not isinstance(row[key], str) or not row[key]):
             raise InputError(f"{file}:{lines.get(key, lines[''])}: {key} must be a name, not {row[key]!r}")
+    if {"shapes", "input"} <= row.keys():
+        raise InputError(f"{file}:{lines.get('input', lines[''])}: input is of the keyword spotter; shapes have inputs of their own")
     if "kernels" not in row:
         raise InputError(f"{where}: [[run]] names no kernels")
     layers = row.get("layers")
@@ -175,7 +182,7 @@ def _lines(text: str) -> list[dict[str, int]]:
         if _HEADER.match(line):
             found.append({"": number})
         elif found and (key := _KEY.match(line)):
-            found[-1].setdefault(key.group(1), number)
+            found[-1].setdefault(key[1] or key[2], number)
     return found
 
 

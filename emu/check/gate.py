@@ -69,7 +69,7 @@ class Layer:
 
     def __str__(self) -> str:
         if self.verdict == GONE:
-            return f"{self.name}: the network has no such layer{self.hint}; --update takes it out"
+            return f"{self.name}: nothing of that name was run{self.hint}; --update takes it out"
         if self.verdict == NEW:
             return f"{self.name}: no figures; {'--update' if self.compared == FIGURES else '--accept'} writes them down"
         shown = self.grown or [change for change in self.changes if self.verdict == ELSEWHERE or change.figure in self.compared]
@@ -112,16 +112,33 @@ class Checked:
             [layer.budget for layer in self.layers], [layer.measured for layer in self.layers]))
 
 
-def check(budget: Budget, profile: Profile, core: Core, *, compiler: str, compiled: Collection[str], wrong: str) -> Checked:
-    """A run's profile against its budget. compiled: kernels of sets that hold C; wrong: the first difference in outputs, or ""."""
-    rows = {row.name: row for row in (*profile.layers, profile.outside)}
-    measured = {name: Figures.of(row) for name, row in rows.items()}
+@dataclass(frozen=True)
+class Measured:
+    """What a run cost, by layer or shape. compiled: names of those that hold C; wrong: the first difference in outputs, or ""."""
+
+    figures: Mapping[str, Figures]
+    compiled: Collection[str]
+    compiler: str
+    wrong: str
+    floating: bool = False
+
+
+def of_network(profile: Profile, code_bytes: Sequence[int], wrong: str) -> Measured:
+    """A network's run. code_bytes: of every layer, and of the code between them."""
+    rows, about = (*profile.layers, profile.outside), profile.about
+    return Measured({row.name: Figures.of(row, size) for row, size in zip(rows, code_bytes, strict=False)},
+                    [row.name for row in rows if row.name == OUTSIDE or row.kernel in about["kernel_set"]["compiled"]],
+                    about["toolchain"]["version"], wrong, profile.totals.bit_exact is None)
+
+
+def check(budget: Budget, measured: Measured, core: Core) -> Checked:
+    """A run against its budget."""
     known: Mapping[str, Figures] = budget.layers or {}
-    elsewhere = budget.layers is not None and budget.compiler != compiler
-    steady = tuple(figure for figure in FIGURES if figure != "cycles" or not placed(core, profile.memory))
-    layers = [Layer(name, known.get(name), figures, _compared(steady, elsewhere, name == OUTSIDE or rows[name].kernel in compiled)) for name, figures in measured.items()]
-    layers += [Layer(name, figures, None, hint=near(name, measured)) for name, figures in known.items() if name not in measured]
-    return Checked(budget, tuple(layers), compiler, wrong, floating=profile.totals.bit_exact is None)
+    elsewhere = budget.layers is not None and budget.compiler != measured.compiler
+    steady = tuple(figure for figure in FIGURES if figure != "cycles" or not placed(core, budget.memory))
+    layers = [Layer(name, known.get(name), figures, _compared(steady, elsewhere, name in measured.compiled)) for name, figures in measured.figures.items()]
+    layers += [Layer(name, figures, None, hint=near(name, measured.figures)) for name, figures in known.items() if name not in measured.figures]
+    return Checked(budget, tuple(layers), measured.compiler, measured.wrong, floating=measured.floating)
 
 
 def _compared(steady: tuple[str, ...], elsewhere: bool, compiled: bool) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ def render_json(checked: Sequence[Checked]) -> str:
     """schema, passed, runs (options, compiler, budget_compiler, verdict, bit_exact, difference, failure, and layers: name, verdict, budget,
     measured, compared)."""
     return json_form.dumps({"schema": SCHEMA, "passed": not any(one.problems for one in checked), "runs": [{
-        **dict(zip(OPTIONS, one.budget.options, strict=True)), "compiler": one.compiler or None, "budget_compiler": one.budget.compiler,
+        **dict(zip(OPTIONS, one.budget.options, strict=True)), "shapes": one.budget.shapes or None, "compiler": one.compiler or None, "budget_compiler": one.budget.compiler,
         "verdict": one.verdict, "bit_exact": None if one.floating or one.failure else not one.wrong, "difference": one.wrong or None,
         "failure": one.failure or None,
         "layers": [{"name": layer.name, "verdict": layer.verdict, "budget": asdict(layer.budget) if layer.budget else None,

@@ -14,10 +14,10 @@ from emu.check.budgets import FIGURES, Budget, Budgets, Figures
 from emu.errors import InputError
 from emu.timing import core as cores
 
-ROW = "{ instructions = 10, cycles = 20, bytes_read = 30, bytes_written = 40, stack = 50 }"
+ROW = "{ instructions = 10, cycles = 20, bytes_read = 30, bytes_written = 40, stack = 50, code = 60 }"
 RUN = f'[[run]]\nkernels = "c"\ncompiler = "gcc 1"\n\n[run.layers]\nconv = {ROW}\n'
 FILE = f"# Head.\n#\n\n{RUN}"
-BUDGET = Figures(10, 20, 30, 40, 50)
+BUDGET = Figures(10, 20, 30, 40, 50, 60)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def load(tmp_path: Path):
 
 def test_what_stands_in_the_file(load) -> None:
     (run,) = load(FILE).runs
-    assert run == Budget("c", "cortex-m4", "zero-wait", "yes", "O3", "gcc 1", {"conv": BUDGET})
+    assert run == Budget("c", "cortex-m4", "zero-wait", "yes", "O3", "", "gcc 1", {"conv": BUDGET})
     assert (run.line(), run.line("conv"), run.line("compiler"), run.line("else")) == (4, 9, 6, 4)
     assert run.name == "c on cortex-m4" and replace(run, opt="Os").name == "c on cortex-m4, opt Os"
 
@@ -105,14 +105,14 @@ def test_growth_is_not_made_up_for_elsewhere() -> None:
 
 
 def test_a_layer_that_is_new_or_gone_fails() -> None:
-    one = gate.Checked(Budget("c", "cortex-m4", "zero-wait", "yes", "O3", "gcc 1", {}), (
+    one = gate.Checked(Budget("c", "cortex-m4", "zero-wait", "yes", "O3", "", "gcc 1", {}), (
         gate.Layer("pool", None, BUDGET), gate.Layer("pol", BUDGET, None, hint=budgets.near("pol", ["pool"]))), "gcc 1")
     assert [text for _, text in one.problems] == ["pool: no figures; --update writes them down",
-                                                  "pol: the network has no such layer (did you mean pool?); --update takes it out"]
+                                                  "pol: nothing of that name was run (did you mean pool?); --update takes it out"]
 
 
 def _checked(layer: gate.Layer, compiler: str = "gcc 1", wrong: str = "") -> tuple[Budgets, list[gate.Checked]]:
-    budget = Budget("c", "cortex-m4", "zero-wait", "yes", "O3", "gcc 1", {"conv": BUDGET})
+    budget = Budget("c", "cortex-m4", "zero-wait", "yes", "O3", "", "gcc 1", {"conv": BUDGET})
     return Budgets("budgets.toml", "", (budget,)), [gate.Checked(budget, (layer,), compiler, wrong)]
 
 

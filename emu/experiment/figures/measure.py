@@ -8,11 +8,9 @@ from typing import Any
 
 from emu import kws
 from emu.build import kernel_folder
-from emu.errors import BuildError, TargetFault
 from emu.experiment import bounds
 from emu.experiment.figures.goals import Goal, Measure, Published
 from emu.experiment.sweep import plan, run, spec
-from emu.experiment.sweep.measure import NOT_BUILT, OK, WRONG
 from emu.experiment.sweep.shapes import NETWORK
 from emu.experiment.sweep.spec import Variant
 from emu.profile import Row
@@ -148,9 +146,7 @@ def _line(name: str, facts: Mapping[str, Any], roof: bounds.Rate) -> Line:
 
 
 def _shapes(name: str, rows: Sequence[Mapping[str, Any]], measure: Measure, roof: bounds.Rate) -> Iterator[Group]:
-    for row in rows:
-        if row["status"] not in (OK, WRONG):
-            raise (BuildError if row["status"] == NOT_BUILT else TargetFault)(f"{row['shape']}, {row['kernels']} on {row['core']}: {row['error']}")
+    run.check(rows)
     for kernels in measure.kernels:
         yield Group(name, kernels, measure.core, tuple(
             replace(_line(row["shape"], row, roof), problem=row["error"] or "") for row in rows if row["kernels"] == kernels))

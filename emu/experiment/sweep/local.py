@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from multiprocessing.connection import wait
 
+from emu.experiment.sweep import measure
 from emu.experiment.sweep.measure import Stale, Task
 from emu.experiment.sweep.worker import TRIES, Died, Figures, Worker, late, lost
 
@@ -22,6 +23,12 @@ def run(tasks: Sequence[Task], jobs: int) -> Generator[tuple[int, Figures]]:
     finally:
         for worker in pool.busy.values():
             worker[0].end()
+
+
+def alone(tasks: Sequence[Task]) -> Generator[tuple[int, Figures]]:
+    """The same in this process, one after the other; nothing ends a task that takes too long."""
+    for number, task in enumerate(tasks):
+        yield number, measure.run(task)
 
 
 class _Pool:

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from emu.errors import InputError
+from emu.errors import BuildError, InputError, TargetFault
 from emu.experiment.sweep import cluster, local
 from emu.experiment.sweep.columns import TYPES
-from emu.experiment.sweep.measure import Task
+from emu.experiment.sweep.measure import CANNOT, ILLEGAL, NOT_BUILT, OK, WRONG, Task
 from emu.experiment.sweep.plan import Plan, Work, left
 from emu.experiment.sweep.store import Store
 from emu.experiment.sweep.worker import Figures
 
 Row = dict[str, Any]
+_ERRORS = {NOT_BUILT: BuildError, CANNOT: BuildError, ILLEGAL: InputError}  # of others a fault
 Runner = Callable[[Sequence[Task]], Generator[tuple[int, Figures]]]
 
 
@@ -71,6 +72,13 @@ def measured(planned: Plan, run: Runner, advance: Callable[[int], None] = lambda
             found |= {row["point"]: row for row in rows}
             advance(len(rows))
     return [found[point.row["point"]] for point in planned.points]
+
+
+def check(rows: Sequence[Row]) -> None:
+    """BuildError, InputError, TargetFault for the first row without figures."""
+    for row in rows:
+        if row["status"] not in (OK, WRONG):
+            raise _ERRORS.get(row["status"], TargetFault)(f"{row['shape']}, {row['kernels']} on {row['core']}: {row['error']}")
 
 
 def _rows(work: Work, run: Runner) -> Generator[list[Row]]:
