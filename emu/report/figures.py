@@ -45,7 +45,7 @@ class Shown:
     def page(self) -> str:
         """The whole document: goals, then every group's tables, the baseline's folded."""
         found = self.found
-        blocks = [_HEAD.format(command=COMMAND, baseline=found.baseline, compiler=found.compiler, notes="; ".join(self._notes()))]
+        blocks = [_HEAD.format(command=COMMAND, baseline=found.baseline, compiler=found.compiler, notes=". ".join(self._notes()))]
         blocks += ["## What the kernels are to reach", markdown.text([_goals(found.reached)])]
         for title, groups in groupby(found.groups, key=self._title):
             blocks.append(f"## {title}")
