@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from emu.errors import UsageError
 from emu.experiment.sweep.cliffs import Cliff
 from emu.experiment.sweep.columns import COLUMNS
 from emu.report import plot
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 NUMBERS = tuple(column.name for column in COLUMNS if column.kind in ("int64", "double"))
 _COLORS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860", "#da8bc3", "#8c8c8c", "#ccb974", "#64b5cd")
+MOST_PANELS, MOST_LINES = 36, 64  # that can still be told apart
 _MARKERS = "osD^v<>P"
 _WIDE = 100  # a range that many times its least value is drawn in powers of ten
 _EXACT, _BINS = 12, 24  # places across that each have a median; of more, that many parts of the range
@@ -27,8 +29,11 @@ Row = Mapping[str, Any]
 def render(rows: Sequence[Row], target: str, x: str, y: str, by: Sequence[str], panels: str | None, cliffs: Sequence[Cliff] = ()) -> bytes:
     """PNG or SVG, by the suffix of `target`. Points, and a line through their median, for each value of `by`; a panel for each of `panels`.
 
-    cliffs: those that are steep are ringed.
+    cliffs: those that are steep are ringed. UsageError when there were too many panels or lines to tell apart.
     """
+    for option, columns, most in (("--panels", [panels] if panels else [], MOST_PANELS), ("--by", by, MOST_LINES)):
+        if (count := len({_value(row, columns) for row in rows})) > most:
+            raise UsageError(f"{option} {' '.join(columns)}: {count:,} values, at most {most} can be drawn; --where takes some of them")
     usable = [row for row in rows if row[x] is not None and row[y] is not None]
     if "macs" in (x, y):  # pools have none
         usable = [row for row in usable if row["macs"]]

@@ -18,6 +18,7 @@ from emu.errors import BuildError
 from emu.experiment.__main__ import main
 from emu.experiment.sweep import cliffs
 from emu.experiment.sweep.columns import COLUMNS, TYPES
+from emu.report import sweep_plot
 from tests.cli.conftest import run_in
 from tests.experiment.test_sweep_run import swept
 
@@ -104,6 +105,12 @@ def test_an_output_that_is_wrong_is_exit_status_1(folder: Path, run) -> None:
 def test_wrong_input_is_one_line(run, status: int, arguments: tuple[str, ...], message: str) -> None:
     found, output, (line, *more) = (part.splitlines() if number == 2 else part for number, part in enumerate(run(*arguments)))
     assert (found, output, more) == (status, "", []) and line.startswith("error: ") and message in line
+
+
+def test_too_much_to_tell_apart(monkeypatch: pytest.MonkeyPatch, run) -> None:
+    monkeypatch.setattr(sweep_plot, "MOST_LINES", 1)
+    status, _, line = run("plot", "x.parquet", "y.svg", "--by", "kernels")
+    assert status == 2 and "--by kernels: 2 values, at most 1 can be drawn" in line
 
 
 @pytest.mark.parametrize(("target", "head"), [("x.svg", b"<?xml"), ("x.png", b"\x89PNG")])

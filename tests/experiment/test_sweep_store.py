@@ -129,6 +129,13 @@ def test_a_full_disk_at_the_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     again.close()
 
 
+def test_results_that_lack_a_column(path: Path) -> None:
+    about = {"thumbcycle.sweep.schema": "1", "thumbcycle.sweep.version": "1"}
+    path.write_bytes(parquet.table_bytes({name: kind for name, kind in TYPES.items() if name != "cycles"}, [row("a")], about))
+    with pytest.raises(InputError, match="no column cycles"):
+        load(path)
+
+
 def test_results_of_another_schema(path: Path) -> None:
     path.write_bytes(parquet.table_bytes(TYPES, [row("a")], {"thumbcycle.sweep.schema": "99", "thumbcycle.sweep.version": "9.9"}))
     before = path.read_bytes()

@@ -42,7 +42,7 @@ def command(results: str, target: str | None, x: str, y: str, by: tuple[str, ...
     if target:
         plot.check_suffix(target)
         files.check(target)
-    for option, name, known in (("--x", x, sweep_plot.NUMBERS), ("--y", y, sweep_plot.NUMBERS), ("--panels", panels, tuple(columns.TYPES)),
+    for option, name, known in (("--x, of numbers", x, sweep_plot.NUMBERS), ("--y, of numbers", y, sweep_plot.NUMBERS), ("--panels", panels, tuple(columns.TYPES)),
                                 *(("--by", name, tuple(columns.TYPES)) for name in by)):
         if name is not None:
             plan.column(option, name, known)

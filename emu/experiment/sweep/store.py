@@ -31,6 +31,8 @@ def load(path: str | Path) -> list[Row]:
     """The rows of a results file. InputError for one that is none, or of another schema."""
     rows, about = parquet.read(path)
     _check_schema(Path(path), about.get(f"{_MARK}.schema"), about.get(f"{_MARK}.version", "another version"))
+    if rows and (missing := TYPES.keys() - rows[0].keys()):
+        raise InputError(f"{path}: no column {min(missing)}, which results of a sweep have: name another file")
     return rows
 
 
