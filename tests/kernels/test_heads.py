@@ -85,8 +85,8 @@ def dense(c: int, out_c: int, **more: Any) -> Call:
     return Call("dense_s8", (("in_h", 1), ("in_w", 1), ("in_c", c), ("out_c", out_c)), **more)
 
 
-def average(pixels: int) -> Call:
-    return Call("global_avg_pool2d_s8", (("in_h", 1), ("in_w", pixels), ("in_c", 4), ("qmin", -128), ("qmax", 127)))
+def average(pixels: int, c: int = 4) -> Call:
+    return Call("global_avg_pool2d_s8", (("in_h", 1), ("in_w", pixels), ("in_c", c), ("qmin", -128), ("qmax", 127)))
 
 
 def slope(make: Callable[[Any], Call], a: Any, b: Any) -> Calls:
@@ -165,6 +165,7 @@ def claims() -> list[Claim]:
         return slope(lambda w: pool(2, w, c, (2, 2)), 4, 8)
 
     inside = slope(lambda w: depthwise(3, w, 8, stride=2), 5, 9)
+    flat = slope(lambda w: pool(2, w, 8, (2, 2), 2), 4, 8)
     found += [
         Claim("depthwise_3x3.inc", "{} an output where no qmin < zero_point", slope(lambda w: depthwise(2, w, **relu), 8, 16), 2 * 8 * 4),
         Claim("depthwise_3x3.inc", "otherwise {} an output", slope(lambda w: depthwise(2, w), 8, 16), 2 * 8 * 4),
@@ -177,8 +178,8 @@ def claims() -> list[Claim]:
         Claim("depthwise_block.inc", "else {} a tap", slopes(lambda w, k: depthwise(1, w, k=k), (4, 8), ((2, 4), (2, 8))), 4 * 8),
         Claim("depthwise_block.inc", "{} a kernel row", slopes(lambda w, k: depthwise(1, w, k=k), (4, 8), ((2, 4), (4, 2))), 4 * 2),
         Claim("depthwise_block.inc", "{} a pixel", fixed(lambda w, k: depthwise(1, w, k=k), (4, 8), ((1, 4), (2, 4))), 4),
-        Claim("max_pool2d.S", "{} for eight channels", slope(lambda c: pool(2, 8, c, (2, 2), 2), 8, 16), 2 * 8),
-        Claim("max_pool2d.S", r"loop 3\), {} an output", slope(lambda c: pool(2, 8, c, (2, 2), 2), 8, 16), 2 * 8 * 8),
+        Claim("max_pool2d.S", "{} for eight channels", slope(lambda c: pool(2, 8, c, (2, 2), 2), 16, 24), 2 * 8),
+        Claim("max_pool2d.S", r"loop 3\), {} an output", slope(lambda c: pool(2, 8, c, (2, 2), 2), 16, 24), 2 * 8 * 8),
         Claim("max_pool2d.S", "an output, and {} a pixel", fixed(lambda w, c: pool(2, w, c, (2, 2)), (4, 8), (8, 16)), 2 * 4),
         Claim("max_pool2d.S", "else {} for four channels", slope(lambda c: pool(2, 8, c, (2, 2), 2), 4, 12), 2 * 8 * 2),
         Claim("max_pool2d.S", "in_c % 4 = 0, {} a pixel", pairs(4) + pairs(4) + pairs(4) - pairs(12), 2 * 4 * 2),
@@ -186,8 +187,13 @@ def claims() -> list[Claim]:
         Claim("max_pool2d.S", "{} a word and row", slopes(lambda c, k: pool(2, 4, c, k), (4, 8), ((3, 4), (4, 3))), 2 * 4),
         Claim("max_pool2d.S", r"\({} for 3x3\)", slope(lambda c: pool(2, 4, c, (3, 3)), 4, 8), 2 * 4),
         Claim("max_pool2d.S", "{} a pixel. Bit-exact", fixed(lambda w, c: pool(2, w, c, (3, 3)), (4, 8), (4, 8)), 2 * 4),
-        Claim("global_avg_pool2d.S", "{} for two pixels", slope(average, 16, 32), 8),
-        Claim("global_avg_pool2d.S", "{} a run", slope(average, 256, 512) - slope(average, 128, 256) - slope(average, 128, 256), 1),
+        Claim("max_pool2d.S", "stride 2: {} for two pixels", flat, 2 * 2), Claim("max_pool2d.S", r"loop 4\), {} an output", flat, 4 * 2 * 8),
+        Claim("global_avg_pool2d.S", "sixteen: {} for two pixels", slope(lambda n: average(n, 16), 16, 32), 8),
+        Claim("global_avg_pool2d.S", "{} an input byte, and", slope(lambda n: average(n, 16), 16, 32), 16 * 16),
+        Claim("global_avg_pool2d.S", "and {} a block", fixed(lambda c, n: average(n, c), (16, 32), (16, 32)), 1),
+        Claim("global_avg_pool2d.S", "Else {} for two pixels", slope(average, 16, 32), 8),
+        Claim("global_avg_pool2d.S", "{} a block, or", fixed(lambda c, n: average(n, c), (4, 8), (16, 32)), 1),
+        Claim("global_avg_pool2d.S", "{} a run", slope(average, 512, 768) - slope(average, 1056, 1184) - slope(average, 1056, 1184), 1),
         Claim("requantize.inc", "All alike: {} cycles for eight bytes",
               slopes(lambda h, requantizer: pointwise(h, 4, 8, requantizer=requantizer), (4, 8), (FULL, NARROW)), 4),
         Claim("requantize.inc", "Varied: {} cycles a byte",

@@ -2,7 +2,8 @@
 @
 @ Loop structure
 @   2x2 windows that all lie inside the input, in_c >= 4 (.Lpair_*): for every output pixel, for words of four channels,
-@     four loads, three SIMD maxima, one store; in_c % 8 = 0 (.Leight_*): two words a turn
+@     four loads, three SIMD maxima, one store; in_c % 8 = 0 (.Leight_*): two words a turn; in_c = 8, stride 2 (.Lflat_*), where a
+@     row's windows follow each other in memory: two pixels a turn; an odd last one behind them
 @   every other (.Lgeneral): for every output pixel the window is clipped to the input; for blocks of four channels (below
 @     four channels: of one) for its rows and columns one load and one maximum
 @   A last block that is not full is moved back so that it ends at in_c: some channels are computed twice, none is read
@@ -11,10 +12,11 @@
 @ Registers, 2x2:     r0 upper row  r1 lower row  r2 y  r3 in_c  r4-r7 the four words  r8 words left (.Leight_*: pairs of words)
 @                     r9 outputs left in the row  r10 in_c & 3 (.Leight_*: a word)  r11 from behind the full words to the next
 @                     window  r12 free  lr bytes of a row
+@ Registers, .Lflat: r0, r1, r2, r9 as for 2x2  r3-r8, r10, r11, lr words  r12 free
 @ Registers, general: r0 x of the block  r1 x of the tap  r2 y  r3 in_c  r4 maximum  r5 tap  r6 columns left  r7 rows left
 @                     r8 columns  r9 rows  r10 bytes of a row  r11 p  r12 channels left  lr free
 @
-@ Cycles: 2x2: in_c % 8 = 0: 26 for eight channels (8 loads 10, 12 for the maxima, store 1, loop 3), 3.25 an output, and 5 a pixel;
+@ Cycles: 2x2: in_c = 8, stride 2: 49 for two pixels (16 loads 18, 24 for the maxima, stores 3, step and loop 4), 3.06 an output; in_c % 8 = 0: 26 for eight channels (8 loads 10, 12 for the maxima, store 1, loop 3), 3.25 an output, and 5 a pixel;
 @ else 15 for four channels and, where in_c % 4 = 0, 7 a pixel.
 @ General: 8 a word and tap (load 2, maximum 2, step and loop 4), 5 a word and row of the window, 11 a word (98 for 3x3), and 45 a
 @ pixel.
@@ -30,11 +32,23 @@
     .equ FRAME_OX, 12
     .equ FRAME_COLS_LEFT, 16
     .equ FRAME_ROWS_LEFT, 20
+    .equ FRAME_ROW, 24                  @ bytes of a row of the input
     .equ FRAME_SIZE, 28
 
     .macro  maximum into, other, scratch    @ four int8 lanes
     ssub8   \scratch, \into, \other
     sel     \into, \into, \other
+    .endm
+
+@ 2x2: r0 becomes the next window's upper row; Z where there is none. Clobbers r4, r5.
+    .macro  next_row
+    ldr     r0, [sp, #FRAME_X]
+    ldr     r4, [sp, #FRAME_ROWS_LEFT]
+    ldr     r5, [sp, #FRAME_OY]
+    add     r0, r0, r4
+    str     r0, [sp, #FRAME_X]
+    subs    r5, r5, #1
+    str     r5, [sp, #FRAME_OY]
     .endm
 
     kernel  max_pool2d_s8
@@ -83,14 +97,18 @@
     and     r10, r3, #3
     str     r9, [sp, #FRAME_COLS_LEFT]
     mov     r0, r1
+    cmp     r11, #8
+    it      eq
+    cmpeq   r3, #8
+    beq     .Lflat
 .Lpair_row:
     add     r1, r0, lr
     ldr     r9, [sp, #FRAME_COLS_LEFT]
     tst     r3, #7
     beq     .Leight_pixel
-.Lpair_pixel:
-    lsrs    r8, r3, #2
     .balign 4
+.Lpair_pixel:
+    lsr.w   r8, r3, #2
 .Lpair_word:
     ldr.w   r5, [r0, r3]
     ldr.w   r7, [r1, r3]
@@ -110,14 +128,9 @@
     subs    r9, r9, #1
     bne     .Lpair_pixel
 .Lpair_row_done:
-    ldr     r0, [sp, #FRAME_X]
-    ldr     r4, [sp, #FRAME_ROWS_LEFT]
-    ldr     r5, [sp, #FRAME_OY]
-    add     r0, r0, r4
-    str     r0, [sp, #FRAME_X]
-    subs    r5, r5, #1
-    str     r5, [sp, #FRAME_OY]
+    next_row
     bne     .Lpair_row
+.Lreturn:
     add     sp, sp, #FRAME_SIZE
     pop     {r4-r11, pc}
 
@@ -167,6 +180,53 @@
     sub     r0, r0, r10                 @ r11 counts from behind the full words
     sub     r1, r1, r10
     b       .Lpair_next
+
+@ A pixel of .Lflat, its loads first: they pipeline. Its second word is stored, at r2 + \at + 4, its first one is left in \word; \pending is
+@ that of the pixel before, or nothing, and stored behind the loads, where that is free.
+    .macro  flat_pixel word, at, pending
+    ldr.w   r4, [r0, #4]
+    ldr.w   r5, [r0, #8]
+    ldr.w   r6, [r0, #12]
+    ldr.w   \word, [r0], #16
+    ldr.w   r8, [r1, #4]
+    ldr.w   r10, [r1, #8]
+    ldr.w   r11, [r1, #12]
+    ldr.w   r7, [r1], #16
+    .ifnb \pending
+    str.w   \pending, [r2]
+    .endif
+    maximum r4, r6, r12
+    maximum r8, r11, r12
+    maximum r4, r8, r12
+    maximum \word, r5, r12
+    maximum r7, r10, r12
+    str.w   r4, [r2, #\at + 4]
+    maximum \word, r7, r12
+    .endm
+
+.Lflat:
+    add     r1, r0, lr
+    str     lr, [sp, #FRAME_ROW]
+.Lflat_row:                             @ r0, r1 the two rows, r9 outputs of one
+    subs    r9, r9, #2
+    blt     2f
+    .balign 4
+1:  flat_pixel r3, 0
+    flat_pixel lr, 8, r3
+    str.w   lr, [r2, #8]
+    add.w   r2, r2, #16
+    subs    r9, r9, #2
+    bge     1b
+2:  adds    r9, r9, #2
+    beq     3f
+    flat_pixel r3, 0
+    str     r3, [r2], #8
+3:  next_row
+    ldr     r1, [sp, #FRAME_ROW]
+    ldr     r9, [sp, #FRAME_COLS_LEFT]
+    add     r1, r1, r0
+    bne     .Lflat_row
+    b       .Lreturn
 
 @ Clip a window of \size at \start to [0, \extent): \start becomes its first input index, \size what is left of it.
     .macro  clip start, size, extent
