@@ -1,7 +1,7 @@
 @ conv2d_s8: out_c filters of kernel_h x kernel_w x in_c weights.
 @
 @ Loop structure
-@   packed: 3x3 on one channel conv2d_walk.inc, else conv_tiles.inc
+@   packed: 3x3 on one channel conv2d_walk.inc, 10x4 conv2d_tall.inc, every other conv_tiles.inc
 @   3x3 on one channel, stride 1, no padding, out_w >= 2, no rare requantizer (FLAG_ANY, FLAG_FAR), |bias| < C3_BIAS_LIMIT:
 @     conv2d_3x3.inc
 @   every other: for output pixels in pairs, row by row: two windows become int16 columns in scratch (gather.inc: gather_words
@@ -26,6 +26,7 @@
 #include "tiles.inc"
 #include "conv_tiles.inc"
 #include "conv2d_walk.inc"
+#include "conv2d_tall.inc"
 
     .equ FRAME_Y, GA_SIZE
     .equ FRAME_LEFT, GA_SIZE + 4        @ output pixels left
@@ -150,6 +151,8 @@
     ldr     r5, [r4]
     cmp     r5, #WALK
     beq.w   conv2d_walk
+    cmp     r5, #TALL
+    beq.w   conv2d_tall
     b.w     conv_tiles
     .ltorg
     end     conv2d_s8

@@ -11,7 +11,7 @@ from .packing import conv, dense, depthwise, matmul
 
 # kernel -> what may pack its layers, by the path that they choose; the first that takes a layer does.
 PACKERS: dict[str, tuple[Callable[[Params], Packed | None], ...]] = {
-    "conv2d_s8": (conv.walk, matmul.convolution),
+    "conv2d_s8": (conv.walk, conv.tall, matmul.convolution),
     "dense_s8": (dense.dense,),
     "depthwise_conv2d_s8": (depthwise.planes,),
     "pointwise_conv2d_s8": (matmul.pointwise,),
