@@ -14,6 +14,7 @@ from . import common
 
 _SATURATING, _SIGNED = 0, 1
 _BAND, _PLANE = 512, 128  # bytes
+_TURN = 8  # outputs of a turn of the loop
 _BANDS, _COLUMNS = 8, 32  # of a strip, at most
 _MOST_STEP = {_SATURATING: 0xFFFF, _SIGNED: 0xFF}  # of y, column to column: the bits that the code has for it
 _OUTSIDE = -1
@@ -59,7 +60,7 @@ def _walk(p: Params, weights: np.ndarray, most_step: int) -> _Walk | None:
     columns = _Axis(p["in_w"], p["out_w"], p["pad_left"], c, c)
     taps = weights.reshape(c, 3, 3)
     ways = [_Walk(rows, columns, p["stride_h"], taps), _Walk(columns, rows, p["stride_h"], taps.swapaxes(1, 2))]
-    fit = [way for way in ways if way.columns.step_y <= most_step]
+    fit = [way for way in ways if way.columns.step_y <= most_step and way.columns.out > 1]
     return max(fit, key=lambda way: way.columns.out, default=None)
 
 
@@ -77,7 +78,7 @@ def _packed(p: Params, walk: _Walk, bias: np.ndarray, found: common.Requantizati
     header = [form + 2 * (walk.stride - 1), c, walk.columns.step_x, (zero & 0xFF) * 0x01010101, (zero & 0xFFFF) * 0x10001, weights_at,
               weights_at + stream.nbytes, p["out_h"] * p["out_w"], len(strips)]
     bands = max(_bands(walk.stride, len(lines)) for lines in _cut(walk.lines.out, walk.stride, _most_lines(walk.stride)))
-    return Packed(np.concatenate([common.words(header), common.words(listed), stream, common.words([flags]), rows]), bands * _BAND + _PLANE)
+    return Packed(np.concatenate([common.words(header), common.words(listed), stream, common.words([flags]), rows]), bands * _BAND + _PLANE + 8)
 
 
 def _channels(walk: _Walk, bias: np.ndarray, found: common.Requantization, form: int) -> np.ndarray:
@@ -108,16 +109,22 @@ def _cut(size: int, stride: int, most: int) -> Iterator[range]:
     return (range(start, min(start + length, size)) for start in range(0, size, length))
 
 
+def _skipped(outputs: int) -> int:
+    """Outputs that the first turn leaves out, so that the last one is full; all of them where there is none."""
+    return -outputs % _TURN if outputs else _TURN
+
+
 def _strip(walk: _Walk, lines: range, columns: range) -> np.ndarray:
     """A strip's record and its lists."""
     width, stride = len(columns), walk.stride
     seen = (width - 1) * stride + 3
-    plane = _PLANE - 4 * seen
+    behind_turns = 2 if stride == 1 else 0  # columns, and outputs that they end
+    plane = _PLANE - 4 * (seen - behind_turns)
     column = columns.start * stride - walk.columns.pad  # of x, the first one that is seen
     before, behind = max(0, -column), max(0, column + seen - walk.columns.size)
     inside = seen - before - behind
     bands = _bands(stride, len(lines))
-    fills = [(at, bands * 4, size) for at, size in ((plane, before), (_PLANE - 4 * behind, behind)) if size]
+    fills = [(at, bands * 4, size) for at, size in ((plane, before), (plane + 4 * (seen - behind), behind)) if size]
     listed = []
     for band in range(bands):
         line = lines.start * stride - walk.lines.pad + 2 * band
@@ -131,6 +138,6 @@ def _strip(walk: _Walk, lines: range, columns: range) -> np.ndarray:
     y = lines.start * walk.lines.step_y + columns.start * walk.columns.step_y
     odd = len(lines) // 2 if stride == 1 else 0
     kinds = 2 if stride == 1 else 1
-    record = [len(lines) - odd, odd, y, y + walk.lines.step_y, kinds * walk.lines.step_y - width * walk.columns.step_y, _BAND - 4 * seen,
-              -width % 4, inside, plane, len(fills), len(listed)]
+    record = [(len(lines) - odd) * _BAND, odd * _BAND, y, y + walk.lines.step_y, kinds * walk.lines.step_y - width * walk.columns.step_y, _BAND - 4 * seen,
+              _skipped(width - behind_turns), inside, plane, len(fills), len(listed)]
     return np.concatenate([record, np.array([*fills, *listed], np.int64).ravel()]).astype(np.int64)
