@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from emu.build.cache import REPOSITORY
 from emu.check import budgets
 from emu.check.budgets import Budget, Figures
-from tests.cli.conftest import run_in
+from tests.cli.conftest import Done, called_in, run_in
 from tests.cli.test_errors import broken, edit
 
 CHECK = "emu.check"
@@ -55,8 +54,8 @@ def write(tmp_path: Path, own) -> Write:
     return written
 
 
-def check(*arguments: str, folder: Path = REPOSITORY, **environment: str) -> subprocess.CompletedProcess[str]:
-    return run_in(folder, CHECK, *arguments, **{**OUTSIDE_GITHUB, **environment})
+def check(*arguments: str, folder: Path = REPOSITORY, **environment: str) -> Done:
+    return (called_in if folder == REPOSITORY else run_in)(folder, CHECK, *arguments, **{**OUTSIDE_GITHUB, **environment})
 
 
 def test_this_tree_keeps_its_budgets() -> None:

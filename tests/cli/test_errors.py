@@ -19,6 +19,7 @@ from emu.cli import run_command
 from tests.cli.conftest import run_in
 
 KWS = ("emu.run", "kws")
+WRONG = "for (int o = 0; o < p->out_c; o++) y[o] = 77;"  # of a dense kernel
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
@@ -142,11 +143,18 @@ def edit(folder: Path, file: str, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
-def broken(folder: Path, body: str, head: str = "") -> None:
-    """The dense kernel of the c set, replaced."""
-    (folder / "armsrc/kernels/c/dense.c").write_text(
+def dense(folder: Path, body: str, head: str = "") -> str:
+    """A folder of kernels with a dense kernel of its own, the rest from the c set; its path."""
+    folder.mkdir(exist_ok=True)
+    (folder / "dense.c").write_text(
         f'#include "kernels.h"\n{head}\nvoid dense_s8(const pointwise_s8_params *p, const int8_t *x, int8_t *y, void *scratch)\n{{\n'
         f"    (void)p; (void)x; (void)y; (void)scratch;\n    {body}\n}}\n")
+    return str(folder)
+
+
+def broken(folder: Path, body: str) -> None:
+    """The dense kernel of the c set, replaced, in a copy of the project."""
+    dense(folder / "armsrc/kernels/c", body)
     pointwise = folder / "armsrc/kernels/c/pointwise.c"
     pointwise.write_text(pointwise.read_text().replace("void dense_s8", "void unused_dense_s8"))
 
@@ -165,32 +173,31 @@ def broken(folder: Path, body: str, head: str = "") -> None:
     ('__asm volatile(".inst.w 0xee300a20");', "", 5, ["FPU off", "CPACR"]),
     ("(void)*(volatile int *)0xE000E010;", "", 5, ["SYST_CSR", "no peripheral"]),
 ])
-def test_a_kernel_that_goes_wrong(copy: Path, one_line_error, body, head, status, messages) -> None:
-    broken(copy, body, head)
-    line = one_line_error(status, *KWS, "--kernels", "c", "--limit", "1000000", "--json", str(copy / "out.json"), folder=copy)
+def test_a_kernel_that_goes_wrong(tmp_path: Path, one_line_error, body, head, status, messages) -> None:
+    line = one_line_error(status, *KWS, "--kernels", dense(tmp_path / "mine", body, head), "--limit", "1000000", "--json", str(tmp_path / "out.json"))
     for message in messages:
         assert message in line
-    assert not (copy / "out.json").exists()
+    assert not (tmp_path / "out.json").exists()
 
 
 @pytest.mark.parametrize(("body", "message"), [
     ("y[p->out_c] = 77;", "wrote outside every object: 1 time"),
     ("((int8_t *)x)[3] = 1;", "wrote into qglobal_avgpool2d_output, which is not its output: 1 time"),
 ])
-def test_a_layer_that_writes_anothers_tensor(copy: Path, one_line_error, body: str, message: str) -> None:
-    edit(copy, "armsrc/kernels/c/pointwise.c", "void dense_s8(const pointwise_s8_params *restrict p, const int8_t *restrict x, int8_t *restrict y, void *restrict scratch)\n{\n",
+def test_a_layer_that_writes_anothers_tensor(tmp_path: Path, one_line_error, body: str, message: str) -> None:
+    shutil.copytree(REPOSITORY / "armsrc/kernels/c", tmp_path / "mine")
+    edit(tmp_path, "mine/pointwise.c", "void dense_s8(const pointwise_s8_params *restrict p, const int8_t *restrict x, int8_t *restrict y, void *restrict scratch)\n{\n",
          "void dense_s8(const pointwise_s8_params *restrict p, const int8_t *restrict x, int8_t *restrict y, void *restrict scratch)\n{\n    " + body + "\n")
-    line = one_line_error(5, *KWS, "--kernels", "c", folder=copy)
+    line = one_line_error(5, *KWS, "--kernels", str(tmp_path / "mine"))
     assert "layer qdense_16x10 (dense_s8)" in line and message in line
 
 
-def test_one_wrong_byte_is_named(copy: Path) -> None:
-    broken(copy, "for (int o = 0; o < p->out_c; o++) y[o] = 77;")
-    done = run_in(copy, *KWS, "--kernels", "c", "--json", str(copy / "out.json"))
+def test_one_wrong_byte_is_named(run, tmp_path: Path) -> None:
+    done = run(*KWS, "--kernels", dense(tmp_path / "mine", WRONG), "--json", str(tmp_path / "out.json"))
     assert done.returncode == 1
     assert "error: layer qdense_16x10 is not bit-exact: element (0,) is 77, the reference says" in done.stderr
     assert "NO" in done.stdout  # the table is shown all the same
-    assert '"bit_exact": false' in (copy / "out.json").read_text()
+    assert '"bit_exact": false' in (tmp_path / "out.json").read_text()
 
 
 def test_the_other_sets_may_fail(copy: Path) -> None:

@@ -10,22 +10,30 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from emu.build.cache import REPOSITORY, cache_dir
+from emu.probe import build
 from emu.timing import core as cores
 from emu.timing import memory as memories
 from emu.timing import pricing, recording
+from tests.cli.conftest import Done, called_in, run_in
+from tests.cli.test_errors import dense
 from tests.firmware.conftest import BARE, HOSTED
 
 HELLO = '#include <stdio.h>\nint main(int c, char **v) { printf("hello %d %s\\n", c, v[c - 1]); fprintf(stderr, "oops\\n"); return 7; }'
 BARE_MAIN = '#include "firmware.h"\nint main(void) {{\n{body}\n}}'
 
 
-def command(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-    variables = {**os.environ, "THUMBCYCLE_CACHE": str(cache_dir()), "NO_COLOR": "1", "COLUMNS": "200"}
-    return subprocess.run([sys.executable, "-m", "emu.run", *map(str, arguments)], cwd=REPOSITORY, env=variables, capture_output=True, text=True, timeout=120,
-                          check=False, **options)
+def command(*arguments: object) -> Done:
+    return called_in(REPOSITORY, "emu.run", *map(str, arguments))
+
+
+def process(*arguments: object, **options: object) -> subprocess.Popen[str]:
+    variables = {**os.environ, "THUMBCYCLE_CACHE": str(cache_dir())}
+    return subprocess.Popen([sys.executable, "-m", "emu.run", *map(str, arguments)], cwd=REPOSITORY, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, **options)
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +47,7 @@ def bare(builder):
 
 
 def test_the_program_s_output_and_its_exit_code(hello):
-    done = command(hello, "--", "first", "--last")
+    done = run_in(REPOSITORY, "emu.run", str(hello), "--", "first", "--last")
     assert done.returncode == 7
     assert done.stdout == "hello 3 --last\n"
     lines = done.stderr.splitlines()
@@ -134,32 +142,41 @@ def test_what_is_refused(hello, arguments, status, line):
 def test_files_and_standard_input(builder, tmp_path):
     text = """#include <stdio.h>
     int main(void) { int c, n = 0; FILE *f = fopen("copy", "w"); while ((c = getchar()) != EOF) n++, fputc(c, f); fclose(f); return n; }"""
-    done = command(builder.elf(text, base=HOSTED), "--files", tmp_path, input="some text")
-    assert done.returncode == 9
+    with process(builder.elf(text, base=HOSTED), "--files", tmp_path, stdin=subprocess.PIPE) as counting:
+        counting.communicate("some text", timeout=60)
+    assert counting.returncode == 9
     assert (tmp_path / "copy").read_text() == "some text"
 
 
 def test_output_that_nobody_reads(hello):
-    with subprocess.Popen([sys.executable, "-m", "emu.run", str(hello)], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        process.stdout.close()
-        error = process.stderr.read()
+    with process(hello) as unread:
+        unread.stdout.close()
+        error = unread.stderr.read()
     assert "Traceback" not in error
 
 
 @pytest.mark.parametrize("target", ["firmware", "kws"])
-def test_ctrl_c_in_the_middle_of_native_code(bare, target):
-    endless = bare("for (volatile int n = 0;; n++) ;")
-    what = [str(endless), "--limit", "1000000000000"] if target == "firmware" else ["kws", "--kernels", "c", "--opt", "O0"]
-    process = subprocess.Popen([sys.executable, "-m", "emu.run", *what], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               start_new_session=True)
-    try:
-        time.sleep(3 if target == "firmware" else 0.7)
-        process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=30)
-    finally:
-        process.kill()
-    assert (process.returncode, error.strip().splitlines()[-1:]) in [(130, ["interrupted"]), (0, [])] if target == "kws" else \
-        (process.returncode, error.strip()) == (130, "interrupted")
+def test_ctrl_c_in_the_middle_of_native_code(bare, tmp_path, target):
+    what = [bare("for (volatile int n = 0;; n++) ;")] if target == "firmware" else ["kws", "--kernels", dense(tmp_path / "mine", "for (;;) { }")]
+    with process(*what, "--limit", "1000000000000") as endless:
+        try:
+            wait_for_native_code(endless)
+            endless.send_signal(signal.SIGINT)
+            _, error = endless.communicate(timeout=60)
+        finally:
+            endless.kill()
+    assert (endless.returncode, error.strip()) == (130, "interrupted")
+
+
+def wait_for_native_code(process: subprocess.Popen[str]) -> None:
+    """Until the probe's library is loaded, and half a second of processor time later, when there is nothing else left to do."""
+    library, loaded = str(build.library()), None
+    running = psutil.Process(process.pid)
+    while loaded is None or running.cpu_times().user < loaded + 0.5:
+        assert process.poll() is None
+        if loaded is None and any(mapped.path == library for mapped in running.memory_maps()):
+            loaded = running.cpu_times().user
+        time.sleep(0.02)
 
 
 def test_help_says_it():

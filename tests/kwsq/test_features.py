@@ -75,10 +75,11 @@ def written_out(samples):
     h = 0.5 - 0.5 * cos(2 * pi * n / 512)
     transform = np.exp(-2j * pi * np.outer(k, n) / 512)
     at, E = corners(), np.zeros((100, 20))
+    triangles = [[np.interp(i * 31.25, at[m:m + 3], [0, 1, 0]) for i in k] for m in range(20)]
     for t in range(100):
         P = (2 * np.abs(transform @ (padded[512 + 160 * t - 256:512 + 160 * t + 256] * h)) / h.sum()) ** 2
         for m in range(20):
-            E[t, m] = sum(P[i] * np.interp(i * 31.25, at[m:m + 3], [0, 1, 0]) for i in k)
+            E[t, m] = sum(P[i] * triangles[m][i] for i in k)
     s = [sum((0.5 + 0.5 * cos(pi * j / 26)) * E[t + j].sum() for j in range(-25, 26) if 0 <= t + j < 100) for t in range(100)]
     c = s.index(max(s))
     A = np.zeros((20, 20))

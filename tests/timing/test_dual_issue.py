@@ -204,10 +204,10 @@ def test_notation_stands_for_the_text(steps):
 def test_cheap(streams):
     """A network's few hundred streams of 20 instructions for one more core: some tens of milliseconds."""
     core = cores.from_table(TABLES["cortex-m7"])
-    started = time.perf_counter()
+    started = time.process_time()
     for walk in streams["cortex-m7"]:
         dual_issue.schedule(walk, False, core)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 def test_what_a_branch_costs_that_is_not_foreseen():
