@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from emu import names
 from emu.cli import SETTINGS, run_command
 
 # Modules of emu.experiment.commands, in the order in which --help shows them.
@@ -32,6 +33,16 @@ class _Commands(click.Group):
 
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
         return importlib.import_module(f"emu.experiment.commands.{name}").command if name in COMMANDS else None
+
+    def resolve_command(self, context: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if not args[0].startswith("-"):
+            names.check("experiment", args[0], COMMANDS)
+        return super().resolve_command(context, args)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Whole sentences, where click would cut them off at the end of the line."""
+        with formatter.section("Commands (each has --help with examples)"):
+            formatter.write_dl([(name, self.get_command(context, name).get_short_help_str(500)) for name in COMMANDS])
 
 
 @click.command(cls=_Commands, context_settings=SETTINGS, invoke_without_command=True)

@@ -45,7 +45,11 @@ def test_a_recording(run) -> None:
 
 def test_without_a_command_it_says_what_there_is(run) -> None:
     done = run("emu.experiment")
-    assert done.returncode == 0 and "ablate" in done.stdout
+    assert done.returncode == 0 and "What each rule of a core's timing table is worth on a program." in done.stdout and "for the keyword spotter." in done.stdout
+
+
+def test_a_command_that_there_is_not(one_line_error) -> None:
+    assert "no experiment 'compar'" in (line := one_line_error(2, "emu.experiment", "compar")) and line.endswith("did you mean compare?")
 
 
 @pytest.mark.parametrize(("status", "arguments", "message"), [

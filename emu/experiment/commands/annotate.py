@@ -13,7 +13,7 @@ FORMS = (
     Form("json", "Write all of it as JSON (schema in docs/experiments.md); - prints it.", "emu.report.shown:json"),
     Form("csv", "Write one row an instruction as CSV; - prints it.", "emu.report.shown:csv"),
     Form("markdown", "Write it for GitHub, each function folded; - prints it.", "emu.report.annotate:markdown_form"),
-    Form("html", "Write a page that needs no other file, each function folded, with a search; - prints it.", "emu.report.html:of_listing"),
+    Form("html", "Write a page that needs no other file, the dearest function unfolded, with a search; - prints it.", "emu.report.html:of_listing"),
 )
 
 EPILOG = """\b

@@ -23,5 +23,5 @@ def render(shown: Shown, command: str) -> str:
         sections.append(shared.dearest(listing))
     made = [("Program", listing.target), ("Listed", listing.scope), ("Modelled core", listing.core), ("Memory", listing.memory)]
     return page(f"{listing.scope}, {listing.core}", [
-        *sections, shared.listing(listing, shown.view.sources, shown.view.top), shared.made(made, command)])
+        *sections, shared.listing(listing, shown.view.sources, shown.view.top, unfolded=True), shared.made(made, command)])
 

@@ -164,15 +164,15 @@ def place(function: FunctionListing) -> str:
 # --- listing ---
 
 
-def listing(found: Listing, sources: Sources | None, most: int | None = None) -> Section:
-    """Instruction by instruction, the dearest function first. most: functions that are shown, where there is room."""
+def listing(found: Listing, sources: Sources | None, most: int | None = None, unfolded: bool = False) -> Section:
+    """Instruction by instruction, the dearest function first. most: functions that are shown, where there is room. unfolded: the first is, too, of several."""
     shown = lines.shown(found)[:most]
     left_out = found.functions[len(shown):]
     values = {
         "found": found, "palette": Palette(found.reasons), "reasons": {reason: sentence(reason) for reason in found.reasons},
         "functions": [(place(function), function, list(lines.lines(function, sources))) for function in shown],
         "missing": sources.missing[:MOST_FILES] if sources else (), "newer": sources.newer[:MOST_FILES] if sources else (),
-        "sourced": sources is not None, "dearest_loops": lines.dearest_loops,
+        "sourced": sources is not None, "unfolded": unfolded or len(shown) == 1, "dearest_loops": lines.dearest_loops,
         "left_out": len(left_out), "left_out_cycles": sum(function.cycles for function in left_out)}
     return Section("listing", "Listing", "listing", values)
 

@@ -88,7 +88,9 @@ for (const more of document.querySelectorAll("tr.more")) {
   button.className = "unfold";
   button.setAttribute("aria-expanded", "false");
   button.setAttribute("aria-controls", more.id);
-  button.append(...head.childNodes);
+  const text = document.createElement("span");
+  text.append(...head.childNodes);
+  button.append(text);
   head.append(button);
   more.hidden = true;
   button.addEventListener("click", () => {
