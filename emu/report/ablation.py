@@ -23,9 +23,9 @@ class Shown:
 
     found: Sequence[Ablation]
 
-    def parts(self) -> list[Table]:
-        """A table a program, the rules that are worth most first."""
-        return _tables(self.found)
+    def parts(self) -> list[Table | str]:
+        """A line and a table a program, the rules that are worth most first."""
+        return [part for one in self.found for part in (_line(one), _table(one))]
 
     def document(self) -> dict[str, object]:
         """schema, programs (program, core, memory, cycles, without (rule, cycles, difference, percent, source))."""
@@ -48,18 +48,19 @@ def _rows(one: Ablation) -> Iterator[dict[str, object]]:
                "difference": row.cycles - one.cycles, "percent": _percent(row.cycles, one.cycles), "source": row.does}
 
 
-def _tables(found: Sequence[Ablation]) -> list[Table]:
-    tables = []
-    for one in found:
-        title = f"{one.program}: {one.cycles:,} cycles on {one.core}, memories {one.memory}"
-        table = Table(title=title, title_justify="left", header_style="bold")
-        table.add_column("without")
-        for name in ("cycles", "difference", "%"):
-            table.add_column(name, justify="right")
-        for row in one.without:
-            table.add_row(row.rule, f"{row.cycles:,}", f"{row.cycles - one.cycles:+,}", f"{_percent(row.cycles, one.cycles):+.2f}")
-        tables.append(table)
-    return tables
+def _line(one: Ablation) -> str:
+    """Not the table's title, which would be folded to its width."""
+    return f"{one.program}: {one.cycles:,} cycles on a modelled {one.core} with {one.memory} memory"
+
+
+def _table(one: Ablation) -> Table:
+    table = Table(header_style="bold")
+    table.add_column("without")
+    for name in ("cycles", "difference", "%"):
+        table.add_column(name, justify="right")
+    for row in one.without:
+        table.add_row(row.rule, f"{row.cycles:,}", f"{row.cycles - one.cycles:+,}", f"{_percent(row.cycles, one.cycles):+.2f}")
+    return table
 
 
 def _percent(cycles: int, of: int) -> float:
