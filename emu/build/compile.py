@@ -67,7 +67,7 @@ def packing(implemented: Mapping[str, kernel_folder.KernelFolder], source_root: 
     """What the pack.py of a set and its bases say, each of the kernels that it implements. BuildError for one that does not run."""
     root = source_root or REPOSITORY
     try:
-        packs = {folder.folder: kernelset.load(root / folder.folder) for folder in implemented.values()}
+        packs = {folder: kernelset.load(root / folder) for folder in sorted({folder.folder for folder in implemented.values()})}
     except ValueError as error:
         raise BuildError(str(error)) from None
     if len(packs) == 1:
