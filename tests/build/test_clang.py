@@ -36,16 +36,16 @@ needs_clang = pytest.mark.skipif(not (shutil.which("clang") and shutil.which("ld
 @needs_clang
 @pytest.mark.parametrize("core", CORES)
 def test_the_spotter_is_bit_exact(core) -> None:
-    profile, wrong = kws.judged(kws.Job(kernels="c", core=core, cc="clang"))
+    profile, wrong, _ = kws.judged(kws.Job(kernels="c", core=core, cc="clang"))
     assert not wrong and profile.totals.bit_exact and "clang" in profile.about["toolchain"]["version"]
 
 
 @needs_clang
 def test_assembly_counts_the_same_and_float_is_as_near() -> None:
-    ours, wrong = kws.judged(kws.Job(cc="clang"))
-    gcc, _ = kws.judged(kws.Job())
+    ours, wrong, _ = kws.judged(kws.Job(cc="clang"))
+    gcc, _, _ = kws.judged(kws.Job())
     assert not wrong and [(row.instructions, row.cycles) for row in ours.layers] == [(row.instructions, row.cycles) for row in gcc.layers]
-    profile, _ = kws.judged(kws.Job(kernels="float", cc="clang"))
+    profile, _, _ = kws.judged(kws.Job(kernels="float", cc="clang"))
     assert profile.totals.max_abs_error < 1e-4
 
 

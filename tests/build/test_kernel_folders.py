@@ -56,8 +56,8 @@ def compiled(path: Path, text: str, toolchain, *flags: str) -> Path:
 
 def test_one_kernel_and_the_rest_from_c(mine, toolchain) -> None:
     """The same sources make the same code, wherever they lie."""
-    profile, wrong = kws.judged(kws.Job(kernels=str(mine)))
-    c, _ = kws.judged(kws.Job(kernels="c"))
+    profile, wrong, _ = kws.judged(kws.Job(kernels=str(mine)))
+    c, _, _ = kws.judged(kws.Job(kernels="c"))
     assert not wrong and [(row.cycles, row.traffic) for row in profile.layers] == [(row.cycles, row.traffic) for row in c.layers]
     about = profile.about["kernel_set"]
     assert profile.about["kernels"] == f"mine ({mine})" and about["implements"] == dict.fromkeys(about["implements"], "c") | {"dense_s8": "mine"}
@@ -67,7 +67,7 @@ def test_a_base_and_its_includes(tmp_path, toolchain) -> None:
     path = folder(tmp_path / "mine", {"kernels.toml": 'base = "thumb2"\n', "dense.S": (REPOSITORY / "armsrc/kernels/thumb2/dense.S").read_text(),
                                       "pack.py": "from armsrc.kernels.thumb2.pack import pack\n"})
     assert owners(path, toolchain)["dense_s8"] == "mine" and owners(path, toolchain)["conv2d_s8"] == "thumb2"
-    profile, wrong = kws.judged(kws.Job(kernels=str(path)))
+    profile, wrong, _ = kws.judged(kws.Job(kernels=str(path)))
     assert not wrong and [row.cycles for row in profile.layers] == [row.cycles for row in kws.judged(kws.Job())[0].layers]
 
 
@@ -82,7 +82,7 @@ def test_functions_with_other_names(mine, toolchain) -> None:
     image = library(mine, toolchain)
     assert image.symbols["dense_s8"].address == image.symbols["fast_dense"].address
     assert image.function_at(image.symbols["dense_s8"].address).name == "fast_dense"
-    profile, wrong = kws.judged(kws.Job(kernels=str(mine)))
+    profile, wrong, _ = kws.judged(kws.Job(kernels=str(mine)))
     assert not wrong and profile.layers[-1].kernel == "dense_s8"
 
 
@@ -112,7 +112,7 @@ def test_objects_and_archives_as_they_are(tmp_path, toolchain, archived) -> None
     if archived:
         subprocess.run([str(toolchain.path).replace("gcc", "ar"), "rc", path / "libmine.a", made], check=True)
     assert owners(path, toolchain)["dense_s8"] == "mine"
-    profile, wrong = kws.judged(kws.Job(kernels=str(path)))
+    profile, wrong, _ = kws.judged(kws.Job(kernels=str(path)))
     assert not wrong and "dense_s8" not in profile.about["kernel_set"]["compiled"] or archived
     first = library(path, toolchain).sha256
     compiled(made, DENSE.replace("int32_t *column = scratch", "asm volatile (\"nop\"); int32_t *column = scratch"), toolchain, "-std=gnu11")
