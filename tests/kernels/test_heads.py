@@ -73,6 +73,13 @@ def depthwise(h: int, w: int, c: int = 4, **more: Any) -> Call:
     return window("depthwise_conv2d_s8", h, w, c, c, **more)
 
 
+def planes(h: int, w: int, *, stride: int = 1, **more: Any) -> Call:
+    """Packed, four channels; the input has an even number of rows, so that no band has one line only."""
+    made = depthwise(h, w, stride=stride, packed=True, **more)
+    sizes = dict(made.sizes)
+    return made._replace(sizes=tuple((sizes | {"in_h": sizes["in_h"] + sizes["in_h"] % 2}).items()))
+
+
 def pool(h: int, w: int, c: int, size: tuple[int, int], stride: int = 1) -> Call:
     return window("max_pool2d_s8", h, w, c, k=size, stride=stride)
 
@@ -200,7 +207,26 @@ def claims() -> list[Claim]:
               slopes(lambda h, first: pointwise(h, 4, 8, per_channel=True, requantizer=NARROW if first else FULL, varied=first),
                      (4, 8), (None, NARROWER)), 4 * 8),
     ]
-    return found + packed_claims()
+    return found + packed_claims() + planes_claims()
+
+
+def planes_claims() -> list[Claim]:
+    """Of packed depthwise layers: a third line of outputs and a fourth need the same bands; stride 2: a band more for each line."""
+    relu, signed = functools.partial(planes, requantizer=RELU), planes
+    column = fixed(lambda w, h: relu(h, w), (10, 18), (2, 4))
+    edge = slope(lambda w: depthwise(3, w, packed=True, requantizer=RELU), 10, 18) - slope(lambda w: relu(3, w), 10, 18)
+    file, found = "depthwise_lines.inc", [Claim("depthwise_planes.inc", "{} for a column of a band", column, 8),
+                                          Claim("depthwise_planes.inc", "lies outside {}", column + edge, 8)]
+    for make, phrase in ((relu, "stride 1: {} for eight"), (signed, r"signed {} for eight \(4 to")):
+        found.append(Claim(file, phrase, slopes(lambda w, h, make=make: make(h, w), (10, 18), (3, 4)), 4))
+    eight, line = slopes(lambda w, h: relu(h, w), (10, 18), (3, 4)), slope(lambda h: relu(h, 10), 3, 4)
+    four_lines = line + line + line + line
+    found += [Claim(file, r"eight outputs \({} each", eight, 4 * 8),
+              Claim(file, "{} a line besides", four_lines - eight - eight - eight - eight - eight, 4 * 4)]  # of ten outputs
+    for make, phrase in ((relu, "Stride 2: {} for eight"), (signed, r"third output to begin\), signed {} for eight")):
+        both = slopes(lambda w, h, make=make: make(h, w, stride=2), (5, 13), (1, 2))
+        found.append(Claim(file, phrase, both - column - column, 4))
+    return found
 
 
 def packed_claims() -> list[Claim]:

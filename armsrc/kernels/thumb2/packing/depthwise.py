@@ -15,7 +15,7 @@ from . import common
 _SATURATING, _SIGNED = 0, 1
 _BAND, _PLANE = 512, 128  # bytes
 _TURN = 8  # outputs of a turn of the loop
-_BANDS, _COLUMNS = 8, 32  # of a strip, at most
+_BANDS, _COLUMNS = 9, 32  # of a strip, at most
 _MOST_STEP = {_SATURATING: 0xFFFF, _SIGNED: 0xFF}  # of y, column to column: the bits that the code has for it
 _OUTSIDE = -1
 
@@ -109,9 +109,9 @@ def _cut(size: int, stride: int, most: int) -> Iterator[range]:
     return (range(start, min(start + length, size)) for start in range(0, size, length))
 
 
-def _skipped(outputs: int) -> int:
-    """Outputs that the first turn leaves out, so that the last one is full; all of them where there is none."""
-    return -outputs % _TURN if outputs else _TURN
+def _skipped(count: int, turn: int) -> int:
+    """How many of a loop's first turn are left out, so that its last one is full; all of them where there is nothing to do."""
+    return -count % turn if count else turn
 
 
 def _strip(walk: _Walk, lines: range, columns: range) -> np.ndarray:
@@ -139,5 +139,5 @@ def _strip(walk: _Walk, lines: range, columns: range) -> np.ndarray:
     odd = len(lines) // 2 if stride == 1 else 0
     kinds = 2 if stride == 1 else 1
     record = [(len(lines) - odd) * _BAND, odd * _BAND, y, y + walk.lines.step_y, kinds * walk.lines.step_y - width * walk.columns.step_y, _BAND - 4 * seen,
-              _skipped(width - behind_turns), inside, plane, len(fills), len(listed)]
+              _skipped(width - behind_turns, _TURN), inside, inside - 1 + -(inside - 1) % 4, _skipped(inside - 1, 4), plane, len(fills), len(listed)]
     return np.concatenate([record, np.array([*fills, *listed], np.int64).ravel()]).astype(np.int64)
