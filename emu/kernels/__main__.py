@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +40,7 @@ def new(folder: Path, cc: str | None) -> None:
     for name in template.write(folder):
         click.echo(f"wrote {folder / name}")
     check.main(["--budgets", str(folder / "budgets.toml"), "--update", *(["--cc", cc] if cc else [])], standalone_mode=False)
-    click.echo(f"next: python -m emu.run kws --kernels {folder}")
+    click.echo(f"next: python -m emu.run kws --kernels {shlex.quote(str(folder))}")
 
 
 @main.command("list", epilog="\b\nExamples\n  python -m emu.kernels list ../mine\n  python -m emu.kernels list --json -\n\n" + EXIT_STATUS,

@@ -52,7 +52,7 @@ def test_slow(thumbcycle):
 def test_wrong(thumbcycle):
     thumbcycle("{POOL}", PARAMS, X, kernels="mine").assert_bit_exact(np.full((1, 1, 16), 99, np.int8))
 """)
-    variables = {**os.environ, "PYTHONPATH": str(REPOSITORY), "THUMBCYCLE_CACHE": str(cache_dir())}
+    variables = {**os.environ, "PYTHONPATH": str(REPOSITORY), "THUMBCYCLE_CACHE": str(cache_dir()), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run([sys.executable, "-m", "pytest", "-p", "emu.pytest_plugin", "-p", "no:cacheprovider", "-q", "test_mine.py"],
                           cwd=mine.parent, env=variables, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1 and "2 failed, 1 passed" in done.stdout, done.stdout
@@ -69,11 +69,11 @@ def test_what_is_measured(thumbcycle) -> None:
     done.assert_bit_exact()
     assert done.traffic["input"].bytes_read == 9 * 9 * 16 and done.traffic["output"].bytes_written == 16
     assert done.bytes_read == sum(traffic.bytes_read for traffic in done.traffic.values()) > 9 * 9 * 16
-    assert done.cycles > done.instructions > 0 and done.stack == 64
+    assert done.cycles > done.instructions > 0 and done.stack > 0
     done.assert_at_most(instructions=done.instructions, cycles=done.cycles, bytes_read=done.bytes_read, bytes_written=done.bytes_written,
-                        stack=64)
-    with pytest.raises(AssertionError, match=f"cycles, at most {done.cycles - 1:,}; 64 stack, at most 63"):
-        done.assert_at_most(instructions=done.instructions, cycles=done.cycles - 1, stack=63)
+                        stack=done.stack)
+    with pytest.raises(AssertionError, match=f"cycles, at most {done.cycles - 1:,}; {done.stack} stack, at most {done.stack - 1}"):
+        done.assert_at_most(instructions=done.instructions, cycles=done.cycles - 1, stack=done.stack - 1)
     with pytest.raises(UsageError, match="'cycle' .did you mean cycles"):
         done.assert_at_most(cycle=1)
     with pytest.raises(AssertionError, match=r"int8 \(1, 1, 16\), but int64"):
