@@ -207,7 +207,7 @@ def claims() -> list[Claim]:
               slopes(lambda h, first: pointwise(h, 4, 8, per_channel=True, requantizer=NARROW if first else FULL, varied=first),
                      (4, 8), (None, NARROWER)), 4 * 8),
     ]
-    return found + packed_claims() + planes_claims()
+    return found + packed_claims() + planes_claims() + one_channel_claims()
 
 
 def planes_claims() -> list[Claim]:
@@ -227,6 +227,28 @@ def planes_claims() -> list[Claim]:
         both = slopes(lambda w, h, make=make: make(h, w, stride=2), (5, 13), (1, 2))
         found.append(Claim(file, phrase, both - column - column, 4))
     return found
+
+
+def one_channel_claims() -> list[Claim]:
+    """Of packed convolutions with one input channel."""
+    def walk(h: int, w: int, n: int, stride: int = 1) -> Call:
+        return conv(h, w, 1, n, stride=stride, requantizer=RELU, packed=True)
+
+    def tall(w: int, n: int, stride: int = 2) -> Call:
+        return conv(5, w, 1, n, k=(10, 4), stride=stride, requantizer=RELU, packed=True)
+
+    found = [Claim("conv2d_walk.inc", phrase, Calls([walk(18, 18, n, stride)], []), 18 * 18 * n) for phrase, n, stride in (
+        ("{} an output of 18 x 18 x 8", 8, 1), ("{} of 18 x 18 x 64", 64, 1), ("with stride 2 {} and", 8, 2),
+        (r"stride 2 [\d.]+ and {}", 64, 2))]
+    five = slopes(tall, (2, 4), (4, 8))
+    return found + [
+        Claim("conv2d_pairs.inc", "{} to build a pair", fixed(lambda w, n: walk(6, w, n), (10, 18), (16, 32)), 6 * 4),
+        Claim("conv2d_walk.inc", "way through scratch {}", slopes(lambda w, n: walk(6, w, n), (10, 18), (16, 24)), 6 * 4 * 8),
+        Claim("conv2d_walk.inc", "one output 11, {}", slopes(lambda w, n: walk(6, w, n, 2), (5, 9), (16, 24)), 6 * 4 * 8),
+        Claim("conv2d_tall.inc", "{} for five outputs of a filter", five, 2 * 4),
+        Claim("conv2d_tall.inc", r"{} a MAC", five, 2 * 4 * 5 * 40),
+        Claim("conv2d_tall.inc", "five outputs {} besides", fixed(tall, (2, 4), (4, 8)), 2),
+    ]
 
 
 def packed_claims() -> list[Claim]:

@@ -26,6 +26,7 @@
 #include "tiles.inc"
 #include "conv_tiles.inc"
 #include "conv2d_walk.inc"
+#include "conv2d_pairs.inc"
 #include "conv2d_tall.inc"
 
     .equ FRAME_Y, GA_SIZE

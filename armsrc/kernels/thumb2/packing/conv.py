@@ -13,7 +13,7 @@ from . import common
 
 # The first word of a packed layer, behind those of matmul.py: which code takes it.
 WALK, TALL = 16, 17
-_PAIRS, _BLOCKS = 10, 7  # conv2d_walk.inc: pairs of columns a block, blocks that the frame holds
+_PAIRS, _BLOCK, _FRAME = 10, 128, 768  # conv2d_walk.inc: pairs of columns a block, bytes of a block and of all in the frame
 _AT_ONCE = 8  # filters whose results lie side by side
 _TAPS = ((0, 3), (1, 4), (2, 5), (6, 7), (7, 8))  # of a filter's words
 _OUTPUTS, _ROWS, _COLUMNS = 5, 10, 4  # conv2d_tall.inc: outputs one below the other, the largest window
@@ -24,15 +24,16 @@ def walk(p: Params) -> Packed | None:
     if (p["in_c"], p["kernel_h"], p["kernel_w"]) != (1, 3, 3) or p["stride_w"] > 2 or p["out_w"] < 2:
         return None
     pairs = p["out_w"] + 1 if p["stride_w"] == 2 else (p["out_w"] + 3) // 2
-    blocks = -(-pairs // _PAIRS)
-    if blocks > _BLOCKS:
+    blocks, first = -(-pairs // _PAIRS), -pairs % _PAIRS
+    room = _FRAME // (blocks * _BLOCK - (12 * first & ~7))  # the first block of a row begins with its first pair
+    if not room:
         return None
-    bands = -(-p["out_h"] // (_BLOCKS // blocks))
+    bands = -(-p["out_h"] // room)
     rows = -(-p["out_h"] // bands)
-    pitch = 0 if _inside(p, 2 * pairs) else -(-2 * pairs // 4) * 4
+    pitch = 0 if _inside(p, 2 * pairs) else max(8, -(-2 * pairs // 4) * 4)
     results = 0 if p["out_c"] == _AT_ONCE else rows * p["out_w"] * _AT_ONCE
     odd = p["stride_w"] == 1 and p["out_w"] % 2
-    header = [WALK, p["stride_w"], -pairs % _PAIRS, (1 - pairs) % _PAIRS, blocks, odd, rows, pitch,
+    header = [WALK, p["stride_w"], first, (first + 1) % _PAIRS, blocks, odd, rows, pitch,
               min(p["in_w"], 2 * pairs - p["pad_left"]), results]
     weights = np.asarray(p["weights"]).reshape(-1, 9)
     return _packed(p, header, weights, _TAPS, 3, pitch * ((rows - 1) * p["stride_h"] + 3) + results, bias_at=5)
@@ -44,7 +45,7 @@ def tall(p: Params) -> Packed | None:
     if p["in_c"] > 1 or stride > 2 or not (_ROWS - 4 < kernel_h <= _ROWS and kernel_w <= _COLUMNS) or p["out_h"] < _OUTPUTS:
         return None
     columns = (p["out_w"] - 1) * p["stride_w"] + _COLUMNS
-    pitch = -(-columns // 4) * 4
+    pitch = max(8, -(-columns // 4) * 4)
     halves = np.arange(_ROWS).reshape(2, -1) if stride == 1 else np.arange(_ROWS).reshape(-1, 2).T  # rows of the window
     header = [TALL, halves[1, 0], 0, 0, 0, 0, 0, pitch, min(p["in_w"], columns - p["pad_left"]), 0]
     weights = np.zeros((p["out_c"], _ROWS, _COLUMNS), np.int64)
@@ -56,7 +57,7 @@ def tall(p: Params) -> Packed | None:
 
 def _packed(p: Params, header: list[int], weights: np.ndarray, taps: Sequence[tuple[int, int]], reach: int, scratch: int,
             bias_at: int) -> Packed | None:
-    """The header, its rest, and of every filter the pairs of taps with the bias among them, multiplier and addend. weights: (out_c, taps)."""
+    """The header, its rest, and each filter: the pairs of taps and the bias, multiplier, addend. weights: (out_c, taps)."""
     bias = common.folded_bias(p, weights)
     found = common.saturating(common.channels(p), weights, bias, common.SATURATING_SHIFT)
     if found is None:

@@ -1,0 +1,74 @@
+"""Packed convolutions with one input channel against the reference: the shapes that conv2d_walk.inc and conv2d_tall.inc take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from armsrc.kernels.thumb2.packing import conv
+from emu.machine.call import call
+from kwsq import reference
+from tests.kernels.test_kernels import kernel_set, library
+
+
+@st.composite
+def layers(draw: st.DrawFn, kernel: tuple[st.SearchStrategy[int], st.SearchStrategy[int]], stride: int, least: int) -> dict[str, Any]:
+    """Legal structs whose requantizers the packers take; at least that many rows and columns of output."""
+    p: dict[str, Any] = {"in_c": 1, "input_zero_point": draw(st.sampled_from([-128, 127, 0, -7])), "per_channel": 1}
+    for axis, size, edge in zip("hw", kernel, ("top", "left"), strict=True):
+        p |= {f"kernel_{axis}": draw(size), f"stride_{axis}": draw(st.integers(1, stride)), f"in_{axis}": draw(st.integers(1, 40))}
+        p[f"pad_{edge}"] = draw(st.integers(0, p[f"kernel_{axis}"] - 1)) if draw(st.booleans()) else 0
+        most = (p[f"in_{axis}"] - 1 + p[f"pad_{edge}"]) // p[f"stride_{axis}"] + 1
+        inside = (p[f"in_{axis}"] + p[f"pad_{edge}"] - p[f"kernel_{axis}"]) // p[f"stride_{axis}"] + 1
+        p[f"out_{axis}"] = inside if inside >= least and draw(st.booleans()) else draw(st.integers(min(least, most), most))
+    p["out_c"] = draw(st.sampled_from([1, 3, 8, 8, 12, 16]))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    p["weights"] = random.integers(-128, 128, (p["out_c"], p["kernel_h"], p["kernel_w"], 1)).astype(np.int8)
+    p["weights"][0] = draw(st.sampled_from([-128, 127, 0]))
+    p["bias"] = random.integers(-9000, 9000, p["out_c"]).astype(np.int32)
+    zero_point = draw(st.sampled_from([-128, -9, 127]))
+    top = draw(st.sampled_from([127, 127, max(zero_point, 60)]))
+    p["requant"] = np.array([(random.integers(1 << 30, 1 << 31), random.integers(3, 10), zero_point, zero_point, top)
+                             for _ in range(p["out_c"])], np.int32)
+    return p
+
+
+WALK = layers((st.just(3), st.just(3)), 2, 2)
+TALL = layers((st.integers(7, 10), st.integers(1, 4)), 2, 5)
+
+
+@pytest.mark.parametrize(("shapes", "variant"), [(WALK, conv.WALK), (TALL, conv.TALL)], ids=["walk", "tall"])
+def test_equals_the_reference(shapes: st.SearchStrategy[dict[str, Any]], variant: int) -> None:
+    packs, taken = kernel_set("thumb2"), []
+
+    @settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(shapes, st.integers(0, 3), st.integers(0, 3), st.sampled_from([None, -128, 127]))
+    def check(p: dict[str, Any], input_at: int, output_at: int, all_of: int | None) -> None:
+        x = np.random.default_rng(0).integers(-128, 128, (p["in_h"], p["in_w"], 1)).astype(np.int8) if all_of is None else np.full(
+            (p["in_h"], p["in_w"], 1), all_of, np.int8)
+        done = call(library("thumb2"), "conv2d_s8", p, x, offsets={"input": input_at, "output": output_at}, kernel_set=packs)
+        np.testing.assert_array_equal(done.output, reference.run_kernel("conv2d_s8", p, x).reshape(done.output.shape))
+        assert not done.counts.traffic[1][done.counts.objects.index("other")].any()
+        packed = packs.pack("conv2d_s8", p)
+        taken.append(packed is not None and packed.words[0] == variant)
+
+    check()
+    assert sum(taken) > len(taken) / 2
+
+
+def test_what_is_not_taken() -> None:
+    weights = np.ones((1, 3, 3, 1), np.int8)
+    p = {"in_h": 9, "in_w": 9, "in_c": 1, "out_h": 7, "out_w": 7, "out_c": 1, "kernel_h": 3, "kernel_w": 3, "stride_h": 1, "stride_w": 1, "pad_top": 0,
+         "pad_left": 0, "input_zero_point": 0, "per_channel": 0, "weights": weights, "bias": np.zeros(1, np.int32),
+         "requant": np.array([[1 << 30, 5, -128, -128, 127]], np.int32)}
+    assert conv.walk(p) is not None and conv.tall(p) is None
+    for other in ({"in_c": 2}, {"stride_w": 3}, {"out_w": 1}, {"in_w": 152, "out_w": 150}, {"requant": np.array([[1 << 30, 5, 0, -128, 127]])},
+                  {"requant": np.array([[1 << 30, 10, -128, -128, 127]])}):
+        assert conv.walk(p | other) is None, other
+    high = p | {"in_h": 14, "kernel_h": 10, "out_h": 5, "weights": np.ones((1, 10, 3, 1), np.int8)}
+    assert conv.tall(high) is not None
+    assert all(conv.tall(high | other) is None for other in ({"in_c": 2}, {"stride_h": 3}, {"out_h": 4}, {"kernel_h": 11}, {"kernel_w": 5}))
