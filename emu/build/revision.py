@@ -64,7 +64,7 @@ def _unpacked(revision: str, commit: str, where: Path, part: str = "") -> Path:
     tree = _hash(where, f"{commit}:./{part}")
     if not tree:
         raise UsageError(f"the revision {revision!r} has no folder {part}")
-    root = cache_dir() / "revisions" / tree
+    root = cache_dir() / "revisions" / (tree if part else f"{tree}.named/{where.name}")  # a folder's name is its kernel set's
     if not root.exists():
         _unpack(where, commit, root, part)
     return root

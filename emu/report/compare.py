@@ -151,7 +151,8 @@ def _about(one: Measured) -> str:
     commit = f" of commit {one.commit[:12]}" if one.commit else ""
     image = f"{about['image']['flash_bytes']:,} bytes of flash (SHA-256 {about['image']['sha256'][:16]})"
     kernels = "".join(f" ({line})" for line in whose(about))
-    return (f"{about['kernels']} kernels{commit}{kernels}, {about['toolchain']['version']}, {' '.join(about['flags'])}; "
+    name = about["kernel_set"]["name"] if one.commit else about["kernels"]  # of a commit the folder is one of the cache
+    return (f"{name} kernels{commit}{kernels}, {about['toolchain']['version']}, {' '.join(about['flags'])}; "
             f"{profile.core}, {profile.memory} memory; {image}; {verdict}")
 
 

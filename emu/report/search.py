@@ -109,9 +109,9 @@ def _why(line: Line) -> str:
 
 
 def _notes(result: Result) -> Iterator[str]:
-    of = (f"all {result.orders:,} legal orders" if result.exhausted else "of too many legal orders to count" if result.orders is None
-          else f"of {result.orders:,} legal orders")
-    yield f"{result.priced:,} schedules priced, {of}; seed {result.about['seed']}"
+    of = ("of too many legal orders to count" if result.orders is None else "the only legal order among them" if result.orders == 1
+          else f"all {result.orders:,} legal orders among them" if result.exhausted else f"of {result.orders:,} legal orders")
+    yield f"{result.priced:,} schedule{'s' if result.priced != 1 else ''} priced, {of}; seed {result.about['seed']}"
     if result.expansions > 1:
         yield f"{result.expansions} expansions of the region were changed alike"
     if result.others:

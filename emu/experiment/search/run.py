@@ -104,7 +104,7 @@ def search(found: Sources, region: Region, job: kws.Job, *, seconds: float | Non
     text = rewrite.written(subject, source) if source and not source.obstacle else ""
     if text and not _as_verified(subject, job, held, text):
         source, text = source._replace(obstacle="rewritten, it assembles to other code than was verified"), ""
-    about = {"kernels": found.kernels, "cores": [job.core, *job.other_cores], "memory": job.memory, "input": job.inputs[0], "seed": seed,
+    about = {"kernels": subject.measured.ready.about["kernels"], "cores": [job.core, *job.other_cores], "memory": job.memory, "input": job.inputs[0], "seed": seed,
              "toolchain": subject.measured.ready.about["toolchain"]}
     return Result(
         region, about, subject.cost.executions, len(subject.expansions), subject.others, budget.priced, schedules.orders, schedules.exhausted,
