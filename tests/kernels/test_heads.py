@@ -270,12 +270,15 @@ def packed_claims() -> list[Claim]:
     found += [Claim("tile_64.inc", "{} for four inputs", group, 8), Claim("tile_64.inc", r"inputs \({} a MAC", group, 8 * 32)]
     for more, phrase in ((saturating, "{} besides"), (doubled, "doubled {}\\)")):
         found.append(Claim("tile_64.inc", phrase, fixed(lambda n, c, more=more: four(c, n, **more), (2, 4), (32, 64)), 1))
-    for more, phrase, other in ((saturating, "{} an output with 16 channels", "in_c = 8: {} an output"),
-                                (doubled, "doubled {} an output", "doubled {} an output")):
+    own = saturating | {"per_channel": True, "varied": (1 << 30, 7, -128, -128, 127)}
+    for more, said, other, copied in ((saturating, "alike {}", "in_c = 8: {}", "To copy: {}"), (own, "of their own {}", "", "of its own {}"),
+                                      (doubled, "doubled {}", "doubled {}", "doubled {}")):
         outputs = slope(lambda h, more=more: pointwise(h, 8, 16, **more), 20, 40)
-        found += [Claim("pointwise_8.inc", phrase, outputs, 20 * 16), Claim("pointwise_conv2d.S", other, outputs, 20 * 16)]
+        slots = fixed(lambda n, h, more=more: pointwise(h, 8, n, **more), (4, 8), (10, 20))
+        found += [Claim("pointwise_8.inc", f"{said} an output", outputs, 20 * 16), Claim("pointwise_8.inc", f"{copied} a slot", slots, 4)]
+        if other:
+            found.append(Claim("pointwise_conv2d.S", f"{other} an output", outputs, 20 * 16))
     found += [
-        Claim("pointwise_8.inc", "{} a slot to copy", fixed(lambda n, h: pointwise(h, 8, n, **saturating), (4, 8), (10, 20)), 4),
         Claim("dense_packed.inc", "tile of five: {} for 32 inputs", slopes(functools.partial(dense, packed=True), (32, 64), (5, 10)), 1),
         Claim("dense_packed.inc", r"32 inputs \({} a MAC", slopes(functools.partial(dense, packed=True), (32, 64), (5, 10)), 32 * 5),
         Claim("dense_packed.inc", "{} for eight inputs", fixed(functools.partial(dense, packed=True), (32, 64), (5, 10)), 4),

@@ -10,7 +10,7 @@ from armsrc.kernelset import Packed
 from . import common
 
 # Path and form of the requantization, the first word of a packed layer: tiles.inc, pointwise_8.inc.
-TILES, EIGHT = 0, 4
+TILES, EIGHT, ALIKE = 0, 4, 6
 SATURATING, DOUBLED = 0, 1
 _ORDER = (0, 2, 1, 3)  # elements of a group of four, as SXTB16 leaves them
 _SLOTS = 16  # channels of a block of pointwise_8.inc
@@ -63,14 +63,16 @@ def _tiles(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: c
 
 
 def _eight(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: common.Requantization) -> Packed:
-    """weights: int8 (out_c, 8), in blocks of equal size, a slot a channel."""
-    fields = common.words(np.stack([bias << found.scale, found.multiplier, found.addend, found.shift], axis=1))
-    slots = np.concatenate([fields[:, :1], _pairs(weights, found), fields[:, 1:]], axis=1)
+    """weights: int8 (out_c, 8), in blocks of equal size, a slot a channel; of channels that are all alike an even number of slots."""
+    own = np.stack([found.multiplier, found.addend, found.shift], axis=1)
+    alike = form == SATURATING and bool((own == own[0]).all())
+    fields = 0 if alike else 2 + (form == DOUBLED)
+    slots = np.concatenate([common.words(bias << found.scale)[:, None], _pairs(weights, found), common.words(own[:, :fields])], axis=1)
     blocks = np.array_split(slots, -(-len(slots) // _SLOTS))
     flags, rows = common.clamp(p)
-    parts = [common.words([EIGHT + form, flags, len(blocks)])]
+    parts = [common.words([ALIKE if alike else EIGHT + form, flags, len(blocks), *own[0, :2]])]
     for block in blocks:
-        parts += [common.words([len(block)]), block.ravel()]
+        parts += [common.words([len(block)]), np.pad(block, ((0, alike * len(block) % 2), (0, 0))).ravel()]
     return Packed(np.concatenate([*parts, rows]))
 
 
