@@ -1,11 +1,12 @@
 # Every target sets up what is missing first; done once, that costs nothing.
 PYTHON_IN_VENV = .venv/bin/python
 
-.PHONY: help setup run test lock clean distclean
+.PHONY: help setup run test figures lock clean distclean
 
 help:
 	@echo "make run        a spoken word through the network in an emulated Cortex-M4: python -m emu.run kws"
 	@echo "make test       all tests, on all processors"
+	@echo "make figures    the pages of kernels' figures, written anew: docs/kernel-figures.md, docs/growth.md"
 	@echo "make setup      installs what is missing: compilers, .venv/, the native probe (PYTHON=... names the interpreter)"
 	@echo "make lock       pins the newest versions of requirements.in in requirements.lock"
 	@echo "make clean      removes what was built; make distclean: .venv/ too"
@@ -18,6 +19,10 @@ run: setup
 
 test: setup
 	@$(PYTHON_IN_VENV) -m pytest -rs -n auto
+
+figures: setup
+	@$(PYTHON_IN_VENV) -m emu.experiment figures --markdown docs/kernel-figures.md
+	@$(PYTHON_IN_VENV) -m emu.experiment growth --markdown docs/growth.md
 
 lock:
 	@bash tools/lock.sh

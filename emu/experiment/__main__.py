@@ -16,6 +16,7 @@ COMMANDS = (
     "figures",
     "sweep",
     "plot",
+    "growth",
     "annotate",
     "timeline",
     "mix",

@@ -34,7 +34,7 @@ def render(result: Result, target: str) -> bytes:
     return draw(target, lambda pyplot: _figure(pyplot, result.profile, [column for column in result.cores if column.profile]))
 
 
-def draw(target: str, figure_of: Callable[[ModuleType], Figure]) -> bytes:
+def draw(target: str, figure_of: Callable[[ModuleType], Figure], dpi: int = 110) -> bytes:
     """The figure that `figure_of(pyplot)` makes, as PNG or SVG by the suffix of `target`."""
     import matplotlib
 
@@ -45,7 +45,7 @@ def draw(target: str, figure_of: Callable[[ModuleType], Figure]) -> bytes:
     drawn = io.BytesIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "thumbcycle"}):  # text stays text, and the same run gives the same file
         figure = figure_of(pyplot)
-        figure.savefig(drawn, format=form, dpi=110, metadata={"Date": None} if form == "svg" else None)
+        figure.savefig(drawn, format=form, dpi=dpi, metadata={"Date": None} if form == "svg" else None)
         pyplot.close(figure)
     return drawn.getvalue()
 

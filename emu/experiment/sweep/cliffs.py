@@ -38,13 +38,22 @@ class Cliff:
 
 def find(rows: Sequence[Row], ratio: float = RATIO) -> list[Cliff]:
     """All pairs of neighbours whose cycles a MAC differ by more than that: those that no fixed cost explains first, the largest first."""
+    return sorted((cliff for cliff in _compared(rows) if cliff.ratio > ratio), key=lambda cliff: (not cliff.steep, -cliff.ratio))
+
+
+def pairs(rows: Sequence[Row]) -> int:
+    """How many pairs of neighbours there are."""
+    return sum(1 for _ in _compared(rows))
+
+
+def _compared(rows: Sequence[Row]) -> Iterator[Cliff]:
+    """All pairs of neighbours, whatever their ratio."""
     usable = [row for row in rows if row["cycles_per_mac"] and row["status"] == "ok"]
-    found = []
     for kind in dict.fromkeys(row["kind"] for row in usable):
         of_kind = [row for row in usable if row["kind"] == kind]
         axes = _axes(of_kind)
-        found += [_cliff(*pair, axis) for axis in axes for pair in _neighbours(of_kind, axes, axis)]
-    return sorted((cliff for cliff in found if cliff.ratio > ratio), key=lambda cliff: (not cliff.steep, -cliff.ratio))
+        for axis in axes:
+            yield from (_cliff(*pair, axis) for pair in _neighbours(of_kind, axes, axis))
 
 
 def _axes(rows: Sequence[Row]) -> Mapping[str, Sequence[str]]:
