@@ -16,6 +16,12 @@ BUG = 70  # EX_SOFTWARE of sysexits.h
 OWN = ("emu", "kwsq", "armsrc")
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}  # of every click command
 
+# Options that mean the same wherever they are.
+MEMORY = click.option("--memory", default="zero-wait", show_default=True, metavar="NAME", help="A board's memories: a table of emu/timing/memories.")
+INPUT = click.option("--input", "word", default="yes", show_default=True, metavar="WORD|FILE", help="What is heard: as for emu.run kws.")
+OPT = click.option("--opt", default="O3", show_default=True, metavar="LEVEL", help="Optimization of C: O0 O1 O2 O3 Os Ofast Og.")
+CC = click.option("--cc", metavar="PATH", help="Cross compiler. Default: arm-none-eabi-gcc from PATH, else the one from PyPI.")
+
 EXIT_STATUS = """\b
 Exit status
   0  done, and every output byte equals the reference's

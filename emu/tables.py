@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from emu.errors import InputError, UsageError
+from emu.names import near
 
 Table = TypeVar("Table")
 
@@ -25,8 +25,7 @@ def load(folder: Path, kind: str, name: str, parse: Callable[[Mapping[str, Any]]
     """
     known = list(known or names(folder))
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        raise UsageError(f"no {kind} {name!r}{f' (did you mean {near[0]}?)' if near else ''}: there are {', '.join(known)}")
+        raise UsageError(f"no {kind} {name!r}{near(name, known)}: there are {', '.join(known)}")
     path = folder / f"{name}.toml"
     try:
         return parse(tomllib.loads(path.read_text()))

@@ -121,10 +121,6 @@ class Image:
 
         return _image(path, digest, data, _kept(digest, "image", read))
 
-    @property
-    def ram_bytes_without_stack(self) -> int:
-        return self.ram_bytes - self.stack_reserve
-
     @cached_property
     def structs(self) -> dict[str, dict[str, Field]]:
         """Every named or typedef'd struct in the debug information: its fields in order. Empty without debug information."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from emu.cli import SETTINGS, progress, run_command
+from emu.cli import CC, MEMORY, OPT, SETTINGS, progress, run_command
 from emu.errors import InputError, NotBitExact
 from emu.host import cores
 from emu.report import forms
@@ -43,11 +43,11 @@ Exit status
 
 @click.command(epilog=EPILOG, context_settings=SETTINGS)
 @click.argument("folder", metavar="DIR")
-@click.option("--kernels", default="thumb2", show_default=True, metavar="SET", help="Kernel set: a folder of armsrc/kernels.")
+@click.option("--kernels", default="thumb2", show_default=True, metavar="SET|DIR", help="Kernel set, or a folder of kernels: as for emu.run kws.")
 @click.option("--core", default="cortex-m4", show_default=True, metavar="NAME", help="Core to model: a table of emu/timing/cores.")
-@click.option("--memory", default="zero-wait", show_default=True, metavar="NAME", help="A board's memories: a table of emu/timing/memories.")
-@click.option("--opt", default="O3", show_default=True, metavar="LEVEL", help="Optimization of C: O0 O1 O2 O3 Os Ofast Og.")
-@click.option("--cc", metavar="PATH", help="Cross compiler. Default: arm-none-eabi-gcc from PATH, else the one from PyPI.")
+@MEMORY
+@OPT
+@CC
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Judge N recordings, chosen evenly over the words, the same ones every time.")
 @click.option("--jobs", type=click.IntRange(1, 1024), metavar="N", help="Threads, with an engine each. Default: as many as there are cores.")
 @forms.options(FORMS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from emu.experiment.target import Ran
 from emu.functions import loops
 from emu.functions.code_size import that_ran
 from emu.isa.instruction import Flag, Instruction
+from emu.names import nearest
 from emu.probe import Counts, Stream, layout
 from emu.profile import Traffic
 from emu.timing import pricing
@@ -116,8 +116,8 @@ def _called(ran: Ran, name: str) -> Iterator[frozenset[int]]:
 
 def _near(name: str, names: Iterable[str]) -> str:
     known = list(names)
-    near = [one for one in known if one.startswith(name)] or difflib.get_close_matches(name, known, 1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    found = next((one for one in known if one.startswith(name)), None) or nearest(name, known)
+    return f" (did you mean {found}?)" if found else ""
 
 
 # --- adding up ---

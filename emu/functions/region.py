@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from emu.build.elf import Image
 from emu.errors import UsageError
 from emu.functions.names import demangled
 from emu.isa.instruction import Instruction
+from emu.names import near
 
 _SOURCE = re.compile(r"(?P<file>.+):(?P<line>\d+)$")
 _PLACE = re.compile(r"(?P<symbol>.+?)(?:\+(?P<offset>0[xX][0-9a-fA-F]+|\d+))?$")
@@ -74,8 +74,8 @@ def _of_line(image: Image, file: str, line: int, option: str) -> tuple[int, ...]
             if int(match["line"]) == line:
                 found.setdefault(image.function_at(address), address)
     if not found:
-        near = sorted(sorted(known, key=lambda other: abs(other - line))[:_MOST_SHOWN])
-        what = f"lines near it that have some: {', '.join(map(str, near))}" if near else "the debug information names no such file"
+        nearby = sorted(sorted(known, key=lambda other: abs(other - line))[:_MOST_SHOWN])
+        what = f"lines near it that have some: {', '.join(map(str, nearby))}" if nearby else "the debug information names no such file"
         raise UsageError(f"{option} {file}:{line}: no code of that line; {what}")
     return tuple(sorted(found.values()))
 
@@ -90,6 +90,5 @@ def _symbol(image: Image, name: str, option: str) -> int:
         raise UsageError(f"{option}: {len(found)} functions are called {name}: say which by its address or its whole name: "
                          f"{', '.join(f'0x{f.address:08x} {demangled(f.name)}' for f in found[:_MOST_SHOWN])}")
     if not found:
-        near = difflib.get_close_matches(name, [*image.symbols, *(text for _, text in named)], 1)
-        raise UsageError(f"{option}: no symbol {name!r} in {image.path}{f' (did you mean {near[0]}?)' if near else ''}")
+        raise UsageError(f"{option}: no symbol {name!r} in {image.path}{near(name, [*image.symbols, *(text for _, text in named)])}")
     return found[0].address

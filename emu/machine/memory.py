@@ -47,10 +47,6 @@ class Memory:
                 address = region.end
         return size >= 0 and address >= end
 
-    def region_at(self, address: int) -> Region | None:
-        """The memory that the address lies in."""
-        return next((region for region in self.regions if region.start <= address < region.end), None)
-
     def read(self, address: int, size: int) -> bytes:
         """Bytes from one group of memories that touch. Raises OutsideError."""
         array, offset = self._place(address, size)

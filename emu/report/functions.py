@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from emu.errors import UsageError
 from emu.functions import CallSite, Cost, Function, FunctionProfile, Line
+from emu.names import near
 from emu.report.csv_form import text as csv_text
 
 FOLDED = "there were more call paths than are kept; inclusive figures and calls are lower bounds"
@@ -49,8 +49,7 @@ def find(profile: FunctionProfile, name: str) -> Function:
             return found[0]
         if found:
             raise UsageError(f"--callers: {len(found)} functions are called {name}: {', '.join(f.name for f in found)}")
-    near = difflib.get_close_matches(name, [f.name for f in profile.functions], 1)
-    raise UsageError(f"--callers: no function {name!r} ran{f' (did you mean {near[0]}?)' if near else ''}")
+    raise UsageError(f"--callers: no function {name!r} ran{near(name, [f.name for f in profile.functions])}")
 
 
 def _heading(profile: FunctionProfile) -> Text:

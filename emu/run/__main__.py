@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from emu.cli import EXIT_STATUS, SETTINGS, run_command
+from emu.cli import CC, EXIT_STATUS, MEMORY, OPT, SETTINGS, run_command
 from emu.errors import UsageError
 from emu.report import forms
 from emu.run import functions
@@ -82,9 +82,9 @@ def _cores(_context: click.Context, _option: click.Parameter, names: tuple[str, 
 @click.option("--core", "cores", multiple=True, default=("cortex-m4",), callback=_cores, metavar="NAME|all",
               help="Core to model: cortex-m0plus, cortex-m3, cortex-m4, cortex-m7, cortex-m33. May be given again, or all (cortex-m4 first): the "
                    "cores side by side, from the first one's run where they can execute its image. Default: cortex-m4.")
-@click.option("--memory", default="zero-wait", show_default=True, metavar="NAME", help="A board's memories: a table of emu/timing/memories.")
-@click.option("--opt", default="O3", show_default=True, metavar="LEVEL", help="Optimization of C: O0 O1 O2 O3 Os Ofast Og.")
-@click.option("--cc", metavar="PATH", help="Cross compiler. Default: arm-none-eabi-gcc from PATH, else the one from PyPI.")
+@MEMORY
+@OPT
+@CC
 @click.option("--mhz", type=float, callback=_clock, metavar="N", help="Clock, for milliseconds beside cycles.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N",
               help=f"Instructions after which a run counts as endless. Default: {LIMITS['kws']:,}, of a firmware {LIMITS['firmware']:,}.")

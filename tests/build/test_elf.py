@@ -81,7 +81,7 @@ def test_data_is_loaded_into_flash_and_runs_in_ram(firmware):
 def test_sizes(firmware):
     assert firmware.flash_bytes == len(memory(firmware))
     assert firmware.stack_reserve == 4096
-    assert firmware.ram_bytes_without_stack == firmware.symbols["__noinit_end"].address - RAM - 4096
+    assert firmware.ram_bytes - firmware.stack_reserve == firmware.symbols["__noinit_end"].address - RAM - 4096
 
 
 def test_library_holds_every_kernel_and_loads_data_where_it_runs(float_library):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from emu.cli import EXIT_STATUS, SETTINGS, notes, status
+from emu.cli import EXIT_STATUS, INPUT, SETTINGS, notes, status
 from emu.errors import NotBitExact
 from emu.report import forms
 from emu.report.forms import Form
@@ -43,7 +43,7 @@ Examples
 
 @click.command(epilog=EPILOG, context_settings=SETTINGS)
 @click.argument("texts", nargs=-1, metavar="SIDE SIDE [SIDE]...")
-@click.option("--input", "word", default="yes", show_default=True, metavar="WORD|FILE", help="What is heard: as for emu.run kws.")
+@INPUT
 @click.option("--core", default="cortex-m4", show_default=True, metavar="NAME", help="Core of sides that name none.")
 @click.option("--memory", default=memories.DEFAULT, show_default=True, metavar="NAME", help="Memories of sides that name none.")
 @click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="Functions that tables show.")

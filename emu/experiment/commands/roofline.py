@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import click
 
-from emu.cli import EXIT_STATUS, SETTINGS, status
+from emu.cli import CC, EXIT_STATUS, INPUT, MEMORY, OPT, SETTINGS, status
 from emu.errors import NotBitExact
 from emu.report import forms
 from emu.report.forms import Form
-from emu.timing import memory as memories
 
 FORMS = (
     Form("json", "Write all that was found as JSON (schema in docs/experiments.md); - prints it.", "emu.report.shown:json"),
@@ -44,13 +43,13 @@ def _cores(_context: click.Context, _option: click.Parameter, names: tuple[str, 
 
 
 @click.command(epilog=EPILOG, context_settings=SETTINGS)
-@click.option("--kernels", "sets", multiple=True, default=("thumb2",), show_default=True, metavar="SET", help="Kernel set. May be given again.")
+@click.option("--kernels", "sets", multiple=True, default=("thumb2",), show_default=True, metavar="SET|DIR", help="Kernel set, or a folder of kernels. May be given again.")
 @click.option("--core", "cores", multiple=True, default=("cortex-m4",), show_default=True, callback=_cores, metavar="NAME|all",
               help="Core to model. May be given again, or all.")
-@click.option("--memory", default=memories.DEFAULT, show_default=True, metavar="NAME", help="A board's memories: a table of emu/timing/memories.")
-@click.option("--input", "word", default="yes", show_default=True, metavar="WORD|FILE", help="What is heard: as for emu.run kws.")
-@click.option("--opt", default="O3", show_default=True, metavar="LEVEL", help="Optimization of C: O0 O1 O2 O3 Os Ofast Og.")
-@click.option("--cc", metavar="PATH", help="Cross compiler. Default: as for emu.run kws.")
+@MEMORY
+@INPUT
+@OPT
+@CC
 @forms.options(FORMS)
 def command(sets: tuple[str, ...], cores: tuple[str, ...], memory: str, word: str, opt: str, cc: str | None, **files: object) -> None:
     """MACs for each byte that moved against MACs a cycle, layer by layer, under what the core lets through at most.

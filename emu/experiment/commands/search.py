@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from emu.cli import EXIT_STATUS, SETTINGS, progress
+from emu.cli import CC, EXIT_STATUS, INPUT, MEMORY, SETTINGS, progress
 from emu.errors import InputError, UsageError
 from emu.report import forms
 from emu.report.forms import Form
-from emu.timing import memory as memories
 
 if TYPE_CHECKING:
     from emu.experiment.search.marks import Region
@@ -49,12 +48,12 @@ Examples
 @click.command(epilog=EPILOG, context_settings=SETTINGS)
 @click.argument("target", required=False, metavar="[REGION|KERNEL|FILE]")
 @click.option("--region", metavar="NAME", help="Of several regions, this one.")
-@click.option("--kernels", default="thumb2", show_default=True, metavar="SET", help="Kernel set.")
+@click.option("--kernels", default="thumb2", show_default=True, metavar="SET|DIR", help="Kernel set, or a folder of kernels.")
 @click.option("--core", "cores", multiple=True, default=("cortex-m4",), show_default=True, metavar="NAME",
               help="Core whose cycles count. May be given again: all count, and none may get slower.")
-@click.option("--memory", default=memories.DEFAULT, show_default=True, metavar="NAME", help="A board's memories: a table of emu/timing/memories.")
-@click.option("--input", "word", default="yes", show_default=True, metavar="WORD|FILE", help="What is heard: as for emu.run kws.")
-@click.option("--cc", metavar="PATH", help="Cross compiler. Default: as for emu.run kws.")
+@MEMORY
+@INPUT
+@CC
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=10, show_default=True, metavar="S", help="How long to search.")
 @click.option("--tries", type=click.IntRange(min=1), metavar="N", help="Price N schedules instead, however long that takes: the same find every time.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of chance.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from emu.cli import CC, INPUT, MEMORY, OPT
 from emu.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
 _SHARED = (
     click.option("--core", default="cortex-m4", show_default=True, metavar="NAME",
                  help="Core to model: cortex-m0plus, cortex-m3, cortex-m4, cortex-m7, cortex-m33."),
-    click.option("--memory", default="zero-wait", show_default=True, metavar="NAME", help="A board's memories: a table of emu/timing/memories."),
+    MEMORY,
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Instructions after which a run counts as endless."),
 )
 _KWS = (
     click.option("--kernels", default="thumb2", show_default=True, metavar="SET|DIR", help="Kernel set of the keyword spotter, or a folder of kernels: as for emu.run kws."),
-    click.option("--input", "word", default="yes", show_default=True, metavar="WORD|FILE", help="What is heard: as for emu.run kws."),
-    click.option("--opt", default="O3", show_default=True, metavar="LEVEL", help="Optimization of C: O0 O1 O2 O3 Os Ofast Og."),
-    click.option("--cc", metavar="PATH", help="Cross compiler. Default: as for emu.run kws."),
+    INPUT,
+    OPT,
+    CC,
 )
 _FIRMWARE = (
     click.option("--elf", metavar="FILE", help="Look at this bare-metal firmware instead of the keyword spotter; what it prints goes to standard error."),
