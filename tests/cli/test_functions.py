@@ -9,11 +9,11 @@ import json
 import pytest
 
 from emu.build.cache import REPOSITORY
-from tests.cli.conftest import run_in
+from tests.cli.conftest import called_in
 
 
 def document(*options: str) -> dict:
-    done = run_in(REPOSITORY, "emu.run", "kws", "--json", "-", *options)
+    done = called_in(REPOSITORY, "emu.run", "kws", "--json", "-", *options)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -37,11 +37,11 @@ def test_a_region_is_its_layer():
 
 
 def test_tables_and_csv():
-    done = run_in(REPOSITORY, "emu.run", "kws", "--callers", "dense_s8", "--lines", "--top", "3")
+    done = called_in(REPOSITORY, "emu.run", "kws", "--callers", "dense_s8", "--lines", "--top", "3")
     assert done.returncode == 0, done.stderr
     assert "who called dense_s8" in done.stdout
     assert "lines of source" in done.stdout
-    done = run_in(REPOSITORY, "emu.run", "kws", "--functions", "--csv", "-")
+    done = called_in(REPOSITORY, "emu.run", "kws", "--functions", "--csv", "-")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert {"main", "dense_s8"} <= {row["name"] for row in rows}
     assert [int(row["cycles"]) for row in rows] == sorted((int(row["cycles"]) for row in rows), reverse=True)
@@ -59,7 +59,7 @@ def test_tables_and_csv():
     ],
 )
 def test_wrong_options_are_one_line(options, says):
-    done = run_in(REPOSITORY, "emu.run", "kws", *options)
+    done = called_in(REPOSITORY, "emu.run", "kws", *options)
     assert done.returncode == 2
     assert says in done.stderr
     assert done.stderr.count("\n") == 1

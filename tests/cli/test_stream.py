@@ -14,7 +14,7 @@ from matplotlib import image
 from emu.build.cache import REPOSITORY
 from kwsq import features, model
 from kwsq.kws import LABELS
-from tests.cli.conftest import run_in
+from tests.cli.conftest import called_in
 
 KWS = ("emu.run", "kws")
 SPOKEN = ("yes", "stop", "left")
@@ -27,7 +27,7 @@ def listened(tmp_path_factory: pytest.TempPathFactory) -> dict:
     quiet = np.zeros(8000)
     parts = [part for word in SPOKEN for part in (quiet, soundfile.read(features.WORDS / f"{word}.wav")[0])]
     soundfile.write(root / "three.wav", np.concatenate([*parts, np.zeros(11200)]), 16000)
-    done = run_in(REPOSITORY, *KWS, "--input", str(root / "three.wav"), "--stream", "--mhz", "80", "--json", str(root / "s.json"),
+    done = called_in(REPOSITORY, *KWS, "--input", str(root / "three.wav"), "--stream", "--mhz", "80", "--json", str(root / "s.json"),
                   "--csv", str(root / "s.csv"), "--plot", str(root / "s.svg"))
     assert done.returncode == 0, done.stderr
     with (root / "s.csv").open() as file:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from emu.build.cache import REPOSITORY
-from tests.cli.conftest import run_in
+from tests.cli.conftest import called_in
 from tests.firmware.conftest import Builder, builder
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Page:
     def write(*arguments: str) -> Path:
         if arguments not in known:
             known[arguments] = folder / f"page-{len(known)}.html"
-            done = run_in(REPOSITORY, *arguments, "--html", str(known[arguments]))
+            done = called_in(REPOSITORY, *arguments, "--html", str(known[arguments]))
             assert not done.returncode, done.stderr
         return known[arguments]
 
