@@ -17,6 +17,7 @@ from emu.report import markdown
 
 SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
 COMMAND = "python -m emu.experiment figures --markdown docs/kernel-figures.md"
+_GOALS = "What the kernels are to reach"
 AIM, WANTED, MISSED = "aim", "wanted", "missed"
 _HEADS = ("MACs", "cycles", "a MAC", "of bound", "instructions", "bytes read", "written", "code", "weights", "stack", "bit-exact")
 _LOOKS = {AIM: "bold green", WANTED: "green", MISSED: "red", "": ""}
@@ -32,7 +33,8 @@ class Shown:
         """A table a group, without the baseline's, which stands in a column of the others; the goals last, where a person looks first."""
         groups = [group for group in self.found.groups if group.kernels != self.found.baseline] or self.found.groups
         tables = [part for group in groups for part in (Text(f"{self._title(group)}: {_of(group)}", "italic"), self._table(group))]
-        return [*tables, Text("What the kernels are to reach", "italic"), _goals(self.found.reached), *self._notes()]
+        goals = [Text(_GOALS, "italic"), _goals(self.found.reached)] if self.found.reached else []
+        return [*tables, *goals, *self._notes()]
 
     def document(self) -> dict[str, object]:
         """schema, compiler, baseline, goals, groups (of each its lines, with the bound in cycles)."""
@@ -46,7 +48,7 @@ class Shown:
         """The whole document: goals, then every group's tables, the baseline's folded."""
         found = self.found
         blocks = [_HEAD.format(command=COMMAND, baseline=found.baseline, compiler=found.compiler, notes=". ".join(self._notes()))]
-        blocks += ["## What the kernels are to reach", markdown.text([_goals(found.reached)])]
+        blocks += [f"## {_GOALS}", markdown.text([_goals(found.reached)])] if found.reached else []
         for title, groups in groupby(found.groups, key=self._title):
             blocks.append(f"## {title}")
             blocks += [self._section(group) for group in groups]
@@ -119,18 +121,24 @@ def _looked(mark: str) -> Text:
 
 
 def _goals(reached: Sequence[Reached]) -> Table:
-    """A line a goal: the worst and the best line, and how many meet it."""
+    """A line a goal: the best and the worst of its lines, how many meet it, and what all of them do."""
     table = Table(header_style="bold")
     for name in ("goal", "kernels", "of"):
         table.add_column(name)
     for name in (WANTED, AIM, "best", "worst", "lines", f"meet {WANTED}", f"meet {AIM}"):
         table.add_column(name, justify="right")
+    table.add_column("all")
     for one in reached:
         goal, figures = one.goal, one.figures
         ends = [_figure(goal, end(figures)) if figures else "" for end in (min, max)]
         table.add_row(goal.what, f"{goal.kernels} on {goal.core}", _FIGURES[goal.figure], *(_figure(goal, most) for most in (goal.wanted, goal.aim)), *ends,
-                      str(len(figures)), *(str(one.meeting(most)) if most else "" for most in (goal.wanted, goal.aim)))
+                      str(len(figures)), *(str(one.meeting(most)) if most else "" for most in (goal.wanted, goal.aim)), _looked(_all(one)))
     return table
+
+
+def _all(reached: Reached) -> str:
+    """What the worst of its lines meets; nothing without lines."""
+    return _met(reached.goal, max(reached.figures)) if reached.figures else ""
 
 
 _FIGURES = {"cycles": "cycles", "cycles_per_mac": "cycles a MAC", "of_baseline": "cycles against C's"}
@@ -148,7 +156,11 @@ def _marks(reached: Iterable[Reached], group: Group) -> dict[str, str]:
 
 def _mark(goal: Goal, line: Line) -> str:
     figure = line.figure(goal.figure)
-    return next((name for name, most in ((AIM, goal.aim), (WANTED, goal.wanted)) if most is not None and figure is not None and figure <= most), MISSED)
+    return MISSED if figure is None else _met(goal, figure)
+
+
+def _met(goal: Goal, figure: float) -> str:
+    return next((name for name, most in ((AIM, goal.aim), (WANTED, goal.wanted)) if most is not None and figure <= most), MISSED)
 
 
 def _goal_facts(reached: Reached) -> dict[str, object]:

@@ -70,7 +70,7 @@ def test_lines_and_goals(file: Path, run, tmp_path: Path) -> None:
     (goal,) = document["goals"]
     assert goal["lines"] == [{"name": "small", "figure": own["small"]["cycles"] / base["small"]["cycles"], "meets": "wanted"}]
 
-    assert "Two shapes: thumb2 on cortex-m4" in output and re.search(r"│ fast .*│ +1 │ +1 │ +0 │", output)
+    assert "Two shapes: thumb2 on cortex-m4" in output and re.search(r"│ fast .*│ +1 │ +1 │ +0 │ wanted │", output)
     text = (tmp_path / "page.md").read_text()
     assert text.startswith("# Kernel figures\n") and "<summary>c on cortex-m4</summary>" in text and re.search(r"^\| small \| 400 \|.*\| wanted \|$", text, re.MULTILINE)
 
