@@ -1,0 +1,1 @@
+"""Packers by fused kernel, and what they share (`linear`)."""

@@ -1,0 +1,47 @@
+"""Packs a convolution of one channel with the max pool behind it (conv2d_max_pool2d.S)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from armsrc.abi import Params
+from armsrc.kernelset import Packed
+
+from ...thumb2.packing import common
+from . import linear
+
+SHIFT, INPUT_SCALE = 16, 8  # of conv2d_max_pool2d.S
+_COLUMNS, _SEGMENTS = 9, 6  # pooled columns a segment, segments that the frame holds
+_AT_ONCE = 8  # filters whose results lie side by side
+_TAPS = ((0, 3), (1, 4), (2, 5), (6, 7), (7, 8))  # of a filter's words
+_GARBAGE = 8  # bytes of scratch in front of the results
+
+
+def conv_pool(conv: Params, pool: Params) -> Packed | None:
+    """3x3 on one channel, stride 1, and 2x2 with stride 2, neither padded, no qmin below the zero point, at most 27 columns."""
+    if not _fits(conv, pool):
+        return None
+    weights = np.asarray(conv["weights"]).reshape(-1, 9)
+    bias = common.folded_bias(conv, weights)
+    found = None if common.is_signed(common.channels(conv)) else linear.find(common.channels(conv), weights, bias, SHIFT, INPUT_SCALE)
+    if found is None:
+        return None
+    segments = -(-pool["out_w"] // _COLUMNS)
+    length = -(-pool["out_w"] // segments)
+    bands = -(-pool["out_h"] // (_SEGMENTS // (2 * segments)))
+    rows = -(-pool["out_h"] // bands)
+    flags, clamp = common.clamp(conv)
+    header = [rows, pool["out_h"], pool["out_w"], conv["out_c"], conv["in_w"], segments, length, pool["out_w"] - length, flags]
+    scaled = weights.astype(np.int64) << (found.scale - INPUT_SCALE)[:, None]
+    pairs = [common.pairs(scaled[:, first], scaled[:, second]) for first, second in _TAPS]
+    filters = np.stack([*pairs, common.words(found.multiplier), common.words(found.addend)], axis=1)
+    return Packed(np.concatenate([common.words(header), filters.ravel(), clamp]), _GARBAGE + 2 * rows * segments * length * _AT_ONCE)
+
+
+def _fits(conv: Params, pool: Params) -> bool:
+    plain = (conv["in_c"], conv["kernel_h"], conv["kernel_w"], conv["stride_h"], conv["stride_w"]) == (1, 3, 3, 1, 1)
+    halves = (pool["kernel_h"], pool["kernel_w"], pool["stride_h"], pool["stride_w"]) == (2, 2, 2, 2)
+    inside = conv["out_h"] <= conv["in_h"] - 2 and conv["out_w"] <= conv["in_w"] - 2
+    whole = 2 * pool["out_h"] <= conv["out_h"] and 2 * pool["out_w"] <= conv["out_w"]
+    unpadded = not (conv["pad_top"] or conv["pad_left"] or pool["pad_top"] or pool["pad_left"])
+    return plain and halves and inside and whole and unpadded and pool["out_w"] <= _COLUMNS * _SEGMENTS // 2
