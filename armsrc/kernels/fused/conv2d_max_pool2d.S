@@ -73,10 +73,18 @@
 @ The next pair. \a, \b: acc of two outputs; \q: a result to store. Then \f, \g are the next two's acc, and \a a result.
     .macro  cp_step slot, a, b, q, f, g, h
 .Lstep_\slot:
+    .if \slot % 3 == 2                  @ wide loads where multiplications would stand off word boundaries
+    ldr.w   \f, [sp, #CP_AT + 12 * \slot]
+    .else
     ldr     \f, [sp, #CP_AT + 12 * \slot]
+    .endif
+    .if \slot == 4 || \slot == 7
+    ldr.w   \g, [sp, #CP_AT + 12 * \slot + 4]
+    .else
     ldr     \g, [sp, #CP_AT + 12 * \slot + 4]
+    .endif
     ldr     \h, [sp, #CP_AT + 12 * \slot + 8]
-    strb    \q, [lr], #8
+    strb.w  \q, [lr], #8
     smlad   \a, \f, r7, \a
     smlad   \b, \f, r6, \b
     smlabt  \a, \g, r9, \a
@@ -103,7 +111,7 @@
     .ifnc   \q, r2
     mov     \q, r2
     .endif
-    ldr     \a, [sp, #CP_AT + 12 * \slot - 12]
+    ldr.w   \a, [sp, #CP_AT + 12 * \slot - 12]
     ldr     \f, [sp, #CP_AT + 12 * \slot - 8]
     ldr     \b, [sp, #CP_AT + 12 * \slot - 4]
     smuad   \a, \a, r5
@@ -392,15 +400,15 @@
     blt     .Lgather_bytes
     .balign 4
 1:  ldr     r3, [r0, #4]
-    ldr.w   r8, [r1, #4]
+    ldr     r4, [r1, #4]
     ldr.w   r9, [r0], #8
-    ldr     r4, [r1], #8
-    larger  r3, r8, r10
-    larger  r9, r4, r10
+    ldr.w   r8, [r1], #8
     subs.w  lr, lr, #1
+    larger  r3, r4, r10
+    larger  r9, r8, r10
     str     r3, [r2, #4]
     str.w   r9, [r2]
-    add     r2, r2, r11
+    add.w   r2, r2, r11
     bne     1b
 .Lgather_next:
     ldr     r4, [sp, #F + CP_PACKED]
