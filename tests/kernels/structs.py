@@ -58,6 +58,61 @@ def shapes(draw: st.DrawFn, kernel: str) -> dict[str, int]:
     return params
 
 
+@st.composite
+def fused_cases(draw: st.DrawFn, kernel: str) -> tuple[tuple[dict[str, Any], dict[str, Any]], np.ndarray, dict[str, int]]:
+    """(two structs, input (H, W, C), byte offsets) for a fused kernel: pairs of the kind that such kernels are for, and others."""
+    first, second = abi.FUSED[kernel]
+    structs = _fused_shapes(draw, kernel)
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    style = draw(st.sampled_from(STYLES))
+    for part, params in zip((first, second), structs, strict=True):
+        if abi.KERNELS[part][1]:
+            params |= arithmetic(draw, part, params, style, random)
+            if draw(st.integers(0, 5)):
+                _usual(draw, params, random)
+        elif part.startswith("global"):
+            params["qmin"], params["qmax"] = draw(st.sampled_from([(-128, 127), (-128, 127), (-100, 90), (5, 5)]))
+    shape = abi.input_shape(first, structs[0])
+    x = {"all_min": np.full(shape, -128, np.int8), "all_max": np.full(shape, 127, np.int8)}.get(style)
+    if x is None:
+        x = random.integers(-128, 128, shape).astype(np.int8)
+    return structs, x, {name: draw(st.integers(0, 3)) for name in ("input", "output")}
+
+
+def _fused_shapes(draw: st.DrawFn, kernel: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Sizes of both layers."""
+    channels = st.integers(1, 20)
+    if kernel.startswith("global"):
+        shape = {"in_h": draw(st.integers(1, 9)), "in_w": draw(st.integers(1, 9)), "in_c": draw(st.one_of(st.sampled_from([4, 8, 16]), channels))}
+        return shape, {"in_h": 1, "in_w": 1, "in_c": shape["in_c"], "out_c": draw(channels)}
+    plain = {"kernel_h": 3, "kernel_w": 3, "stride_h": 1, "stride_w": 1, "pad_top": 0, "pad_left": 0}
+    if kernel.startswith("conv2d"):
+        out_h, out_w = draw(st.integers(1, 7)), draw(st.integers(1, 28))
+        beyond = draw(st.lists(st.integers(0, 1), min_size=4, max_size=4))  # outputs that no window sees, inputs that no output sees
+        conv = {"in_h": 2 * out_h + beyond[0] + beyond[2] + 2, "in_w": 2 * out_w + beyond[1] + beyond[3] + 2, "in_c": 1,
+                "out_h": 2 * out_h + beyond[0], "out_w": 2 * out_w + beyond[1], "out_c": draw(channels), **plain}
+        pool = {"in_h": conv["out_h"], "in_w": conv["out_w"], "in_c": conv["out_c"], "out_h": out_h, "out_w": out_w,
+                "kernel_h": 2, "kernel_w": 2, "stride_h": 2, "stride_w": 2, "pad_top": 0, "pad_left": 0}
+        return conv, pool
+    out_h, out_w, in_c = draw(st.integers(1, 9)), draw(st.integers(1, 12)), draw(st.sampled_from([8, 8, 8, 4, 5]))
+    beyond = draw(st.lists(st.integers(0, 1), min_size=2, max_size=2))
+    depthwise = {"in_h": out_h + 2 + beyond[0], "in_w": out_w + 2 + beyond[1], "in_c": in_c, "out_h": out_h, "out_w": out_w, "out_c": in_c, **plain}
+    return depthwise, {"in_h": out_h, "in_w": out_w, "in_c": in_c, "out_c": draw(channels)}
+
+
+def _usual(draw: st.DrawFn, params: dict[str, Any], random: np.random.Generator) -> None:
+    """Requantizers as networks have them, in place of `arithmetic`'s."""
+    requant = params["requant"]
+    rows = len(requant)
+    requant[:, 0], requant[:, 1] = random.integers(1 << 30, 1 << 31, rows), random.integers(3, 11, rows)
+    requant[:, 2] = draw(st.sampled_from([-128, -1, 0, 127, -40]))
+    kind = draw(st.sampled_from(["full", "relu", "relu", "relu6"]))
+    requant[:, 3] = -128 if kind == "full" else requant[:, 2]
+    requant[:, 4] = max(int(requant[0, 2]), 100) if kind == "relu6" else 127
+    if draw(st.booleans()):
+        params["bias"] = np.clip(params["bias"], -40000, 40000)
+
+
 def arithmetic(draw: st.DrawFn, kernel: str, params: dict[str, int], style: str, random: np.random.Generator) -> dict[str, Any]:
     """Weights, biases and requantizers that the ABI allows, up to its limits."""
     shape = abi.weights_shape(kernel, params)

@@ -20,7 +20,8 @@ from kwsq import float_reference, reference
 from tests.kernels.structs import FLOAT_KERNELS, INT8_KERNELS, cases
 
 FLOAT_SETS = ("float",)
-INT8_SETS = tuple(name for name in kernel_folder.names() if name not in FLOAT_SETS)
+INT8_SETS = tuple(name for name in kernel_folder.names() if name not in FLOAT_SETS and not kernel_folder.find(name).base)
+FUSED_SETS = tuple(name for name in kernel_folder.names() if kernel_folder.find(name).base)  # what else they run is their base's
 M4, M0PLUS = "cortex-m4", "cortex-m0plus"
 PAIRS = [(kernels, kernel) for kernels in INT8_SETS for kernel in INT8_KERNELS] + [
     (kernels, kernel) for kernels in FLOAT_SETS for kernel in FLOAT_KERNELS]

@@ -36,6 +36,7 @@
     .equ CP_SEGMENTS, 6                 @ in the frame
     .equ CP_NEXT, 12 * (CP_MOST + 1)    @ a segment: pairs, and where the code goes on
     .equ CP_SEGMENT, CP_NEXT + 4
+    .equ CP_BEGIN, 48                   @ bytes of code of cp_begin
     .equ CP_GARBAGE, 8                  @ bytes of scratch in front of the results: what the first step of a filter stores
 
 @ The packed layer.
@@ -106,14 +107,21 @@
 
 @ A segment begins with the pair before \slot; the registers are those of cp_step there. The result that waits is in r2.
     .macro  cp_begin slot, a, b, q, f, g, h
-    .balign 4
+    .if \slot > 1
+    .balign 16                          @ so that it takes CP_BEGIN bytes
+    .endif
 .Lbegin_\slot:
     .ifnc   \q, r2
     mov     \q, r2
     .endif
     ldr.w   \a, [sp, #CP_AT + 12 * \slot - 12]
+    .if \slot > 1
+    ldr.w   \f, [sp, #CP_AT + 12 * \slot - 8]
+    ldr.w   \b, [sp, #CP_AT + 12 * \slot - 4]
+    .else
     ldr     \f, [sp, #CP_AT + 12 * \slot - 8]
     ldr     \b, [sp, #CP_AT + 12 * \slot - 4]
+    .endif
     smuad   \a, \a, r5
     smlad   \a, \f, r8, \a
     smlad   \a, \b, r6, \a
@@ -139,9 +147,12 @@
     ldr     r6, [r4, #CH_LENGTH]
     str     r5, [sp, #CP_LEFT]
     str     r2, [sp, #CP_BASE_Y]
-    ldr     r7, =.Lbegins
-    sub     r7, r7, r6, lsl #2
-    ldr     r7, [r7, #4 * CP_MOST]
+    ldr     r7, =.Lbegin_2 + 1
+    mov     r8, #CP_BEGIN
+    rsbs    r6, r6, #CP_MOST - 1        @ the first slot, less 2
+    ite     mi
+    ldrmi   r7, =.Lbegin_1 + 1
+    mlapl   r7, r6, r8, r7
     str     r7, [sp, #CP_FIRST]
 
 .Lband:
@@ -235,15 +246,10 @@
 1:  add     sp, sp, #CP_SIZE
     pop     {r4-r11, pc}
 
-    cp_three cp_begin, 4, 5, 6
-    cp_three cp_begin, 7, 8, 9
     cp_begin 2, r3, r4, r0, r2, r12, r1
     cp_begin 3, r2, r12, r3, r0, r1, r4
-    .balign 4
-.Lbegins:
-    .irp    slot, 1, 2, 3, 4, 5, 6, 7, 8, 9
-    .word   .Lbegin_\slot + 1
-    .endr
+    cp_three cp_begin, 4, 5, 6
+    cp_three cp_begin, 7, 8, 9
     .ltorg
     end     conv2d_max_pool2d_s8
 
