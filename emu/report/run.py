@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from emu.report import csv_form, functions, json_form, records, table, timeline
+from emu.report import csv_form, functions, json_form, records, stream, table
 from emu.report.functions import View
 from emu.report.records import Records
 
@@ -106,15 +106,15 @@ class StreamRun:
 
     def parts(self) -> list[Table | Text | str]:
         """What was heard when."""
-        return timeline.parts(self.result)
+        return stream.parts(self.result)
 
     def document(self) -> dict[str, object]:
         """docs/reports.md has the keys."""
-        return timeline.document(self.result)
+        return stream.document(self.result)
 
     def csv(self) -> str:
         """A row a decision."""
-        return timeline.render_csv(self.result)
+        return stream.render_csv(self.result)
 
     def plot(self, target: str) -> bytes:
         """Confidence over time."""

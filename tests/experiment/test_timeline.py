@@ -18,7 +18,7 @@ from emu.experiment.__main__ import main
 from emu.experiment.target import Ran
 from emu.experiment.timeline import Row, Timeline, timeline
 from emu.functions.loops import Loop, loops
-from emu.report import issue
+from emu.report import timeline as drawing
 from emu.timing.explain import REASONS, sentence
 from tests.emu.tracer import Tracer
 
@@ -231,14 +231,14 @@ DRAWN = Timeline("a program", "cortex-m7", "zero-wait", "f", "all 5 iterations",
 
 
 def test_marks_of_every_cycle():
-    assert [[(cycle, mark, reason) for cycle, mark, reason in issue.marks(one)] for one in ROWS] == [
+    assert [[(cycle, mark, reason) for cycle, mark, reason in drawing.marks(one)] for one in ROWS] == [
         [(0, "●", "")], [(0, "●", ""), (1, "", "load-use"), (2, "", "load-use")], [(3, "○", "not paired: mac")],
         [(4, "", "fetch"), (5, "●", ""), (6, "━", ""), (7, "", "branch refill")]]
 
 
 def test_the_picture(monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
-    lines = issue.Shown(DRAWN)
+    lines = drawing.Shown(DRAWN)
     text = [str(part).rstrip() for part in lines.parts()]
     picture = [line for line in text if line.startswith("0000")]
     assert picture == ["00001000  add r0  f.c:0  ●", "00001002  add r1  f.c:1  ●ll      load-use 2", "00001004  add r2  f.c:2     ○     not paired: mac 1",
@@ -253,7 +253,7 @@ def test_the_picture(monkeypatch):
 def test_sections_hold_every_cycle_once(looked, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", columns)
     found = looked.at(C, "conv2d_s8", None, 5)
-    lines = [str(part) for part in issue.Shown(found).parts()]
+    lines = [str(part) for part in drawing.Shown(found).parts()]
     picture = [line for line in lines if re.match("[0-9a-f]{8}  ", line)]
     assert sum(line.count("●") + line.count("○") for line in picture) == len(found.rows)
     assert sum(line.count("|") for line in lines if line.startswith(" ")) == -(-found.cycles // 10)
@@ -261,8 +261,8 @@ def test_sections_hold_every_cycle_once(looked, monkeypatch, columns):
 
 def test_every_reason_has_a_letter_of_its_own():
     of_streams = list(REASONS)[:list(REASONS).index("misaligned")]
-    letters = {issue.look(reason)[0] for reason in of_streams}
-    assert len(letters) == len({reason.partition(":")[0] for reason in of_streams}) == len(issue.LOOKS)
+    letters = {drawing.look(reason)[0] for reason in of_streams}
+    assert len(letters) == len({reason.partition(":")[0] for reason in of_streams}) == len(drawing.LOOKS)
 
 
 # --- the command ---

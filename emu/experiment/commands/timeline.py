@@ -12,7 +12,7 @@ from emu.report.forms import Form
 FORMS = (
     Form("json", "Write all of it as JSON (schema in docs/experiments.md); - prints it.", "emu.report.shown:json"),
     Form("csv", "Write one row an instruction as CSV; - prints it.", "emu.report.shown:csv"),
-    Form("plot", "Draw it: a bar an instruction (.png or .svg).", "emu.report.issue_plot:draw", suffixes=(".png", ".svg")),
+    Form("plot", "Draw it: a bar an instruction (.png or .svg).", "emu.report.timeline_plot:draw", suffixes=(".png", ".svg")),
 )
 EPILOG = """\b
 The picture
@@ -52,11 +52,11 @@ def command(function: str | None, place: str | None, number: int | None, rows: i
     job = target.job(options)
     from emu.experiment import target as runs
     from emu.experiment.timeline import timeline
-    from emu.report import issue
+    from emu.report.timeline import Shown
 
     with status("building and running"):
         ran = runs.of(job)
-        shown = issue.Shown(timeline(ran, lambda iteration: runs.record(job, iteration), function, place, number), rows)
+        shown = Shown(timeline(ran, lambda iteration: runs.record(job, iteration), function, place, number), rows)
     notes(ran.remarks)
     forms.write_long(shown, written)
     if ran.problem is not None:

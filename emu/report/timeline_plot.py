@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from emu.report import plot
-from emu.report.issue import ALONE, HELD, Shown, look, marks, place, summary, title
+from emu.report.timeline import ALONE, HELD, Shown, look, marks, place, summary, title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
