@@ -50,7 +50,8 @@ def run_step(name: str, workspace: Path, tmp_path: Path, **given: str) -> tuple[
     python.chmod(0o755)
     variables = {**os.environ, "GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(workspace), "GITHUB_OUTPUT": str(output),
                  "GITHUB_STEP_SUMMARY": str(summary), "GITHUB_ACTION_PATH": str(REPOSITORY), "PATH": f"{tmp_path}/bin:{os.environ['PATH']}",
-                 "PYTHONPATH": str(REPOSITORY), "PYTEST_PLUGINS": "emu.pytest_plugin", "THUMBCYCLE_CACHE": str(cache_dir()), "COLUMNS": "200"}
+                 "PYTHONPATH": str(REPOSITORY), "PYTEST_PLUGINS": "emu.pytest_plugin", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+                 "THUMBCYCLE_CACHE": str(cache_dir()), "COLUMNS": "200"}
     variables |= {key: filled(value, given) for key, value in step.get("env", {}).items()}
     script = tmp_path / "step.sh"
     script.write_text(step["run"])
