@@ -1,21 +1,22 @@
 @ global_avg_pool2d_s8: y[c] = clamp(round_half_away(sum over the pixels of x[c] / pixels), qmin, qmax)
 @
 @ Loop structure
-@   3 to 256 pixels, in_c >= 4 (.Lsixteen, .Lfour): blocks of 16 channels while there are as many and x and in_c are multiples of 4,
-@     then of four (the last one is moved back so that it ends at in_c: some are computed twice); a sum is an int16 lane, and the mean
-@     SMLAWB / SMLAWT by a reciprocal; then, where [qmin, qmax] is not [-128, 127], clamp_output goes over y
+@   3 to 256 pixels, in_c >= 4 (.Lsixteen, .Lfour): blocks of 16 channels, the first pixel, then the others, unrolled by eight and entered
+@     where their number says; up to eight channels at the end are blocks of four (the last block is moved back so that it ends at in_c:
+@     some are computed twice); a sum is an int16 lane, and the mean SMLAWB / SMLAWT by a reciprocal; then, where [qmin, qmax] is not
+@     [-128, 127], clamp_output goes over y
 @   every other: for c in blocks of four channels
 @     for pixels in runs of at most 256: two pixels a turn, two channels a register as int16 lanes
 @     spread the lanes into four int32 sums
 @     divide, round, clamp, store each
 @   in_c < 4: one channel at a time, bytes
 @
-@ Registers, sixteen:     r0 x  r1 pairs left << 16 | in_c - 16  r2-r9 lanes (c0, c2), (c1, c3) of four words  r10-r12, lr words
+@ Registers, sixteen:     r0 x  r1 in_c  r2-r9 lanes (c0, c2), (c1, c3) of four words  r10-r12, lr words
 @ Registers, inner loop:  r0 x  r1 in_c  r2, r3 lanes (c0, c2), (c1, c3)  r4 pairs left  r5, r6 pixel words  r12 2 * in_c
 @ Registers, outside:     r7 pixels (.Lfour: reciprocal)  r8-r11 sums  lr pixels left         stack: see FRAME
 @
-@ Cycles: sixteen: 31 for two pixels of 16 channels (2 LDM 10, 16 SXTAB16, steps 2, loop 3), 0.97 an input byte, and 80 a block. Else 11 for
-@ two pixels of four channels (2 loads 3, 4 SXTAB16, 1 add, loop 3), 1.4 an input byte; 43 a block, or 18 a run and 79 a block with
+@ Cycles: sixteen: 117 for eight pixels of 16 channels (8 * (4 loads 5, 8 SXTAB16, 1 add), loop 5), 0.91 an input byte, and 78 a block. Else 11
+@ for two pixels of four channels (2 loads 3, 4 SXTAB16, 1 add, loop 3), 1.4 an input byte; 43 a block, or 18 a run and 79 a block with
 @ its four divisions (more by up to 8 each: UDIV by its operands).
 @
 @ Bit-exact: a lane adds at most 256 values in [-128, 127], so it stays in [-32768, 32512]; sums are |s| <= 2^24 * 128 =
@@ -39,7 +40,12 @@
     .equ FRAME_OUT, 24          @ y of the first block
     .equ FRAME_RECIPROCAL, 28
     .equ FRAME_PIXELS, 32
-    .equ FRAME_SIZE, 36
+    .equ FRAME_END, 36          @ of the last pixel of a block of 16
+    .equ FRAME_ENTRY, 40        @ code of its second pixel
+    .equ FRAME_SIZE, 44
+
+    .equ SIXTEEN_CODE, 52       @ bytes of code of a pixel, and pixels of a pass
+    .equ SIXTEEN_PASS, 8
 
     .equ MOST_LANES, 256        @ pixels that an int16 lane adds
 
@@ -96,17 +102,12 @@
 3:
     .endm
 
-    .macro sixteen                      @ channels of a pixel
-    ldm.w   r0!, {r10-r12, lr}
-    uxtah   r0, r0, r1
-    sxtab16 r2, r2, r10
-    sxtab16 r3, r3, r10, ror #8
-    sxtab16 r4, r4, r11
-    sxtab16 r5, r5, r11, ror #8
-    sxtab16 r6, r6, r12
-    sxtab16 r7, r7, r12, ror #8
-    sxtab16 r8, r8, lr
-    sxtab16 r9, r9, lr, ror #8
+    .macro load_sixteen                 @ channels of a pixel
+    ldr.w   r10, [r0]
+    ldr.w   r11, [r0, #4]
+    ldr.w   r12, [r0, #8]
+    ldr.w   lr, [r0, #12]
+    add.w   r0, r0, r1
     .endm
 
 @ r0 x and r2 y of a block of four channels: on by four, or by what is left, so that the last one ends at in_c; then to \done. Clobbers r3, r4.
@@ -154,58 +155,77 @@
     adds    r3, r3, #2
     str     r3, [sp, #FRAME_RECIPROCAL]
     ldr     r0, [sp, #FRAME_X]
-    orr     r2, r0, r1
-    lsls    r2, r2, #30
-    bne     .Lfour
-    lsrs    r2, r1, #16
-    bne     .Lfour
+    cmp     r1, #16
+    blt.w   .Lfour
+    rsb     r4, r7, #1
+    ldr     r3, =.Lpass + 1
+    and     r4, r4, #SIXTEEN_PASS - 1   @ pixels of the first pass to leave out
+    movs    r5, #SIXTEEN_CODE
+    mla     r2, r7, r1, r0
+    mla     r3, r4, r5, r3
+    strd    r2, r3, [sp, #FRAME_END]
 .Lsixteen:                              @ r0 x, r1 = in_c
-    ldr     r3, [sp, #FRAME_LEFT]
-    subs    r3, r3, #16
-    blt     .Lfour_last
-    str     r3, [sp, #FRAME_LEFT]
-    ldr     r3, [sp, #FRAME_PIXELS]
-    subs    r1, r1, #16
-    subs    r2, r3, #1
-    lsrs    r2, r2, #1
-    orr     r1, r1, r2, lsl #16         @ turns, less one
-    lsls    r3, r3, #31
-    mov     r2, #0
-    mov     r3, r2
-    mov     r4, r2
-    mov     r5, r2
-    mov     r6, r2
-    mov     r7, r2
-    mov     r8, r2
-    mov     r9, r2
-    bmi     2f                          @ an odd number: the first turn is half a one
+    load_sixteen
+    sxtb16  r2, r10
+    sxtb16  r3, r10, ror #8
+    sxtb16  r4, r11
+    sxtb16  r5, r11, ror #8
+    sxtb16  r6, r12
+    sxtb16  r7, r12, ror #8
+    sxtb16  r8, lr
+    sxtb16  r9, lr, ror #8
+    ldr.w   pc, [sp, #FRAME_ENTRY]
     .balign 4
-1:  sixteen
-2:  sixteen
-    subs.w  r1, r1, #0x10000
-    bpl     1b
-    ldr     r10, [sp, #FRAME_RECIPROCAL]
-    ldr     r12, [sp, #FRAME_Y]
-    mov     r11, #0x8000
+.Lpass:
+    .rept   SIXTEEN_PASS
+    load_sixteen
+    sxtab16 r2, r2, r10
+    sxtab16 r3, r3, r10, ror #8
+    sxtab16 r4, r4, r11
+    sxtab16 r5, r5, r11, ror #8
+    sxtab16 r6, r6, r12
+    sxtab16 r7, r7, r12, ror #8
+    sxtab16 r8, r8, lr
+    sxtab16 r9, r9, lr, ror #8
+    .endr
+    ldr.w   r10, [sp, #FRAME_END]
+    cmp.w   r0, r10
+    bne.w   .Lpass
+    ldr.w   r10, [sp, #FRAME_RECIPROCAL]
+    ldr.w   r12, [sp, #FRAME_Y]
+    mov.w   r11, #0x8000
     means   r2, r3, r10, r11, lr
     means   r4, r5, r10, r11, lr
     means   r6, r7, r10, r11, lr
     means   r8, r9, r10, r11, lr
-    ldr     r0, [sp, #FRAME_X]
-    ldr     r3, [sp, #FRAME_P]
-    str     r2, [r12]
-    str     r4, [r12, #4]
-    str     r6, [r12, #8]
-    str     r8, [r12, #12]
-    ldr     r1, [r3, #GA_IN_C]
-    adds    r0, r0, #16
-    add     r2, r12, #16
-    strd    r0, r2, [sp, #FRAME_X]
-    b       .Lsixteen
-
-.Lfour_last:
-    adds    r3, r3, #16                 @ channels behind the blocks of 16
+    ldr     r3, [sp, #FRAME_LEFT]
+    str.w   r2, [r12]
+    str.w   r4, [r12, #4]
+    str.w   r6, [r12, #8]
+    str.w   r8, [r12, #12]
+    subs    r3, r3, #16
     beq     .Lclamp
+    movs    r4, #16                     @ on to the next block: more than eight channels are one of 16, fewer of four; the last one ends
+    cmp     r3, #8                      @ at in_c
+    ble     1f
+    cmp     r3, #16
+    itt     lt
+    movlt   r4, r3
+    movlt   r3, #16
+1:  cmp     r3, #4
+    itt     lt
+    addlt   r4, r3, #12
+    movlt   r3, #4
+    ldrd    r0, r2, [sp, #FRAME_X]
+    ldr     r5, [sp, #FRAME_END]
+    add     r0, r0, r4
+    add     r2, r2, r4
+    add     r5, r5, r4
+    strd    r0, r2, [sp, #FRAME_X]
+    str     r3, [sp, #FRAME_LEFT]
+    str     r5, [sp, #FRAME_END]
+    cmp     r3, #16
+    bge     .Lsixteen
     lsl     r12, r1, #1
 .Lfour:                                 @ r0 x, r1 = in_c, r12 = 2 * in_c
     ldr     r4, [sp, #FRAME_PIXELS]
@@ -294,6 +314,7 @@
 .Lreturn:
     add     sp, sp, #FRAME_SIZE
     pop     {r4-r11, pc}
+    .ltorg
     end     global_avg_pool2d_s8
 
     requantize_helpers
