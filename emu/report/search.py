@@ -49,13 +49,13 @@ def diff(shown: Shown, _target: str) -> str:
 
 
 def listed(regions: Sequence[Region]) -> str:
-    """The regions that there are."""
+    """The regions that there are, and why some cannot be searched."""
     table = Table(header_style="bold")
-    for name in ("region", "where", "items"):
-        table.add_column(name, justify="right" if name == "items" else "left")
+    for name in ("region", "where", "statements"):
+        table.add_column(name, justify="right" if name == "statements" else "left")
     for region in regions:
-        table.add_row(region.name, f"{region.where}-{region.end}", str(len(region.items)))
-    return printed([table])
+        table.add_row(region.name, f"{region.where}-{region.end}", "none" if region.problem else str(len(region.items)))
+    return printed([table, *(f"{region.name}: {region.problem}" for region in regions if region.problem)])
 
 
 def _side(side: Side) -> dict[str, object]:

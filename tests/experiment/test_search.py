@@ -260,6 +260,7 @@ def test_the_command_lists_regions_and_names_what_is_wrong(project: Path, one_li
     assert listing.returncode == 0 and "word" in listing.stdout and f"{ASSEMBLY}:{line_of(project, 'search: begin')}-{line_of(project, 'search: end')}" in listing.stdout, listing.stdout
     assert "one region is wanted, of word" in one_line_error(2, *SEARCH, "--write", "--kernels", SET, folder=project)
     (project / ASSEMBLY).write_text((project / ASSEMBLY).read_text().replace("    sel     r6, r6, r7\n", "    sel     r6, r6, r7\n1:  nop\n"))
+    assert "a label (1:) in a region" in run_in(project, *SEARCH, "--kernels", SET, COLUMNS="300").stdout
     assert f"error: {ASSEMBLY}:{line_of(project, '1:')}: a label (1:) in a region" in one_line_error(3, *SEARCH, "word", "--kernels", SET, folder=project)
 
 
@@ -310,7 +311,8 @@ def test_targets_that_there_are(made) -> None:
 ])
 def test_marks_that_are_wrong(lines: str, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
-        marks.parse(lines, "x.S")
+        for region in marks.parse(lines, "x.S"):
+            raise InputError(region.problem)
 
 
 def test_marks_say_what_is_free_live_and_apart() -> None:

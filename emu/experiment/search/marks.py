@@ -50,7 +50,7 @@ class Item:
 @dataclass(frozen=True)
 class Region:
     """One marked region. file: relative to Sources.root; begin, end: lines of its marks. free, live: masks; live None:
-    not said."""
+    not said. problem: file, line and why what stands in it cannot be searched."""
 
     name: str
     file: str
@@ -60,6 +60,7 @@ class Region:
     live: int | None
     noalias: bool
     items: tuple[Item, ...]
+    problem: str = ""
 
     @property
     def where(self) -> str:
@@ -80,7 +81,7 @@ class Place:
 
 
 def find(root: Path, folder: str) -> list[Region]:
-    """All regions of the sources in root/folder, in the order of files and lines. InputError names file and line of what is wrong."""
+    """All regions of the sources in root/folder, in the order of files and lines. InputError names file and line of a mark that is wrong."""
     regions: list[Region] = []
     for path in sorted((root / folder).rglob("*")):
         if path.suffix in SUFFIXES and path.is_file():
@@ -138,7 +139,11 @@ def _region(lines: Sequence[str], file: str, begin: int, end: int, head: str) ->
             known = (*_OPTIONS, *(_PLACES if into else ()))
             raise InputError(f"{file}:{begin}: {option!r} means nothing here{near(option, known)}; "
                              f"{', '.join(_OPTIONS)} and registers behind them are known")
-    return Region(name, file, begin, end, masks.get("free:", 0), masks.get("live:"), noalias, tuple(_items(lines, file, begin, end)))
+    try:
+        items, problem = tuple(_items(lines, file, begin, end)), ""
+    except InputError as error:  # other regions can still be searched
+        items, problem = (), str(error)
+    return Region(name, file, begin, end, masks.get("free:", 0), masks.get("live:"), noalias, items, problem)
 
 
 def _items(lines: Sequence[str], file: str, begin: int, end: int) -> Iterator[Item]:

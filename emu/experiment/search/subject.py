@@ -154,6 +154,8 @@ def measure_on(ready: kws.Prepared, x: np.ndarray, job: kws.Job) -> Measured:
 def subject(found: Sources, region: Region, job: kws.Job) -> Subject:
     """Builds, runs and takes a region apart. Raises what kws does, NotBitExact for kernels that are wrong before anything was searched,
     and InputError, with file and line, for a region that is not straight-line code."""
+    if region.problem:
+        raise InputError(region.problem)
     plain = prepared(found.job(job))
     image, places = noted(found, lambda root: prepared(found.job(job, root)).image)
     if [segment.data for segment in image.segments] != [segment.data for segment in plain.image.segments]:
