@@ -12,7 +12,7 @@ REPLACEMENTS = ("lru", "random", "round-robin")  # random: xorshift from seed 1
 LOAD_MISS, STORE_MISS, EVICTED = 1, 2, 3  # events of a cache, by instruction
 WRONG_DIRECTION, WRONG_TARGET, NOT_BUFFERED = 1, 2, 3  # events of a predictor
 LINE_HIT, LINE_MISS, ON_ITS_WAY, FETCHED = 0x90, 0x91, 0xA0, 0xC0  # events of a stream; ON_ITS_WAY + ticks, FETCHED + number
-MOST_TICKS, MOST_FOLLOWERS = 15, 16
+MOST_FOLLOWERS = 16
 _CACHE, _PREDICTOR, _RANGES = 1, 2, 4
 _MOST_LINE, _MOST_ENTRIES = 64, 1 << 20
 
