@@ -68,8 +68,8 @@ def fused_cases(draw: st.DrawFn, kernel: str) -> tuple[tuple[dict[str, Any], dic
     for part, params in zip((first, second), structs, strict=True):
         if abi.KERNELS[part][1]:
             params |= arithmetic(draw, part, params, style, random)
-            if draw(st.integers(0, 5)):
-                _usual(draw, params, random)
+            if draw(st.integers(0, 9)):
+                _usual(draw, part, params, random)
         elif part.startswith("global"):
             params["qmin"], params["qmax"] = draw(st.sampled_from([(-128, 127), (-128, 127), (-100, 90), (5, 5)]))
     shape = abi.input_shape(first, structs[0])
@@ -94,21 +94,20 @@ def _fused_shapes(draw: st.DrawFn, kernel: str) -> tuple[dict[str, Any], dict[st
         pool = {"in_h": conv["out_h"], "in_w": conv["out_w"], "in_c": conv["out_c"], "out_h": out_h, "out_w": out_w,
                 "kernel_h": 2, "kernel_w": 2, "stride_h": 2, "stride_w": 2, "pad_top": 0, "pad_left": 0}
         return conv, pool
-    out_h, out_w, in_c = draw(st.integers(1, 9)), draw(st.integers(1, 12)), draw(st.sampled_from([8, 8, 8, 4, 5]))
+    out_h, out_w, in_c = draw(st.integers(1, 19)), draw(st.integers(4, 18)), draw(st.sampled_from([8] * 9 + [4]))
     beyond = draw(st.lists(st.integers(0, 1), min_size=2, max_size=2))
     depthwise = {"in_h": out_h + 2 + beyond[0], "in_w": out_w + 2 + beyond[1], "in_c": in_c, "out_h": out_h, "out_w": out_w, "out_c": in_c, **plain}
     return depthwise, {"in_h": out_h, "in_w": out_w, "in_c": in_c, "out_c": draw(channels)}
 
 
-def _usual(draw: st.DrawFn, params: dict[str, Any], random: np.random.Generator) -> None:
+def _usual(draw: st.DrawFn, part: str, params: dict[str, Any], random: np.random.Generator) -> None:
     """Requantizers as networks have them, in place of `arithmetic`'s."""
-    requant = params["requant"]
-    rows = len(requant)
-    requant[:, 0], requant[:, 1] = random.integers(1 << 30, 1 << 31, rows), random.integers(3, 11, rows)
-    requant[:, 2] = draw(st.sampled_from([-128, -1, 0, 127, -40]))
-    kind = draw(st.sampled_from(["full", "relu", "relu", "relu6"]))
-    requant[:, 3] = -128 if kind == "full" else requant[:, 2]
-    requant[:, 4] = max(int(requant[0, 2]), 100) if kind == "relu6" else 127
+    rows = len(params["requant"])
+    zero_point = draw(st.sampled_from([-128, -1, -1, 0] if part.startswith("depthwise") else [-128, -1, 0, 127, -40]))
+    whole = part.startswith("depthwise") or not draw(st.integers(0, 5))
+    low, high = -128 if whole else zero_point, 127 if whole or draw(st.booleans()) else max(zero_point, 100)
+    params["requant"] = np.stack([random.integers(1 << 30, 1 << 31, rows), random.integers(3, 11, rows), *np.full((rows, 3), (zero_point, low, high)).T],
+                                 axis=1).astype(np.int32)
     if draw(st.booleans()):
         params["bias"] = np.clip(params["bias"], -40000, 40000)
 

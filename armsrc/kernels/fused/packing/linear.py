@@ -1,13 +1,16 @@
-"""Requantization in two instructions whatever the requantizer: a line, found by trying, that takes all its steps at the right accumulators.
+"""Requantization in two instructions, or four: a line, found by trying, that takes all of a requantizer's steps at the right accumulators.
 
 A channel's y is a staircase of its accumulator: between qmin and qmax it has at most 255 steps. The kernels compute
 
     y = sat8((SMMLA(acc * 2^k, m, addend)) >> shift) = sat8(floor((floor(acc * 2^k * m / 2^32) + addend) / 2^shift))
 
 without the bias, which is in the addend. It is the same staircase if and only if it is at least t where y becomes t, and below t just
-before, for every t in (qmin, qmax]: each says how large or how small the addend may be. Where no addend does with the requantizer's own
-multiplier, multipliers near it are tried: a little steeper is what rounding half away from zero looks like. What is found is exact,
-since every step was looked at; channels for which nothing is found are not packed.
+before, for every t in (qmin, qmax]: each step says how large and how small the addend may be. Where no addend does with the
+requantizer's own multiplier, multipliers near it are tried. What is found is exact, since every step was looked at; channels for which
+nothing is found are not packed.
+
+Below the zero point rounding half away from zero is a line of its own, a little lower. `below` is the difference, which the kernels add
+to sums that are negative; so the zero point must be -1, where the sign of the sum is the sign of y.
 """
 
 from __future__ import annotations
@@ -19,38 +22,41 @@ import numpy as np
 from ...thumb2.packing import common
 
 _TRIED = 192  # multipliers on either side
-_MULTIPLIER = 1 << 31
+_TARGETS = np.arange(common.INT8.min + 1, common.INT8.max + 1)
+_FAR = 1 << 62
 
 
 class Linear(NamedTuple):
-    """int64 (out_c,) each. scale: k, the inputs' part of it included."""
+    """int64 (out_c,) each. scale: k, the inputs' part of it included. below: what is added to a negative sum."""
 
     scale: np.ndarray
     multiplier: np.ndarray
     addend: np.ndarray
+    below: np.ndarray
 
 
-def find(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int, input_scale: int) -> Linear | None:
-    """The lines of all channels, or None. weights: int8 (out_c, taps). bias: folded, (out_c,). Inputs come scaled by 2^input_scale."""
+def find(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int, input_scale: int, *, bent: bool = False) -> Linear | None:
+    """The lines of all channels, or None. weights: int8 (out_c, taps). bias: folded, (out_c,). Inputs come scaled by 2^input_scale.
+    bent: channels that can answer below a zero point of -1 may have two lines."""
     low, high = common.reach(weights, np.zeros_like(bias))
     scale = _scale(weights, np.maximum(-low, high), input_scale)
     steps = _steps(rq, low + bias, high + bias) - bias[:, None]
-    targets = np.arange(common.INT8.min + 1, common.INT8.max + 1, dtype=np.int64) << shift
-    asked = (np.arange(common.INT8.min + 1, common.INT8.max + 1) > rq.qmin[:, None]) & (
-        np.arange(common.INT8.min + 1, common.INT8.max + 1) <= rq.qmax[:, None])
     found = []
     for channel in range(len(bias)):
-        line = _line(steps[channel][asked[channel]], targets[asked[channel]], (int(low[channel]), int(high[channel])), int(scale[channel]),
-                     _slope(rq, channel, shift, int(scale[channel])), shift)
+        zero_point, qmin, qmax = (int(field[channel]) for field in (rq.zero_point, rq.qmin, rq.qmax))
+        asked = (_TARGETS > qmin) & (_TARGETS <= qmax)
+        parts = [asked]
+        if qmin < zero_point:
+            if not bent or zero_point != -1 or qmax < 0:
+                return None
+            parts = [asked & (_TARGETS > zero_point), asked & (_TARGETS <= zero_point)]
+        slope = float(rq.multiplier[channel]) * 2.0 ** (shift + 1 - int(rq.shift[channel]) - int(scale[channel]))
+        reach = np.array([low[channel], high[channel]])
+        line = _line([(steps[channel][part], _TARGETS[part] << shift) for part in parts], reach, int(scale[channel]), slope, shift)
         if line is None:
             return None
         found.append(line)
     return Linear(scale, *np.array(found, np.int64).T)
-
-
-def _slope(rq: common.Channels, channel: int, shift: int, scale: int) -> float:
-    """The multiplier that fits the requantizer, of accumulators scaled by 2^scale."""
-    return float(rq.multiplier[channel]) * 2.0 ** (shift + 1 - int(rq.shift[channel]) - scale)
 
 
 def _scale(weights: np.ndarray, reach: np.ndarray, input_scale: int) -> np.ndarray:
@@ -60,44 +66,41 @@ def _scale(weights: np.ndarray, reach: np.ndarray, input_scale: int) -> np.ndarr
     return np.floor(np.minimum(bits, 8)).astype(np.int64) + input_scale
 
 
-def _line(steps: np.ndarray, targets: np.ndarray, reach: tuple[int, int], scale: int, slope: float, shift: int) -> tuple[int, int] | None:
-    """Multiplier and addend. steps: the smallest accumulators, without bias, that answer the targets; beyond the reach for none."""
+def _line(parts: list[tuple[np.ndarray, np.ndarray]], reach: np.ndarray, scale: int, slope: float, shift: int) -> tuple[int, int, int] | None:
+    """Multiplier, addend and the difference to the second part's. parts: (smallest accumulators, without bias, that answer the targets,
+    beyond the reach for none; targets)."""
     tries = np.arange(-_TRIED, _TRIED + 1)
     multipliers = np.rint(slope * (1 + tries[np.argsort(np.abs(tries), kind="stable")] * 2.0 ** -(shift + 7))).astype(np.int64)
-    multipliers = multipliers[multipliers < _MULTIPLIER]
-    if not len(multipliers):
-        return None
-    reached, passed = steps <= reach[1], steps > reach[0]
-    at, before = steps[reached], steps[passed] - 1
-    for group in (multipliers[:1], multipliers[1:]):
-        least = _most(targets[reached] - _products(at, scale, group), -(1 << 62))
-        most = -_most(_products(before, scale, group) - (targets[passed] - 1), -(1 << 62))
-        sums = _products(np.array(reach), scale, group)
-        least = np.maximum(least, common.INT32.min - sums[:, 0])
-        most = np.minimum(most, common.INT32.max - sums[:, 1])
-        if len(group) and (most - least).max() >= 0:
-            best = int((most - least).argmax())
-            return int(group[best]), int(least[best] + most[best]) // 2
+    multipliers = multipliers[multipliers <= common.INT32.max]
+    for some in (multipliers[:1], multipliers[1:]):
+        addends = [_addends(steps, targets, reach, scale, some) for steps, targets in parts]
+        room = np.min([most - least for least, most in addends], axis=0)
+        if len(some) and room.max() >= 0:
+            best = int(room.argmax())
+            chosen = [int(least[best] + most[best]) // 2 for least, most in addends]
+            return int(some[best]), chosen[0], chosen[-1] - chosen[0]
     return None
 
 
-def _products(acc: np.ndarray, scale: int, multipliers: np.ndarray) -> np.ndarray:
-    """(multipliers, acc): what SMMLA adds to the addend."""
-    return (acc << scale) * multipliers[:, None] >> 32
+def _addends(steps: np.ndarray, targets: np.ndarray, reach: np.ndarray, scale: int, multipliers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each multiplier the least and the largest addend with which the steps are right, and sums fit int32."""
+    def products(acc: np.ndarray) -> np.ndarray:
+        return (acc << scale) * multipliers[:, None] >> 32
 
-
-def _most(values: np.ndarray, least: int) -> np.ndarray:
-    return values.max(axis=1, initial=least)
+    reached, passed = steps <= reach[1], steps > reach[0]
+    ends = products(reach)
+    least = (targets[reached] - products(steps[reached])).max(axis=1, initial=-_FAR)
+    most = (targets[passed] - 1 - products(steps[passed] - 1)).min(axis=1, initial=_FAR)
+    return np.maximum(least, common.INT32.min - ends[:, 0]), np.minimum(most, common.INT32.max - ends[:, 1])
 
 
 def _steps(rq: common.Channels, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """(out_c, 255): for t from -127 to 127 the smallest accumulator in [low, high] that answers t or more; high + 1 where none does."""
-    wanted = np.arange(common.INT8.min + 1, common.INT8.max + 1)
-    first = np.broadcast_to(low[:, None], (len(low), len(wanted))).copy()
+    first = np.broadcast_to(low[:, None], (len(low), len(_TARGETS))).copy()
     last = np.broadcast_to(high[:, None] + 1, first.shape).copy()
     while (first < last).any():
         middle = first + last >> 1
-        reached = answers(rq, middle) >= wanted
+        reached = answers(rq, middle) >= _TARGETS
         last = np.where(reached, middle, last)
         first = np.where(reached, first, np.minimum(middle + 1, last))
     return first
