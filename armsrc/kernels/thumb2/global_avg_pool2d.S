@@ -130,19 +130,18 @@
     kernel  global_avg_pool2d_s8
     push    {r4-r11, lr}
     sub     sp, sp, #FRAME_SIZE
-    ldr     r3, [r0, #GA_IN_H]
-    ldr     r4, [r0, #GA_IN_W]
-    ldr     r5, [r0, #GA_QMIN]
-    ldr     r6, [r0, #GA_QMAX]
+    ldm     r0, {r3-r7}                 @ in_h, in_w, in_c, qmin, qmax
+    str     r1, [sp, #FRAME_X]
+    str     r2, [sp, #FRAME_Y]
     str     r0, [sp, #FRAME_P]
-    ldr     r0, [r0, #GA_IN_C]
-    mul     r7, r3, r4
-    strd    r5, r6, [sp, #FRAME_QMIN]
-    strd    r1, r2, [sp, #FRAME_X]
-    str     r0, [sp, #FRAME_LEFT]
     str     r2, [sp, #FRAME_OUT]
+    str     r6, [sp, #FRAME_QMIN]
+    str     r7, [sp, #FRAME_QMAX]
+    mul     r7, r3, r4
+    str     r5, [sp, #FRAME_LEFT]
+    mov     r0, r1
     str     r7, [sp, #FRAME_PIXELS]
-    mov     r1, r0
+    mov     r1, r5
     lsl     r12, r1, #1
     cmp     r1, #4
     blt.w   .Lfew
@@ -154,7 +153,6 @@
     udiv    r3, r3, r7
     adds    r3, r3, #2
     str     r3, [sp, #FRAME_RECIPROCAL]
-    ldr     r0, [sp, #FRAME_X]
     cmp     r1, #16
     blt.w   .Lfour
     rsb     r4, r7, #1
@@ -163,7 +161,8 @@
     movs    r5, #SIXTEEN_CODE
     mla     r2, r7, r1, r0
     mla     r3, r4, r5, r3
-    strd    r2, r3, [sp, #FRAME_END]
+    str     r2, [sp, #FRAME_END]
+    str     r3, [sp, #FRAME_ENTRY]
 .Lsixteen:                              @ r0 x, r1 = in_c
     load_sixteen
     sxtb16  r2, r10
