@@ -163,6 +163,7 @@
     mla     r3, r4, r5, r3
     str     r2, [sp, #FRAME_END]
     str     r3, [sp, #FRAME_ENTRY]
+    .balign 4
 .Lsixteen:                              @ r0 x, r1 = in_c
     load_sixteen
     sxtb16  r2, r10
