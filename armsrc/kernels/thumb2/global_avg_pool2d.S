@@ -178,6 +178,7 @@
     .balign 4
 .Lpass:
     .rept   SIXTEEN_PASS
+@ search: begin average_pixel noalias
     load_sixteen
     sxtab16 r2, r2, r10
     sxtab16 r3, r3, r10, ror #8
@@ -187,6 +188,7 @@
     sxtab16 r7, r7, r12, ror #8
     sxtab16 r8, r8, lr
     sxtab16 r9, r9, lr, ror #8
+@ search: end
     .endr
     ldr.w   r10, [sp, #FRAME_END]
     cmp.w   r0, r10

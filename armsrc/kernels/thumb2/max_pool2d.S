@@ -138,7 +138,6 @@
 .Leight_pixel:                          @ the first word is stored behind the second one's loads, where it is free
     lsr.w   r8, r3, #3
 .Leight_channels:
-@ search: begin max_pool_eight noalias
     ldr     r5, [r0, r3]
     ldr     r7, [r1, r3]
     ldr.w   r4, [r0], #4
@@ -156,7 +155,6 @@
     maximum r10, r6, r12
     subs.w  r8, r8, #1
     str.w   r10, [r2], #4
-@ search: end
     bne     .Leight_channels
     add     r0, r0, r11
     add     r1, r1, r11
@@ -211,11 +209,14 @@
     subs    r9, r9, #2
     blt     2f
     .balign 4
-1:  flat_pixel r3, 0
+1:
+@ search: begin max_pool_flat noalias
+    flat_pixel r3, 0
     flat_pixel lr, 8, r3
     str.w   lr, [r2, #8]
     add.w   r2, r2, #16
     subs    r9, r9, #2
+@ search: end
     bge     1b
 2:  adds    r9, r9, #2
     beq     3f
