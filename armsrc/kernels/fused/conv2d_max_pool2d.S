@@ -85,7 +85,7 @@
     ldr     \g, [sp, #CP_AT + 12 * \slot + 4]
     .endif
     ldr     \h, [sp, #CP_AT + 12 * \slot + 8]
-    strb.w  \q, [lr], #8
+    strb    \q, [lr], #8
     smlad   \a, \f, r7, \a
     smlad   \b, \f, r6, \b
     smlabt  \a, \g, r9, \a
@@ -324,30 +324,30 @@
     str.w   r8, [r10], #24
     and     r8, lr, r3, lsl #8
     and     r3, lr, r3
-    str.w   r7, [r10, #-16]
+    str     r7, [r10, #-16]
     pkhbt   r7, r4, r5, lsl #16         @ rows 1, 2
     pkhtb   r4, r5, r4, asr #16
-    str.w   r8, [r10, #-12]
+    str     r8, [r10, #-12]
     and     r8, lr, r7, lsl #8
     and     r7, lr, r7
-    str.w   r3, [r10, #-4]
+    str     r3, [r10, #-4]
     and     r9, lr, r4, lsl #8
     and     r4, lr, r4
     pkhtb   r3, r7, r8, asr #16         @ row 2
     str.w   r8, [r11], #24
     pkhtb   r5, r4, r9, asr #16
-    str.w   r3, [r10, #-20]
+    str     r3, [r10, #-20]
     and     r3, lr, r6, lsl #8          @ row 3
     and     r6, lr, r6
-    str.w   r5, [r10, #-8]
+    str     r5, [r10, #-8]
     pkhbt   r5, r3, r6, lsl #16
     pkhtb   r6, r6, r3, asr #16
-    str.w   r7, [r11, #-16]
-    str.w   r5, [r11, #-20]
+    str     r7, [r11, #-16]
+    str     r5, [r11, #-20]
     subs.w  r12, r12, #2
-    str.w   r9, [r11, #-12]
-    str.w   r6, [r11, #-8]
-    str.w   r4, [r11, #-4]
+    str     r9, [r11, #-12]
+    str     r6, [r11, #-8]
+    str     r4, [r11, #-4]
     bgt     1b
 
     ldr     r4, [sp, #F + CP_PACKED]
