@@ -71,7 +71,7 @@ def fused_cases(draw: st.DrawFn, kernel: str) -> tuple[tuple[dict[str, Any], dic
             if draw(st.integers(0, 9)):
                 _usual(draw, part, params, random)
         elif part.startswith("global"):
-            params["qmin"], params["qmax"] = draw(st.sampled_from([(-128, 127), (-128, 127), (-100, 90), (5, 5)]))
+            params["qmin"], params["qmax"] = draw(st.sampled_from([(-128, 127)] * 7 + [(-100, 90)]))
     shape = abi.input_shape(first, structs[0])
     x = {"all_min": np.full(shape, -128, np.int8), "all_max": np.full(shape, 127, np.int8)}.get(style)
     if x is None:
@@ -83,7 +83,7 @@ def _fused_shapes(draw: st.DrawFn, kernel: str) -> tuple[dict[str, Any], dict[st
     """Sizes of both layers."""
     channels = st.integers(1, 20)
     if kernel.startswith("global"):
-        shape = {"in_h": draw(st.integers(1, 9)), "in_w": draw(st.integers(1, 9)), "in_c": draw(st.one_of(st.sampled_from([4, 8, 16]), channels))}
+        shape = {"in_h": draw(st.integers(1, 17)), "in_w": draw(st.integers(1, 17)), "in_c": draw(st.sampled_from([16, 16, 32, 48, 24]))}
         return shape, {"in_h": 1, "in_w": 1, "in_c": shape["in_c"], "out_c": draw(channels)}
     plain = {"kernel_h": 3, "kernel_w": 3, "stride_h": 1, "stride_w": 1, "pad_top": 0, "pad_left": 0}
     if kernel.startswith("conv2d"):
@@ -96,7 +96,8 @@ def _fused_shapes(draw: st.DrawFn, kernel: str) -> tuple[dict[str, Any], dict[st
         return conv, pool
     out_h, out_w, in_c = draw(st.integers(1, 19)), draw(st.integers(4, 18)), draw(st.sampled_from([8] * 9 + [4]))
     beyond = draw(st.lists(st.integers(0, 1), min_size=2, max_size=2))
-    depthwise = {"in_h": out_h + 2 + beyond[0], "in_w": out_w + 2 + beyond[1], "in_c": in_c, "out_h": out_h, "out_w": out_w, "out_c": in_c, **plain}
+    depthwise = {"in_h": out_h + 2 + beyond[0], "in_w": out_w + 2 + beyond[1], "in_c": in_c,
+                 "out_h": out_h, "out_w": out_w, "out_c": in_c, **plain}
     return depthwise, {"in_h": out_h, "in_w": out_w, "in_c": in_c, "out_c": draw(channels)}
 
 
@@ -106,8 +107,10 @@ def _usual(draw: st.DrawFn, part: str, params: dict[str, Any], random: np.random
     zero_point = draw(st.sampled_from([-128, -1, -1, 0] if part.startswith("depthwise") else [-128, -1, 0, 127, -40]))
     whole = part.startswith("depthwise") or not draw(st.integers(0, 5))
     low, high = -128 if whole else zero_point, 127 if whole or draw(st.booleans()) else max(zero_point, 100)
-    params["requant"] = np.stack([random.integers(1 << 30, 1 << 31, rows), random.integers(3, 11, rows), *np.full((rows, 3), (zero_point, low, high)).T],
-                                 axis=1).astype(np.int32)
+    fields = [random.integers(1 << 30, 1 << 31, rows), random.integers(3, 11, rows), *np.full((rows, 3), (zero_point, low, high)).T]
+    params["requant"] = np.stack(fields, axis=1).astype(np.int32)
+    if part.startswith("dense"):
+        params["requant"][:] = params["requant"][0]
     if draw(st.booleans()):
         params["bias"] = np.clip(params["bias"], -40000, 40000)
 

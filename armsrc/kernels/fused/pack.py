@@ -7,11 +7,12 @@ from collections.abc import Callable
 from armsrc.abi import Params
 from armsrc.kernelset import Packed
 
-from .packing import conv_pool, depthwise_pointwise
+from .packing import average_dense, conv_pool, depthwise_pointwise
 
 PACKERS: dict[str, Callable[[Params, Params], Packed | None]] = {
     "conv2d_max_pool2d_s8": conv_pool.conv_pool,
     "depthwise_pointwise_conv2d_s8": depthwise_pointwise.depthwise_pointwise,
+    "global_avg_pool2d_dense_s8": average_dense.average_dense,
 }
 
 

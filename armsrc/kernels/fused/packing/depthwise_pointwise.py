@@ -47,6 +47,7 @@ def depthwise_pointwise(depthwise: Params, pointwise: Params) -> Packed | None:
 
 
 def _fits(depthwise: Params) -> bool:
-    plain = (depthwise["in_c"], depthwise["kernel_h"], depthwise["kernel_w"], depthwise["stride_h"], depthwise["stride_w"]) == (_CHANNELS, 3, 3, 1, 1)
+    sizes = ("in_c", "kernel_h", "kernel_w", "stride_h", "stride_w", "pad_top", "pad_left")
+    plain = tuple(depthwise[size] for size in sizes) == (_CHANNELS, 3, 3, 1, 1, 0, 0)
     inside = depthwise["out_h"] <= depthwise["in_h"] - 2 and depthwise["out_w"] <= depthwise["in_w"] - 2
-    return plain and inside and not (depthwise["pad_top"] or depthwise["pad_left"]) and depthwise["out_w"] >= _LEAST_COLUMNS
+    return plain and inside and depthwise["out_w"] >= _LEAST_COLUMNS

@@ -15,6 +15,7 @@ to sums that are negative; so the zero point must be -1, where the sign of the s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -66,7 +67,8 @@ def _scale(weights: np.ndarray, reach: np.ndarray, input_scale: int) -> np.ndarr
     return np.floor(np.minimum(bits, 8)).astype(np.int64) + input_scale
 
 
-def _line(parts: list[tuple[np.ndarray, np.ndarray]], reach: np.ndarray, scale: int, slope: float, shift: int) -> tuple[int, int, int] | None:
+def _line(parts: Sequence[tuple[np.ndarray, np.ndarray]], reach: np.ndarray, scale: int, slope: float,
+          shift: int) -> tuple[int, int, int] | None:
     """Multiplier, addend and the difference to the second part's. parts: (smallest accumulators, without bias, that answer the targets,
     beyond the reach for none; targets)."""
     tries = np.arange(-_TRIED, _TRIED + 1)
@@ -82,7 +84,8 @@ def _line(parts: list[tuple[np.ndarray, np.ndarray]], reach: np.ndarray, scale: 
     return None
 
 
-def _addends(steps: np.ndarray, targets: np.ndarray, reach: np.ndarray, scale: int, multipliers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _addends(steps: np.ndarray, targets: np.ndarray, reach: np.ndarray, scale: int,
+             multipliers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each multiplier the least and the largest addend with which the steps are right, and sums fit int32."""
     def products(acc: np.ndarray) -> np.ndarray:
         return (acc << scale) * multipliers[:, None] >> 32
