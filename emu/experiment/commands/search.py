@@ -32,7 +32,7 @@ base registers never meet. Calls of macros are expanded; a region inside a macro
 \b
 Examples
   python -m emu.experiment search                          the regions that there are
-  python -m emu.experiment search slide_output             one region
+  python -m emu.experiment search walk_pair                one region
   python -m emu.experiment search max_pool2d_s8            the region in that kernel, if it has one
   python -m emu.experiment search conv2d.S --region NAME   one of several in a kernel or a file, or in what that includes
   python -m emu.experiment search NAME --seconds 60 --seed 1
