@@ -248,10 +248,11 @@ def test_scopes(of, small: Ran) -> None:
     assert annotate.scope(ran, "outside").layer == 0
     one = annotate.annotate(ran, annotate.scope(ran, "dense_s8"))
     assert [f.name for f in one.functions] == ["dense_s8"] and one.scope == "function dense_s8" and one.cycles < one.total
-    several = annotate.annotate(ran, annotate.scope(ran, "requant_flags"))
-    assert several.functions and all(f.symbol == "requant_flags" and "@" in f.name for f in several.functions)
-    within = annotate.annotate(ran, annotate.scope(ran, "requant_flags", "qdwconv2d_3x3"))
-    assert [f.layers for f in within.functions] == [("qdwconv2d_3x3",)]
+    m0 = of(kws.Job(kernels="m0", core="cortex-m0plus"))
+    several = annotate.annotate(m0, annotate.scope(m0, "matmul_plain"))
+    assert len(several.functions) > 1 and all(f.symbol == "matmul_plain" and "@" in f.name for f in several.functions)
+    within = annotate.annotate(m0, annotate.scope(m0, "matmul_plain", "qdense_16x10"))
+    assert [f.layers for f in within.functions] == [("qdense_16x10",)]
     assert annotate.annotate(small, annotate.scope(small, "leaf")).instructions == 2
 
 

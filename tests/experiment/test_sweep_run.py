@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -218,7 +219,13 @@ def test_a_kernel_of_somebodys_folder_that_is_wrong_and_one_that_faults(tmp_path
 
 
 def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if worker.__name__ in child.cmdline()]
+    """Workers that are alive."""
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):  # it ends while it is looked at
+            if worker.__name__ in child.cmdline():
+                found.append(child)
+    return found
 
 
 def test_a_worker_that_is_killed_costs_nothing_but_time(small: run.Outcome, tmp_path: Path) -> None:
