@@ -251,8 +251,8 @@ def test_scopes(of, small: Ran) -> None:
     m0 = of(kws.Job(kernels="m0", core="cortex-m0plus"))
     several = annotate.annotate(m0, annotate.scope(m0, "matmul_plain"))
     assert len(several.functions) > 1 and all(f.symbol == "matmul_plain" and "@" in f.name for f in several.functions)
-    within = annotate.annotate(m0, annotate.scope(m0, "matmul_plain", "qdense_16x10"))
-    assert [f.layers for f in within.functions] == [("qdense_16x10",)]
+    within = annotate.annotate(m0, annotate.scope(m0, "matmul_plain", "qpwconv2d_8x16"))
+    assert [f.layers for f in within.functions] == [("qpwconv2d_8x16",)]
     assert annotate.annotate(small, annotate.scope(small, "leaf")).instructions == 2
 
 
