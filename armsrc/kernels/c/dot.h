@@ -1,44 +1,105 @@
-/* Fully connected arithmetic that convolution, pointwise and dense share: a column of inputs against every output channel. */
+/* Pixels against every output channel, which convolution and pointwise share: three pixels by two channels at a time share their loads and
+ * the channels' requantizers. The columns of n inputs of the three pixels are interleaved. No partial sum overflows, in whatever order:
+ * the ABI bounds |bias| + sum |weight| * 255. */
 #ifndef THUMBCYCLE_C_DOT_H
 #define THUMBCYCLE_C_DOT_H
 
-#include "kernels.h"
+#include "requantize.h"
 
-/* column[i] = x[i] - zero_point, n of them. */
-static inline void load_column(int32_t *restrict column, const int8_t *restrict x, int32_t n, int32_t zero_point)
+#define PIXELS 3
+
+/* What the pixels of a layer have in common; weights are out_c rows of n. */
+typedef struct {
+    int32_t n, out_c;
+    const int8_t *weights;
+    const int32_t *bias; /* with the input's zero point in it: inputs count as they are */
+    const requantizer *requant;
+    int32_t requant_step; /* from a channel's to the next one's */
+} matrix;
+
+/* folded[o] = bias[o] - zero_point * sum(weights[o]), which m then has for a bias. */
+static inline void fold_zero_point(matrix *restrict m, int32_t zero_point, int32_t *restrict folded)
 {
-    for (int32_t i = 0; i < n; i++)
-        column[i] = x[i] - zero_point;
+    const int8_t *weights = m->weights;
+
+    for (int32_t o = 0; o < m->out_c; o++) {
+        int32_t sum = 0;
+        for (int32_t i = 0; i < m->n; i++)
+            sum += *weights++;
+        folded[o] = m->bias[o] - zero_point * sum;
+    }
+    m->bias = folded;
 }
 
-/* acc[o] = bias[o] + column . weights[o]; weights are out_c rows of n. Four rows at a time share the loads of the column. No
- * partial sum overflows, in whatever order: the ABI bounds |bias| + sum |weight| * 255, and |column[i]| <= 255. */
-static inline void dot_all_channels(const int32_t *restrict column, int32_t n, const int8_t *restrict weights,
-                                    const int32_t *restrict bias, int32_t *restrict acc, int32_t out_c)
+/* A channel of three pixels, whose outputs are `step` apart. */
+static inline void requantize_channel(int32_t a, int32_t b, int32_t c, requantizer rq, int8_t *restrict y, int32_t step)
 {
-    int32_t o = 0;
-    for (; o < out_c - 3; o += 4) {
-        const int8_t *w0 = weights, *w1 = w0 + n, *w2 = w1 + n, *w3 = w2 + n;
-        int32_t acc0 = bias[o], acc1 = bias[o + 1], acc2 = bias[o + 2], acc3 = bias[o + 3];
-        for (int32_t i = 0; i < n; i++) {
-            int32_t value = column[i];
-            acc0 += value * *w0++;
-            acc1 += value * *w1++;
-            acc2 += value * *w2++;
-            acc3 += value * *w3++;
-        }
-        acc[o] = acc0;
-        acc[o + 1] = acc1;
-        acc[o + 2] = acc2;
-        acc[o + 3] = acc3;
-        weights = w3;
+    y[0] = requantize(a, rq);
+    y[step] = requantize(b, rq);
+    y[2 * step] = requantize(c, rq);
+}
+
+/* Two channels of three pixels: the weights w are two rows of n. */
+static inline void two_channels(const int8_t *restrict columns, const int8_t *restrict w, int32_t n, const int32_t *restrict bias,
+                                const requantizer *restrict rq, int32_t requant_step, int8_t *restrict y, int32_t step)
+{
+    int32_t a0 = bias[0], b0 = a0, c0 = a0, a1 = bias[1], b1 = a1, c1 = a1;
+
+    for (const int8_t *end = w + n; w != end; w++) {
+        int32_t w0 = w[0], w1 = w[n], a = columns[0], b = columns[1], c = columns[2];
+        columns += PIXELS;
+        a0 += a * w0;
+        a1 += a * w1;
+        b0 += b * w0;
+        b1 += b * w1;
+        c0 += c * w0;
+        c1 += c * w1;
     }
-    for (; o < out_c; o++) {
-        int32_t sum = bias[o];
-        for (int32_t i = 0; i < n; i++)
-            sum += column[i] * weights[i];
-        acc[o] = sum;
-        weights += n;
+    requantize_channel(a0, b0, c0, rq[0], y, step);
+    requantize_channel(a1, b1, c1, rq[requant_step], y + 1, step);
+}
+
+/* The last channel of an odd number of them. */
+static inline void one_channel(const int8_t *restrict columns, const int8_t *restrict w, int32_t n, int32_t bias, requantizer rq,
+                               int8_t *restrict y, int32_t step)
+{
+    int32_t a = bias, b = bias, c = bias;
+
+    for (const int8_t *end = w + n; w != end; w++) {
+        a += columns[0] * *w;
+        b += columns[1] * *w;
+        c += columns[2] * *w;
+        columns += PIXELS;
+    }
+    requantize_channel(a, b, c, rq, y, step);
+}
+
+/* All channels of the three pixels whose columns these are. */
+static inline void three_pixels(const matrix *restrict m, const int8_t *restrict columns, int8_t *restrict y)
+{
+    const int8_t *w = m->weights;
+    const requantizer *rq = m->requant;
+    int32_t o = 0;
+
+    for (; o < m->out_c - 1; o += 2) {
+        two_channels(columns, w, m->n, m->bias + o, rq, m->requant_step, y + o, m->out_c);
+        w += 2 * m->n;
+        rq += 2 * m->requant_step;
+    }
+    if (o < m->out_c)
+        one_channel(columns, w, m->n, m->bias[o], *rq, y + o, m->out_c);
+}
+
+/* All channels of the first of them. */
+static inline void one_pixel(const matrix *restrict m, const int8_t *restrict columns, int8_t *restrict y)
+{
+    const int8_t *w = m->weights;
+
+    for (int32_t o = 0; o < m->out_c; o++) {
+        int32_t acc = m->bias[o];
+        for (int32_t i = 0; i < m->n; i++)
+            acc += columns[i * PIXELS] * *w++;
+        y[o] = requantize(acc, m->requant[o * m->requant_step]);
     }
 }
 

@@ -20,7 +20,7 @@ static inline int32_t rounding_shift(int32_t value, int32_t shift)
     return (((value + (value >> 31)) >> (shift - 1)) + 1) >> 1;
 }
 
-/* The int8 output of a legal accumulator. */
+/* The int8 output of a legal accumulator. The requantizer is a copy: y might else be thought to point into it. */
 static inline int8_t requantize(int32_t acc, requantizer rq)
 {
     int32_t value;
@@ -37,8 +37,8 @@ static inline int8_t requantize(int32_t acc, requantizer rq)
 }
 
 /* The n channels of a pixel. What follows from a requantizer that serves them all is computed once. */
-static inline void requantize_pixel(const int32_t *restrict acc, const requantizer *restrict rq, int32_t per_channel,
-                                    int8_t *restrict y, int32_t n)
+static inline void requantize_pixel(const int32_t *restrict acc, int32_t n, const requantizer *restrict rq, int32_t per_channel,
+                                    int8_t *restrict y)
 {
     if (per_channel) {
         for (int32_t c = 0; c < n; c++)
