@@ -23,15 +23,14 @@ void pointwise_conv2d_s8(const pointwise_s8_params *restrict p, const int8_t *re
     }
 }
 
-/* Each weight is used once: the zero point is subtracted from the inputs, which four channels share. */
+/* Each weight is used once: the zero point is subtracted from the inputs, which four channels share. Scratch holds the accumulators. */
 void dense_s8(const pointwise_s8_params *restrict p, const int8_t *restrict x, int8_t *restrict y, void *restrict scratch)
 {
-    int32_t n = p->in_c, out_c = p->out_c, zero_point = p->input_zero_point, step = p->per_channel ? 1 : 0, o = 0;
+    int32_t n = p->in_c, zero_point = p->input_zero_point, o = 0;
     const int8_t *w0 = p->weights;
-    const requantizer *rq = p->requant;
-    (void)scratch;
+    int32_t *acc = scratch;
 
-    for (; o < out_c - 3; o += 4) {
+    for (; o < p->out_c - 3; o += 4) {
         const int8_t *w1 = w0 + n, *w2 = w1 + n, *w3 = w2 + n;
         int32_t acc0 = p->bias[o], acc1 = p->bias[o + 1], acc2 = p->bias[o + 2], acc3 = p->bias[o + 3];
         for (int32_t i = 0; i < n; i++) {
@@ -42,17 +41,16 @@ void dense_s8(const pointwise_s8_params *restrict p, const int8_t *restrict x, i
             acc3 += value * *w3++;
         }
         w0 = w3;
-        y[o] = requantize(acc0, rq[0]);
-        y[o + 1] = requantize(acc1, rq[step]);
-        y[o + 2] = requantize(acc2, rq[2 * step]);
-        y[o + 3] = requantize(acc3, rq[3 * step]);
-        rq += 4 * step;
+        acc[o] = acc0;
+        acc[o + 1] = acc1;
+        acc[o + 2] = acc2;
+        acc[o + 3] = acc3;
     }
-    for (; o < out_c; o++) {
-        int32_t acc = p->bias[o];
+    for (; o < p->out_c; o++) {
+        int32_t sum = p->bias[o];
         for (int32_t i = 0; i < n; i++)
-            acc += (x[i] - zero_point) * *w0++;
-        y[o] = requantize(acc, *rq);
-        rq += step;
+            sum += (x[i] - zero_point) * *w0++;
+        acc[o] = sum;
     }
+    requantize_pixel(acc, p->out_c, p->requant, p->per_channel, y);
 }
