@@ -8,7 +8,7 @@
 @
 @ Registers, turning:  r0 x  r1 scratch  r2 in_c  r3 bytes of a column  r4 pixels left  r5 value  r6 0  r7 values' count
 @
-@ Cycles on the M0+: packed 2.6 a MAC and 20.8 an output (25.8 full), 57 a pixel; 7.5 for each input that a row sees; else 11 a MAC and 126 an output.
+@ Cycles on the M0+: packed 2.6 a MAC and 20.8 an output (25.8 exact), 57 a pixel; 7.5 for each input that a row sees; else 11 a MAC and 126 an output.
 @
 @ Bit-exact: matmul.inc, direct.inc, requantize.inc. What lies in the padding counts as the zero point, whose product with the weights
 @ is in the folded bias.

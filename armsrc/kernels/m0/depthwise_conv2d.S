@@ -8,7 +8,7 @@
 @ Registers, channel:  r0 x of the kernel row  r1, r2 in_c, 2 * in_c  r3 value  r4-r6 weights of the kernel row  r7 packed stream
 @                      r8 accumulator  r9 bytes from row to row  r10 x of the next channel  r11, r12 in_c, 2 * in_c  lr y
 @
-@ Cycles on the M0+: packed 87 an output (9.7 a MAC; full 92) and 34 a pixel; in the padding 7 for each input that a row sees; else 11 a MAC, 8 a
+@ Cycles on the M0+: packed 87 an output (9.7 a MAC; exact 92) and 34 a pixel; in the padding 7 for each input that a row sees; else 11 a MAC, 8 a
 @ kernel row and 118 an output.
 @
 @ Bit-exact: every product and sum fits int32; direct.inc, requantize.inc. What lies in the padding counts as the zero point, whose product
@@ -18,7 +18,7 @@
 #include "requantize.inc"
 #include "direct.inc"
 
-    .equ PACKED_FLAGS, 0                @ 1: full, 2: padded
+    .equ PACKED_FLAGS, 0                @ 1: exact, 2: padded
     .equ PACKED_BYTES, 4
     .equ PACKED_STREAM, 8
 
@@ -28,17 +28,19 @@
     .equ FRAME_Y, 12
     .equ FRAME_STREAM, 16
     .equ FRAME_STREAM_END, 20
-    .equ FRAME_KERNEL, 24               @ channels_plain or channels_full
+    .equ FRAME_KERNEL, 24               @ channels_plain or channels_exact
     .equ FRAME_ROW_BYTES, 28            @ of the input; padded, of scratch
     .equ FRAME_STEP, 32                 @ bytes from window to window
     .equ FRAME_ROWS_LEFT, 36
     .equ FRAME_COLS_LEFT, 40
     .equ FRAME_WINDOW, 44
-    .equ FRAME_PADDED, 48
+    .equ FRAME_PADDED, 48               @ 0, 1, or ALIGNED: whole words can be copied
+    .equ ALIGNED, 2
     .equ FRAME_IY, 52
     .equ FRAME_LEFT, 56                 @ bytes of a row of scratch: left of the input, inside, right
     .equ FRAME_INSIDE, 60
     .equ FRAME_RIGHT, 64
+    .equ FRAME_FILL, 68                 @ four times the zero point
     .equ PUSHED, 4                      @ in helpers that push lr
 
     .macro  kernel_row into
@@ -56,7 +58,7 @@
     .endm
 
 @ The channels of a window: r0 x of it. Loses r0-r12.
-    .macro  channels name, full
+    .macro  channels name, exact
     helper  \name
     push    {lr}
 
@@ -76,7 +78,7 @@
     add     r0, r9
     kernel_row add
     mov     r0, r8
-    requantize_packed r0, \full, \name
+    requantize_packed r0, \exact, \name
     mov     r1, lr
     strb    r3, [r1]
     adds    r1, r1, #1
@@ -86,7 +88,7 @@
     bne     .Lchannel_\name
     str     r1, [sp, #PUSHED + FRAME_Y]
     pop     {pc}
-    above   r0, \name
+    requantize_tail r0, \exact, \name
     end     \name
     .endm
 
@@ -161,7 +163,7 @@
     lsrs    r1, r1, #1
     str     r1, [sp, #FRAME_PADDED]
     bcc     1f
-    ldr     r2, =channels_full
+    ldr     r2, =channels_exact
 1:  str     r2, [sp, #FRAME_KERNEL]
     ldr     r2, [r0, #CV_OUT_H]
     str     r2, [sp, #FRAME_ROWS_LEFT]
@@ -176,6 +178,21 @@
     str     r5, [sp, #FRAME_ROW_BYTES]
     cmp     r1, #0
     beq     3f
+    ldr     r6, [sp, #FRAME_X]
+    ldr     r7, [sp, #FRAME_SCRATCH]
+    orrs    r6, r7
+    orrs    r6, r2
+    lsls    r6, r6, #30
+    bne     1f
+    movs    r6, #ALIGNED
+    str     r6, [sp, #FRAME_PADDED]
+1:  ldr     r6, [r0, #CV_INPUT_ZP]
+    uxtb    r6, r6
+    lsls    r7, r6, #8
+    orrs    r6, r7
+    lsls    r7, r6, #16
+    orrs    r6, r7
+    str     r6, [sp, #FRAME_FILL]
     ldr     r6, [r0, #CV_OUT_W]         @ columns that the windows see, less the padding
     subs    r6, r6, #1
     muls    r6, r3, r6
@@ -207,7 +224,7 @@
     .ltorg
     end     set_up
 
-@ r0 x of the three rows at FRAME_IY, r4 p: they are copied into scratch. FRAME_IY moves on. Loses r0-r3, r5-r7.
+@ r0 x of the three rows at FRAME_IY, r4 p: they are copied into scratch. FRAME_IY moves on. Loses r0-r3, r5-r8.
     helper  copy_rows
     push    {lr}
     ldr     r1, [sp, #PUSHED + FRAME_SCRATCH]
@@ -216,21 +233,16 @@
     adds    r6, r5, r6
     str     r6, [sp, #PUSHED + FRAME_IY]
     movs    r6, #3
-1:  ldr     r3, [r4, #CV_INPUT_ZP]
+1:  ldr     r2, [sp, #PUSHED + FRAME_ROW_BYTES]
     cmp     r5, #0
-    blt     4f
-    ldr     r2, [r4, #CV_IN_H]
-    cmp     r5, r2
-    bge     4f
+    blt     3f
+    ldr     r3, [r4, #CV_IN_H]
+    cmp     r5, r3
+    bge     3f
     ldr     r2, [sp, #PUSHED + FRAME_LEFT]
     bl      fill
     ldr     r2, [sp, #PUSHED + FRAME_INSIDE]
-    mov     r8, r2
-2:  subs    r2, r2, #1
-    ldrb    r7, [r0, r2]
-    strb    r7, [r1, r2]
-    bne     2b
-    add     r1, r8
+    bl      copy
     ldr     r2, [sp, #PUSHED + FRAME_RIGHT]
 3:  bl      fill
     ldr     r2, [r4, #CV_IN_W]
@@ -241,19 +253,52 @@
     subs    r6, r6, #1
     bne     1b
     pop     {pc}
-4:  ldr     r2, [sp, #PUSHED + FRAME_ROW_BYTES]
-    b       3b
 
-fill:                                   @ r2 bytes r3 at r1
+fill:                                   @ r2 bytes of the zero point at r1, which ends behind them; loses r2, r3, r7
     cmp     r2, #0
     beq     2f
+    ldr     r3, [sp, #PUSHED + FRAME_FILL]
+    ldr     r7, [sp, #PUSHED + FRAME_PADDED]
+    cmp     r7, #ALIGNED
+    beq     3f
 1:  strb    r3, [r1]
     adds    r1, r1, #1
     subs    r2, r2, #1
     bne     1b
 2:  bx      lr
+3:  stm     r1!, {r3}
+    subs    r2, r2, #4
+    bne     3b
+    bx      lr
+
+copy:                                   @ r2 bytes from r0 to r1, which ends behind them; loses r2, r3, r7, r8
+    ldr     r7, [sp, #PUSHED + FRAME_PADDED]
+    cmp     r7, #ALIGNED
+    beq     5f
+    mov     r8, r2
+4:  subs    r2, r2, #1
+    ldrb    r7, [r0, r2]
+    strb    r7, [r1, r2]
+    bne     4b
+    add     r1, r8
+    bx      lr
+5:  push    {r0, r4-r6}
+    subs    r2, r2, #16
+    blo     7f
+6:  ldm     r0!, {r3-r6}
+    stm     r1!, {r3-r6}
+    subs    r2, r2, #16
+    bhs     6b
+7:  adds    r2, r2, #16
+    beq     9f
+8:  ldm     r0!, {r3}
+    stm     r1!, {r3}
+    subs    r2, r2, #4
+    bne     8b
+9:  pop     {r0, r4-r6}
+    bx      lr
     end     copy_rows
 
     channels channels_plain, 0
-    channels channels_full, 1
+    channels channels_exact, 1
     direct_windows_helper

@@ -16,7 +16,7 @@ from armsrc.kernelset import Packed
 from ..thumb2.packing import common
 from . import affine
 
-FULL = 1  # flag; above it out_c, where that is less than a quad
+EXACT = 1  # flag; above it out_c, where that is less than a quad
 QUAD = 4  # output channels
 
 
@@ -39,9 +39,9 @@ def _pack_pointwise(p: Params) -> Packed | None:
 
 def _pack_matmul(p: Params, weights: np.ndarray, scratch: int) -> Packed | None:
     """weights: (out_c, taps), in the order of the column."""
-    pairs = weights[:, weights.shape[1] % 2:]
-    if (pairs.reshape(len(weights), -1, 2) == -128).all(axis=2).any():
-        return None  # 128 * 128 twice does not fit 16 bits
+    pairs = weights[:, weights.shape[1] % 2:].reshape(len(weights), -1, 2)
+    if (pairs == np.iinfo(np.int8).min).all(axis=2).any():
+        return None  # the sum of both products may be 2^15; symmetric quantization has no -128
     made = _records(p, weights)
     if made is None:
         return None
@@ -52,13 +52,13 @@ def _pack_matmul(p: Params, weights: np.ndarray, scratch: int) -> Packed | None:
     if out_c < QUAD:
         flags |= out_c << 1
     stream = [part for start, step in zip(starts, steps, strict=True)
-              for part in _quad(weights, records, np.arange(start, start + QUAD) % out_c, step)]
+              for part in _quad(weights.astype(np.int64), records, np.arange(start, start + QUAD) % out_c, step)]
     return _blob(flags, stream, scratch)
 
 
 def _quad(weights: np.ndarray, records: np.ndarray, channels: np.ndarray, step: int) -> list[np.ndarray]:
     """A quad's part of the stream; step: bytes of y to the next one."""
-    w = weights[channels].astype(np.int64)
+    w = weights[channels]
     both = np.stack([w[0] + (w[1] << 16), w[2] + (w[3] << 16)])  # (2, taps)
     odd = both.shape[1] % 2
     by_pair = both[:, odd:].reshape(2, -1, 2).transpose(1, 0, 2)  # pairs of taps, pairs of channels, taps
@@ -82,17 +82,15 @@ def _pack_depthwise(p: Params) -> Packed | None:
 def _records(p: Params, weights: np.ndarray) -> tuple[int, np.ndarray] | None:
     """(flags, the words of every channel's requantization (out_c, 4 or 7)), the plain form if it serves all channels."""
     rq, bias = common.channels(p), common.folded_bias(p, weights)
-    for full in (False, True):
-        found = [affine.solve(rq, channel, full=full) for channel in range(len(weights))]
-        if None not in found:
-            break
-    else:
+    reach = common.reach(weights, bias)
+    found = [affine.solve(rq, channel) for channel in range(len(weights))]
+    if None not in found:
+        last, span, scale, offset = np.array(found, np.int64).T
+        if all(abs(end - last).max() < 1 << 31 for end in reach):
+            return 0, np.stack([bias - last, span, scale, offset], axis=1)
+    if (rq.shift < 1).any() or any(abs(end).max() >= 1 << 29 for end in reach):
         return None
-    last, reach, scale, offset, zero, drop = np.array(found, np.int64).T
-    if any(abs(end - last).max() >= 1 << 31 for end in common.reach(weights, bias)):
-        return None
-    words = [bias - last, reach, scale >> 8, offset >> 8, *([scale & 0xFF, zero, drop >> 8] if full else [])]
-    return FULL * full, np.stack(words, axis=1)
+    return EXACT, np.stack([bias, rq.multiplier & 0xFFFF, rq.multiplier >> 16, *rq[1:]], axis=1)
 
 
 def _blob(flags: int, stream: list[np.ndarray], scratch: int) -> Packed:

@@ -5,7 +5,7 @@
 @
 @ Registers: those of the parts (matmul.inc, widen.inc, direct.inc).
 @
-@ Cycles on the M0+: packed 2.6 a MAC, 20.8 an output (25.8 full), 5 an input, 80 a pixel; else 11 a MAC and 126 an output.
+@ Cycles on the M0+: packed 2.6 a MAC, 20.8 an output (25.8 exact), 5 an input, 80 a pixel; else 11 a MAC and 126 an output.
 @
 @ Bit-exact: matmul.inc, direct.inc, requantize.inc.
 
