@@ -116,7 +116,7 @@ def test_forms_say_the_same(thumb2: target.Ran) -> None:
 def test_functions_beyond_the_top_stand_together(c: target.Ran) -> None:
     found = mix(c, "function")
     lines = report.Shown(found, top=3).lines
-    assert [part.name for part in lines] == ["conv2d_s8", "depthwise_conv2d_s8", "pointwise_conv2d_s8", f"{len(found.parts) - 3} more", "total"]
+    assert [part.name for part in lines] == ["conv2d_s8", "pointwise_conv2d_s8", "depthwise_conv2d_s8", f"{len(found.parts) - 3} more", "total"]
     assert sum(part.total for part in lines[:-1]) == lines[-1].total
 
 
