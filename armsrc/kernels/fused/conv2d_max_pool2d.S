@@ -95,13 +95,15 @@
     smuad   \f, \f, r5
     smlad   \f, \g, r8, \f
     smultb  \g, \g, r8
-    smlad   \f, \h, r6, \f
-    smlad   \g, \h, r5, \g
     .endif
     cmp     \a, \b
     it      lt
     movlt   \a, \b
     smmla   \a, \a, r10, r11
+    .if \slot < CP_MOST                 @ here, because M7 and M33 wait for the product
+    smlad   \f, \h, r6, \f
+    smlad   \g, \h, r5, \g
+    .endif
     ssat    \a, #8, \a, asr #CP_SHIFT
     .endm
 
