@@ -177,7 +177,7 @@
     strb    r5, [r0], #1
     strb    r6, [r0], #1
     strb    r7, [r0], #1
-    strb.w  r8, [r0], #1
+    strb    r8, [r0], #1
     str     r0, [sp, #GD_Y]
     subs    r10, r10, #GD_TILE
     str     r10, [sp, #GD_LEFT]
