@@ -95,8 +95,14 @@
     movs    r1, #0
     movs    r2, #0
     movs    r5, #0
-1:  stm     r3!, {r0-r2, r5}
-    subs    r6, r6, #4
+    movs    r7, #0
+    mov     r8, r0
+    mov     r9, r0
+    mov     r10, r0
+    .balign 4
+1:  stm.w   r3!, {r0-r2, r5, r7-r10}
+    stm.w   r3!, {r0-r2, r5, r7-r10}
+    subs    r6, r6, #16
     bne     1b
 
 .Lband:
@@ -180,17 +186,15 @@
     push    {r3, lr}
     ldr     r0, [r4, #DH_LENGTH]
     ldr     r1, [r4, #DH_BENT]
-    ldr     r2, =.Lwalk_begins_0
-    cmp     r1, #0
-    it      ne
-    ldrne   r2, =.Lwalk_begins_1
     rsb     r0, r0, #DP_MOST            @ columns that are missing
-    mov     r1, #WK_BEGIN
-    mla     r5, r0, r1, r2
-    add     r6, r5, #4 * WK_BEGIN
-    orr     r5, r5, #1                  @ Thumb
-    orr     r6, r6, #1
-    strd    r5, r6, [sp, #F + DF_BEGIN_EVEN]
+    mov     r2, #WK_BEGIN
+    mul     r2, r0, r2
+    cmp     r1, #0
+    bne     5f
+    wk_begins 0
+    b       6f
+5:  wk_begins 1
+6:  strd    r5, r6, [sp, #F + DF_BEGIN_EVEN]
     add     r0, sp, #F + DP_AT
     ldr     r7, =.Lwalk_odd + 1
     ldr     r8, =.Lwalk_done + 1

@@ -35,7 +35,7 @@ def depthwise_pointwise(depthwise: Params, pointwise: Params) -> Packed | None:
     segments = -(-width // _COLUMNS)
     length = -(-width // segments)
     flags, clamp = common.clamp(pointwise)
-    tile = (rows * length + 3) * _PIXEL
+    tile = -(-(rows * length + 3) * _PIXEL // 64) * 64  # the kernel clears as many bytes at once
     header = [rows, height, width, depthwise["in_w"] * _CHANNELS, pointwise["out_c"], segments, length, width - length, tile // 4, flags,
               int(first.below.any())]
     scaled = np.pad(taps.astype(np.int64) << (first.scale - INPUT_SCALE)[:, None], ((0, 0), (0, 1)))
