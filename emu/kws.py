@@ -37,7 +37,7 @@ from kwsq.layers import Network
 FLOAT_SET = "float"
 ANY_CORE_SETS = ("m0", "c")  # what a core runs that cannot execute the set that was asked for: the first that there is
 INT8_SETS = {"cortex-m0plus": ANY_CORE_SETS, "cortex-m3": ANY_CORE_SETS}  # compared with each other, and with float; elsewhere:
-DSP_SETS = ("thumb2", "c")
+DSP_SETS = ("thumb2", "fused", "c")
 RATE, WINDOW = audio.RATE, audio.SAMPLES  # of sound: Hz, and samples that the front end takes
 SOUND_SUFFIXES = audio.SUFFIXES
 WORDS = tuple(sorted(path.stem for path in features.WORDS.glob("*.wav")))  # that are shipped

@@ -11,6 +11,7 @@ from unicorn import arm_const
 
 from armsrc import abi
 from emu.machine.call import KernelCall, call
+from emu.timing import core, pricing
 from kwsq import model, reference
 from tests.kernels.structs import fused_cases
 from tests.kernels.test_kernels import FUSED_SETS, kernel_set, library
@@ -41,7 +42,7 @@ def test_equals_the_reference_and_touches_nothing_else(kernels: str, kernel: str
         for number, register in enumerate(SAVED):
             machine.engine.reg_write(register, 0xC0DE0000 + number)
 
-    @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=90, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(fused_cases(kernel))
     def check(case) -> None:
         structs, x, offsets = case
@@ -68,3 +69,52 @@ def test_pipeline_shapes_on_extreme_values(kernels: str, kernel: str) -> None:
     assert kernel_set(kernels).fuses(kernel, *structs)
     for value in (-128, 127, 0):
         checked(kernels, kernel, structs, np.full(abi.input_shape(parts[0], structs[0]), value, np.int8))
+
+
+def struct(kernel: str, sizes: dict[str, int], zero_point: int = -128) -> dict[str, Any]:
+    """A layer of those sizes, unpadded; its numbers do not change its cycles, but for the zero point."""
+    size, stride = (2, 2) if kernel.startswith("max_pool") else (3, 1)
+    window = {"kernel_h": size, "kernel_w": size, "stride_h": stride, "stride_w": stride, "pad_top": 0, "pad_left": 0}
+    params = sizes | (window if "out_h" in sizes else {})
+    if kernel.startswith("global"):
+        return params | {"qmin": -128, "qmax": 127}
+    if not (shape := abi.weights_shape(kernel, params)):
+        return params
+    return params | {"input_zero_point": 0, "per_channel": 0, "weights": np.full(shape, 30, np.int8),
+                     "bias": np.zeros(params["out_c"], np.int32), "requant": np.array([[1 << 30, 5, zero_point, -128, 127]], np.int32)}
+
+
+def cycles(kernel: str, first: dict[str, int], second: dict[str, int], zero_point: int = -128) -> int:
+    """Of a call on an input of zeros."""
+    parts = abi.FUSED[kernel]
+    structs = struct(parts[0], first, zero_point), struct(parts[1], second)
+    done = checked("fused", kernel, structs, np.zeros(abi.input_shape(parts[0], structs[0]), np.int8))
+    return int(pricing.price(done.counts, done.machine.instructions, core.load("cortex-m4"))[1])
+
+
+def conv_pool(rows: int, columns: int, filters: int) -> int:
+    conv = {"in_h": 2 * rows + 2, "in_w": 2 * columns + 2, "in_c": 1, "out_h": 2 * rows, "out_w": 2 * columns, "out_c": filters}
+    pool = {"in_h": 2 * rows, "in_w": 2 * columns, "in_c": filters, "out_h": rows, "out_w": columns}
+    return cycles("conv2d_max_pool2d_s8", conv, pool)
+
+
+def depthwise_pointwise(channels: int, zero_point: int = -128) -> int:
+    depthwise = {"in_h": 9, "in_w": 9, "in_c": 8, "out_h": 7, "out_w": 7, "out_c": 8}
+    return cycles("depthwise_pointwise_conv2d_s8", depthwise, {"in_h": 7, "in_w": 7, "in_c": 8, "out_c": channels}, zero_point)
+
+
+def average_dense(pixels: int, channels: int, outputs: int) -> int:
+    return cycles("global_avg_pool2d_dense_s8", {"in_h": pixels, "in_w": 1, "in_c": channels},
+                  {"in_h": 1, "in_w": 1, "in_c": channels, "out_c": outputs})
+
+
+def test_cycles_of_the_heads() -> None:
+    """What the kernels' first lines say of their loops."""
+    of_filters = conv_pool(3, 9, 16) - conv_pool(3, 9, 8) - (conv_pool(2, 9, 16) - conv_pool(2, 9, 8))
+    assert of_filters == 16 * (9 * 18 + 10) + 9 * 14 + 39
+    assert conv_pool(3, 9, 8) - conv_pool(2, 9, 8) == of_filters + 5 * 39 + 51
+    assert abs(depthwise_pointwise(16, -1) - depthwise_pointwise(16) - 2 * 7 * 7 * 8) <= 2
+    assert abs(depthwise_pointwise(32) - depthwise_pointwise(16) - (25 * (16 * 20 + 54) + 16 * 17)) < 300
+    assert average_dense(17, 16, 5) - average_dense(9, 16, 5) == 117
+    assert average_dense(9, 32, 10) - average_dense(9, 32, 5) == 2 * 109 + 57
+    assert average_dense(9, 32, 5) - average_dense(9, 16, 5) == 117 + 74 + 109

@@ -22,9 +22,9 @@
 @ Registers, build: r0 x of rows 0, 1  r1 bytes from row to row  r2 x of rows 2, 3  r3-r9 words  r10 pairs of rows 0-2  r11 pairs of
 @                   rows 1-3  r12 pairs left  lr 0xFF00FF00
 @
-@ Cycles: a step is 18: 10 multiplications, 4 for three loads and the store behind them, 2 for the larger one, 2 to requantize. So 9 an
-@ output of the convolution; besides 10 a segment (and 5 for the pair with which it begins, which the last step saves), 39 for every four
-@ columns of two rows to build, 21 for eight filters of a pooled output to gather.
+@ Cycles: a step 18 (10 multiplications, 4 for three loads and the store behind them, 2 for the larger one, 2 to requantize), a segment of
+@ nine 10 besides (a shorter one 13): 9.6 an output of the convolution. To build 39 for four columns of a pooled row, and 51 a row; to
+@ gather 14 for eight filters of a pooled output, and 39 a row.
 @
 @ Bit-exact: packing/linear.py; the accumulators have no bias, which is in the addend.
 

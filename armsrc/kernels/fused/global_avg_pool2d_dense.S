@@ -13,7 +13,7 @@
 @ Registers, tiles: r0 inputs  r1 stream  r2, r3 inputs, then multiplier << 1 and C  r4-r8 acc  r9-r12, lr weights, then r9 shift
 @ The stream of a tile: five biases, for each two inputs five words of weights, multiplier << 1, C and shift.
 @
-@ Cycles: 117 for eight pixels of 16 channels, 44 a block of them besides; a tile 103 for 16 inputs and 55.
+@ Cycles: 117 for eight pixels of 16 channels, and 74 a block of them with its first pixel; a tile 109 for 16 inputs, and 57.
 @
 @ Bit-exact: a mean as in thumb2's global_avg_pool2d.S. The dense layer as in thumb2's dense_packed.inc: sums are modulo 2^32, the ABI
 @ bounds the last one, and SMMLAR with the addend acc + C - (acc < 0) is high_mul + C - (acc < 0), which the packer makes sure fits int32.
