@@ -68,7 +68,7 @@ def fused_cases(draw: st.DrawFn, kernel: str) -> tuple[tuple[dict[str, Any], dic
     for part, params in zip((first, second), structs, strict=True):
         if abi.KERNELS[part][1]:
             params |= arithmetic(draw, part, params, style, random)
-            if draw(st.integers(0, 9)):
+            if draw(st.integers(0, 9)) < 9:
                 _usual(draw, part, params, random)
         elif part.startswith("global"):
             params["qmin"], params["qmax"] = draw(st.sampled_from([(-128, 127)] * 7 + [(-100, 90)]))
@@ -105,13 +105,13 @@ def _usual(draw: st.DrawFn, part: str, params: dict[str, Any], random: np.random
     """Requantizers as networks have them, in place of `arithmetic`'s."""
     rows = len(params["requant"])
     zero_point = draw(st.sampled_from([-128, -1, -1, 0] if part.startswith("depthwise") else [-128, -1, 0, 127, -40]))
-    whole = part.startswith("depthwise") or not draw(st.integers(0, 5))
+    whole = part.startswith("depthwise") or draw(st.integers(0, 5)) == 5
     low, high = -128 if whole else zero_point, 127 if whole or draw(st.booleans()) else max(zero_point, 100)
     fields = [random.integers(1 << 30, 1 << 31, rows), random.integers(3, 11, rows), *np.full((rows, 3), (zero_point, low, high)).T]
     params["requant"] = np.stack(fields, axis=1).astype(np.int32)
     if part.startswith("dense"):
         params["requant"][:] = params["requant"][0]
-    if draw(st.booleans()):
+    if draw(st.integers(0, 3)) < 3:
         params["bias"] = np.clip(params["bias"], -40000, 40000)
 
 
