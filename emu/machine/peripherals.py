@@ -35,14 +35,22 @@ class Peripherals:
 
     def ignore(self, address: int, size: int) -> None:
         """The words of an access read 0 from now on, and writes go nowhere."""
-        for word in {address & ~3, address + size - 1 & ~3}:
+        for word in _words(address, size):
             if self._bus.register_at(word) is None:
                 self._bus.add(word, constant(self._board.register(word), 0))
+
+    def has(self, address: int, size: int) -> bool:
+        """All words of an access are registers."""
+        return all(self._bus.register_at(word) is not None for word in _words(address, size))
 
     @property
     def full(self) -> bool:
         """No more pages can be ignored."""
         return len(self._bus.pages) >= MOST_IGNORED
+
+
+def _words(address: int, size: int) -> set[int]:
+    return {address & ~3, address + size - 1 & ~3}
 
 
 def _following(kept: Kept, pairs: Iterable[tuple[int, int]]) -> Callable[[], int]:

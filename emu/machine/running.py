@@ -291,7 +291,7 @@ class Running:
 
     def _ignore(self, fault: Fault) -> int:
         system = self._system
-        if system.peripherals.full:
+        if system.peripherals.full or system.peripherals.has(fault.address, fault.size):  # ignored before, it is refused because it crosses pages
             raise self._told(fault)
         system.ignore(fault.address, fault.size, bool(fault.store))
         system.map_ignored(fault.address, fault.size)

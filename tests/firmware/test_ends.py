@@ -221,6 +221,13 @@ def test_ignoring_is_bounded(start, monkeypatch):
     assert "no peripheral is there" in done.result.ending.text
 
 
+@pytest.mark.parametrize("access", ["ldr r0, [%0]", "str r0, [%0]"])
+def test_an_ignored_access_that_crosses_pages_ends(start, access):
+    done = ends(start, f'__asm volatile("{access}" :: "r"(0x40000FFD) : "r0"); return 0;', ignore_peripherals=True)
+    assert done.result.ending.status == 5
+    assert "at 0x40000ffd: no peripheral is there" in done.result.ending.text
+
+
 def test_abort_of_newlib(start):
     done = start("#include <stdlib.h>\nint main(void) { abort(); }", base=HOSTED)
     assert done.result.ending.status == 1
