@@ -14,7 +14,7 @@ SHIFT, INPUT_SCALE = 16, 8  # of conv2d_max_pool2d.S
 _COLUMNS, _SEGMENTS = 9, 6  # pooled columns a segment, segments that the frame holds
 _AT_ONCE = 8  # filters whose results lie side by side
 _TAPS = ((0, 3), (1, 4), (2, 5), (6, 7), (7, 8))  # of a filter's words
-_GARBAGE = 8  # bytes of scratch in front of the results
+_AROUND = 8 + 512  # bytes of scratch around the results: CP_GARBAGE, CP_ROUND
 
 
 def conv_pool(conv: Params, pool: Params) -> Packed | None:
@@ -35,7 +35,7 @@ def conv_pool(conv: Params, pool: Params) -> Packed | None:
     scaled = weights.astype(np.int64) << (found.scale - INPUT_SCALE)[:, None]
     pairs = [common.pairs(scaled[:, first], scaled[:, second]) for first, second in _TAPS]
     filters = np.stack([*pairs, common.words(found.multiplier), common.words(found.addend)], axis=1)
-    return Packed(np.concatenate([common.words(header), filters.ravel(), clamp]), _GARBAGE + 2 * rows * segments * length * _AT_ONCE)
+    return Packed(np.concatenate([common.words(header), filters.ravel(), clamp]), _AROUND + 2 * rows * segments * length * _AT_ONCE)
 
 
 def _fits(conv: Params, pool: Params) -> bool:
