@@ -51,7 +51,6 @@
     .equ CH_LAST, 28                    @ first pooled column of the last segment
     .equ CH_FLAGS, 32                   @ of clamp_output, whose requantizers follow the filters; 0: none
     .equ CH_FILTERS, 36
-    .equ CP_FILTER, 28
 
 @ The frame.
     .equ CP_X, 0                        @ of the band
