@@ -30,10 +30,8 @@
     .equ FRAME_COLS_LEFT, M_SIZE + 36
     .equ FRAME_WINDOW, M_SIZE + 40
     .equ FRAME_TO, M_SIZE + 44
-    .equ FRAME_KERNEL_ROWS, M_SIZE + 48
-    .equ FRAME_CHANNELS, M_SIZE + 52
-    .equ FRAME_FROM, M_SIZE + 56
-    .equ FRAME_SIZE, M_SIZE + 64
+    .equ FRAME_FROM, M_SIZE + 48
+    .equ FRAME_SIZE, M_SIZE + 52
 
     kernel  conv2d_s8
     enter   FRAME_SIZE

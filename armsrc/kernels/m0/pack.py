@@ -1,6 +1,6 @@
 """What is packed ahead of time for the kernels of this set (armsrc/kernelset.py says what `pack` is).
 
-A blob is two words, flags and bytes of the stream, and the stream: matmul.inc and depthwise_3x3.inc say in which order they read it.
+A blob is a head, flags and bytes of what follows, and the stream that matmul.inc or depthwise_conv2d.S reads from end to end.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from armsrc.kernelset import Packed
 from ..thumb2.packing import common
 from . import affine
 
-EXACT = 1  # flag; above it out_c, where that is less than a quad
-QUAD = 4  # output channels
+EXACT, SINGLE, PADDED = 1, 2, 2  # flags: of all, of matmul.inc, of the depthwise kernel
+QUAD, PAIR = 4, 2  # output channels
 
 
 def pack(kernel: str, *params: Params) -> Packed | None:
@@ -47,22 +47,30 @@ def _pack_matmul(p: Params, weights: np.ndarray, scratch: int) -> Packed | None:
         return None
     flags, records = made
     out_c = len(weights)
-    starts = [*range(0, out_c - QUAD + 1, QUAD), *([out_c - QUAD] if out_c % QUAD and out_c > QUAD else [])] or [0]
-    steps = [after - start for start, after in itertools.pairwise([*starts, out_c])]
-    if out_c < QUAD:
-        flags |= out_c << 1
-    stream = [part for start, step in zip(starts, steps, strict=True)
-              for part in _quad(weights.astype(np.int64), records, np.arange(start, start + QUAD) % out_c, step)]
-    return _blob(flags, stream, scratch)
+    groups = _groups(out_c)
+    parts: dict[int, list[np.ndarray]] = {QUAD: [], PAIR: []}
+    for (start, size), (after, _) in itertools.pairwise([*groups, (out_c, 0)]):
+        channels = np.arange(start, start + size) % out_c
+        parts[size] += _group(weights[channels].astype(np.int64), records[channels], after - start)
+    quads, pairs = (np.concatenate([*parts[size], []]).astype(np.int64) for size in (QUAD, PAIR))
+    return _blob([flags | SINGLE * (out_c == 1), 4 * len(quads), 4 * len(pairs)], np.concatenate([quads, pairs]), scratch)
 
 
-def _quad(weights: np.ndarray, records: np.ndarray, channels: np.ndarray, step: int) -> list[np.ndarray]:
-    """A quad's part of the stream; step: bytes of y to the next one."""
-    w = weights[channels]
-    both = np.stack([w[0] + (w[1] << 16), w[2] + (w[3] << 16)])  # (2, taps)
+def _groups(out_c: int) -> list[tuple[int, int]]:
+    """(first channel, size): quads, then pairs, of which the last may begin in the one before."""
+    quads, left = divmod(out_c, QUAD)
+    groups = [(QUAD * n, QUAD) for n in range(quads)]
+    if left == 3:
+        return [*groups, (out_c - QUAD, QUAD)] if quads else [(0, PAIR), (1, PAIR)]
+    return [*groups, (max(0, out_c - PAIR), PAIR)] if left else groups
+
+
+def _group(w: np.ndarray, records: np.ndarray, step: int) -> list[np.ndarray]:
+    """A group's part of the stream, of weights (channels, taps); step: bytes of y to the next one."""
+    both = w[::2] + (w[1::2] << 16)  # (pairs of channels, taps)
     odd = both.shape[1] % 2
-    by_pair = both[:, odd:].reshape(2, -1, 2).transpose(1, 0, 2)  # pairs of taps, pairs of channels, taps
-    return [both[:, :odd].ravel(), by_pair.ravel(), records[channels].ravel(), np.array([step])]
+    by_two = both[:, odd:].reshape(len(both), -1, 2).transpose(1, 0, 2)  # taps by two, pairs of channels, taps
+    return [both[:, :odd].ravel(), by_two.ravel(), records.ravel(), np.array([step])]
 
 
 def _pack_depthwise(p: Params) -> Packed | None:
@@ -76,7 +84,8 @@ def _pack_depthwise(p: Params) -> Packed | None:
     padded = p["pad_top"] or p["pad_left"] or any((p[out] - 1) * p[stride] + 3 > p[size] for out, stride, size in (
         ("out_h", "stride_h", "in_h"), ("out_w", "stride_w", "in_w")))
     columns = (p["out_w"] - 1) * p["stride_w"] + 3
-    return _blob(flags | bool(padded) << 1, [np.concatenate([weights, records], axis=1).ravel()], 3 * columns * p["in_c"] if padded else 0)
+    stream = np.concatenate([weights, records], axis=1).ravel()
+    return _blob([flags | PADDED * bool(padded), 4 * len(stream)], stream, 3 * columns * p["in_c"] if padded else 0)
 
 
 def _records(p: Params, weights: np.ndarray) -> tuple[int, np.ndarray] | None:
@@ -93,9 +102,8 @@ def _records(p: Params, weights: np.ndarray) -> tuple[int, np.ndarray] | None:
     return EXACT, np.stack([bias, rq.multiplier & 0xFFFF, rq.multiplier >> 16, *rq[1:]], axis=1)
 
 
-def _blob(flags: int, stream: list[np.ndarray], scratch: int) -> Packed:
-    words = np.concatenate(stream)
-    return Packed(common.words(np.concatenate([[flags, 4 * len(words)], words])), scratch)
+def _blob(head: list[int], stream: np.ndarray, scratch: int) -> Packed:
+    return Packed(common.words(np.concatenate([head, stream])), scratch)
 
 
 PACKERS: dict[str, Callable[[Params], Packed | None]] = {
