@@ -18,6 +18,7 @@ from emu.machine.call import call
 from emu.timing import core, pricing
 from tests.kernels.test_kernels import kernel_set, library
 
+CORES = {"thumb2": "cortex-m4", "m0": "cortex-m0plus"}  # whose cycles the heads of a set claim
 HEADS = Path(REPOSITORY) / "armsrc" / "kernels" / "thumb2"
 FULL, RELU, RARE = (1 << 30, 8, 3, -128, 127), (1 << 30, 8, -128, -128, 127), (1 << 30, 0, 3, -128, 127)  # requantizers
 NARROW, NARROWER = (1 << 30, 8, 3, -100, 100), (1 << 30, 8, 3, -100, 99)
@@ -32,6 +33,7 @@ class Call(NamedTuple):
     per_channel: bool = False
     varied: tuple[int, ...] | None = None
     packed: bool = False  # as pack.py wants the layer
+    kernels: str = "thumb2"
 
 
 @dataclass(frozen=True)
@@ -307,9 +309,10 @@ def cycles(wanted: Call) -> int:
             "bias": np.zeros(params["out_c"], np.int32),
             "requant": rows,
         }
-    packs = kernel_set("thumb2") if wanted.packed else kernelset.PLAIN
-    done = call(library("thumb2"), wanted.kernel, params, np.zeros(abi.input_shape(wanted.kernel, params), np.int8), kernel_set=packs)
-    return int(pricing.price(done.counts, done.machine.instructions, core.load("cortex-m4"))[1])
+    packs, name = kernel_set(wanted.kernels) if wanted.packed else kernelset.PLAIN, CORES[wanted.kernels]
+    x = np.zeros(abi.input_shape(wanted.kernel, params), np.int8)
+    done = call(library(wanted.kernels, name), wanted.kernel, params, x, core=name, kernel_set=packs)
+    return int(pricing.price(done.counts, done.machine.instructions, core.load(name))[1])
 
 
 def figure(file: str, phrase: str) -> float:

@@ -8,8 +8,8 @@
 @ Registers, channel:  r0 x of the kernel row  r1, r2 in_c, 2 * in_c  r3 value  r4-r6 weights of the kernel row  r7 packed stream
 @                      r8 accumulator  r9 bytes from row to row  r10 x of the next channel  r11, r12 in_c, 2 * in_c  lr y
 @
-@ Cycles on the M0+: packed 87 an output (9.7 a MAC; exact 92) and 34 a pixel; in the padding 7 for each input that a row sees; else 11 a MAC, 8 a
-@ kernel row and 118 an output.
+@ Cycles on the M0+: packed 82 an output (9.1 a MAC; exact 102) and 31 a pixel; with padding 13 for 16 inputs that a row sees, where x and
+@ in_c let words be copied, otherwise 7 an input; else 11 a MAC, 5 a kernel row and 110 an output.
 @
 @ Bit-exact: every product and sum fits int32; direct.inc, requantize.inc. What lies in the padding counts as the zero point, whose product
 @ with the weights is in the folded bias.

@@ -6,7 +6,7 @@
 @ Registers, sum:      r0 x  r1 0  r2 in_c  r3 sum  r4 value  r5 fours left  r8 pixels  r9 channels left  r10 y  r11 x of the channel  r12 p
 @ Registers, division: r0 what is left of the dividend  r1 pixels  r2 quotient  r3 sum, its sign  r4 what is compared
 @
-@ Cycles on the M0+: 19 for four pixels of a channel (4.8 an input), 97 a channel.
+@ Cycles on the M0+: 19 for four pixels of a channel (4.8 an input), 80 a channel.
 @
 @ Bit-exact: sums are |s| <= 2^24 * 128 = 2^31, exact in int32 (s = +2^31 cannot occur). Rounded quotient = sign(s) *
 @ floor((|s| + floor(n / 2)) / n), unsigned: for even n that is the definition; for odd n no fraction is a half, and floor(n / 2) rounds
