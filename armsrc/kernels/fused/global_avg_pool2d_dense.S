@@ -20,9 +20,8 @@
 
 #include "macros.inc"
 #include "requantize.inc"
+#include "average_sixteen.inc"
 
-    .equ GD_PASS, 8                     @ pixels of a pass, and bytes of code of one
-    .equ GD_CODE, 52
     .equ GD_TILE, 5
 
 @ The packed layers.
@@ -44,14 +43,6 @@
     .equ GD_LEFT, 28                    @ channels
     .equ GD_BASE_Y, 32
     .equ GD_SIZE, 36
-
-    .macro  gd_load                     @ 16 channels of a pixel
-    ldr.w   r10, [r0]
-    ldr.w   r11, [r0, #4]
-    ldr.w   r12, [r0, #8]
-    ldr.w   lr, [r0, #12]
-    add.w   r0, r0, r1
-    .endm
 
     .macro  gd_means low, high          @ two lanes each; r10 reciprocal, r11 2^15, clobbers r12, lr
     smlawb  r12, r10, \low, r11
@@ -91,7 +82,7 @@
     mov     r0, r1
     ldm     r4, {r1, r2, r3}
     ldr     r5, =.Lpass + 1
-    movs    r6, #GD_CODE
+    movs    r6, #SIXTEEN_CODE
     add     r2, r2, r0
     mla     r5, r3, r6, r5
     str     r2, [sp, #GD_END]
@@ -99,28 +90,14 @@
     str     r1, [sp, #GD_LEFT]
 .Lsixteen:
     str     r0, [sp, #GD_X]
-    gd_load
-    sxtb16  r2, r10
-    sxtb16  r3, r10, ror #8
-    sxtb16  r4, r11
-    sxtb16  r5, r11, ror #8
-    sxtb16  r6, r12
-    sxtb16  r7, r12, ror #8
-    sxtb16  r8, lr
-    sxtb16  r9, lr, ror #8
+    load_sixteen
+    widen_sixteen
     ldr.w   pc, [sp, #GD_ENTRY]
     .balign 4
 .Lpass:
-    .rept   GD_PASS
-    gd_load
-    sxtab16 r2, r2, r10
-    sxtab16 r3, r3, r10, ror #8
-    sxtab16 r4, r4, r11
-    sxtab16 r5, r5, r11, ror #8
-    sxtab16 r6, r6, r12
-    sxtab16 r7, r7, r12, ror #8
-    sxtab16 r8, r8, lr
-    sxtab16 r9, r9, lr, ror #8
+    .rept   SIXTEEN_PASS
+    load_sixteen
+    add_sixteen
     .endr
     ldr.w   r10, [sp, #GD_END]
     cmp.w   r0, r10

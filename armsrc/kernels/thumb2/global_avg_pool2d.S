@@ -30,6 +30,7 @@
 
 #include "macros.inc"
 #include "requantize.inc"
+#include "average_sixteen.inc"
 
     .equ FRAME_QMIN, 0
     .equ FRAME_QMAX, 4
@@ -43,9 +44,6 @@
     .equ FRAME_END, 36          @ of the last pixel of a block of 16
     .equ FRAME_ENTRY, 40        @ code of its second pixel
     .equ FRAME_SIZE, 44
-
-    .equ SIXTEEN_CODE, 52       @ bytes of code of a pixel, and pixels of a pass
-    .equ SIXTEEN_PASS, 8
 
     .equ MOST_LANES, 256        @ pixels that an int16 lane adds
 
@@ -100,14 +98,6 @@
     subs    r4, r4, #1
     bne     2b
 3:
-    .endm
-
-    .macro load_sixteen                 @ channels of a pixel
-    ldr.w   r10, [r0]
-    ldr.w   r11, [r0, #4]
-    ldr.w   r12, [r0, #8]
-    ldr.w   lr, [r0, #12]
-    add.w   r0, r0, r1
     .endm
 
 @ r0 x and r2 y of a block of four channels: on by four, or by what is left, so that the last one ends at in_c; then to \done. Clobbers r3, r4.
@@ -166,28 +156,14 @@
     .balign 4
 .Lsixteen:                              @ r0 x, r1 = in_c
     load_sixteen
-    sxtb16  r2, r10
-    sxtb16  r3, r10, ror #8
-    sxtb16  r4, r11
-    sxtb16  r5, r11, ror #8
-    sxtb16  r6, r12
-    sxtb16  r7, r12, ror #8
-    sxtb16  r8, lr
-    sxtb16  r9, lr, ror #8
+    widen_sixteen
     ldr.w   pc, [sp, #FRAME_ENTRY]
     .balign 4
 .Lpass:
     .rept   SIXTEEN_PASS
 @ search: begin average_pixel noalias
     load_sixteen
-    sxtab16 r2, r2, r10
-    sxtab16 r3, r3, r10, ror #8
-    sxtab16 r4, r4, r11
-    sxtab16 r5, r5, r11, ror #8
-    sxtab16 r6, r6, r12
-    sxtab16 r7, r7, r12, ror #8
-    sxtab16 r8, r8, lr
-    sxtab16 r9, r9, lr, ror #8
+    add_sixteen
 @ search: end
     .endr
     ldr.w   r10, [sp, #FRAME_END]
