@@ -1,4 +1,4 @@
-"""Lines for requantizers (armsrc/kernels/fused/packing/linear.py): whatever is found is right at every accumulator."""
+"""Lines for requantizers (armsrc/kernels/thumb2/packing/linear.py): whatever is found is right at every accumulator."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from armsrc.kernels.fused.packing import linear
+from armsrc.kernels.thumb2.packing import linear
 from armsrc.kernels.thumb2.packing import common
 from kwsq.quantize import Requantizer
 

@@ -26,7 +26,7 @@
 @ nine 8 besides (a shorter one 12 to 15): 9.4 an output of the convolution. To build 39 for four columns of a pooled row, and 51 a row; to
 @ gather 14 for eight filters of a pooled output, and 39 a row.
 @
-@ Bit-exact: packing/linear.py; the accumulators have no bias, which is in the addend.
+@ Bit-exact: thumb2/packing/linear.py; the accumulators have no bias, which is in the addend.
 
 #include "macros.inc"
 #include "requantize.inc"

@@ -12,7 +12,7 @@
 @
 @ Cycles on the M4: in walk.inc, pixels.inc.
 @
-@ Bit-exact: packing/linear.py, for both layers.
+@ Bit-exact: thumb2/packing/linear.py, for both layers.
 
 #include "macros.inc"
 #include "requantize.inc"

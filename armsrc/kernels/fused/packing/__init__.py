@@ -1,1 +1,1 @@
-"""Packers by fused kernel, and what they share (`linear`)."""
+"""Packers by fused kernel."""

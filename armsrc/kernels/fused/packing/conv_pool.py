@@ -7,8 +7,7 @@ import numpy as np
 from armsrc.abi import Params
 from armsrc.kernelset import Packed
 
-from ...thumb2.packing import common
-from . import linear
+from ...thumb2.packing import common, linear
 
 SHIFT, INPUT_SCALE = 16, 8  # of conv2d_max_pool2d.S
 _COLUMNS, _SEGMENTS = 9, 6  # pooled columns a segment, segments that the frame holds

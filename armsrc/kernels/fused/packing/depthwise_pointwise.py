@@ -7,8 +7,7 @@ import numpy as np
 from armsrc.abi import Params
 from armsrc.kernelset import Packed
 
-from ...thumb2.packing import common
-from . import linear
+from ...thumb2.packing import common, linear
 
 SHIFT, INPUT_SCALE = 16, 8  # of both layers, in depthwise_pointwise_conv2d.S
 _COLUMNS, _ROWS = 8, 8  # outputs that the frame holds the inputs of

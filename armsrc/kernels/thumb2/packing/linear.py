@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...thumb2.packing import common
+from . import common
 
 _TRIED = 192  # multipliers on either side
 _TARGETS = np.arange(common.INT8.min + 1, common.INT8.max + 1)
@@ -39,8 +39,14 @@ class Linear(NamedTuple):
 def find(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int, input_scale: int, *, bent: bool = False) -> Linear | None:
     """The lines of all channels, or None. weights: int8 (out_c, taps). bias: folded, (out_c,). Inputs come scaled by 2^input_scale.
     bent: channels that can answer below a zero point of -1 may have two lines."""
-    low, high = common.reach(weights, np.zeros_like(bias))
-    scale = _scale(weights, np.maximum(-low, high), input_scale)
+    reach = common.reach(weights, np.zeros_like(bias))
+    return lines(rq, reach, bias, _scale(weights, np.maximum(-reach[0], reach[1]), input_scale), shift, bent=bent)
+
+
+def lines(rq: common.Channels, reach: tuple[np.ndarray, np.ndarray], bias: np.ndarray, scale: np.ndarray, shift: int, *,
+          bent: bool = False) -> Linear | None:
+    """The lines of all channels for accumulators without bias from reach[0] to reach[1], which come scaled by 2^scale; or None."""
+    low, high = reach
     steps = _steps(rq, low + bias, high + bias) - bias[:, None]
     found = []
     for channel in range(len(bias)):
@@ -52,8 +58,8 @@ def find(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int,
                 return None
             parts = [asked & (_TARGETS > zero_point), asked & (_TARGETS <= zero_point)]
         slope = float(rq.multiplier[channel]) * 2.0 ** (shift + 1 - int(rq.shift[channel]) - int(scale[channel]))
-        reach = np.array([low[channel], high[channel]])
-        line = _line([(steps[channel][part], _TARGETS[part] << shift) for part in parts], reach, int(scale[channel]), slope, shift)
+        ends = np.array([low[channel], high[channel]])
+        line = _line([(steps[channel][part], _TARGETS[part] << shift) for part in parts], ends, int(scale[channel]), slope, shift)
         if line is None:
             return None
         found.append(line)
