@@ -1,5 +1,7 @@
 # Every target sets up what is missing first; done once, that costs nothing.
 PYTHON_IN_VENV = .venv/bin/python
+# Where it is set, every start of Python compiles all of emu again; `make clean` removes what this writes.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup run test figures lock clean distclean
 
@@ -18,7 +20,7 @@ run: setup
 	@$(PYTHON_IN_VENV) -m emu.run kws
 
 test: setup
-	@$(PYTHON_IN_VENV) -m pytest -rs -n auto
+	@$(PYTHON_IN_VENV) -m pytest -rs -n auto --dist worksteal
 
 figures: setup
 	@$(PYTHON_IN_VENV) -m emu.experiment figures --markdown docs/kernel-figures.md

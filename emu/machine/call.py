@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from armsrc import abi
-from armsrc.kernelset import PLAIN, KernelSet
+from armsrc.kernelset import PLAIN, KernelSet, Packed, scratch_bytes
 from emu.build.elf import Image
 from emu.errors import InputError
 from emu.machine.faults import Object
@@ -68,20 +68,21 @@ def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *,
         raise InputError(f"{image.path}: no kernel {kernel} in this image")
     offsets = offsets or {}
     flash, ram = _Place(_end_of(image, "__flash_start")), _Place(_end_of(image, "__ram_start"))
-    arrays, fields = _tables(kernel, structs, kernel_set)
+    packed = kernel_set.pack(kernel, *structs)
+    arrays, fields = _tables(kernel, structs, packed)
     places = {field: flash(field, array.nbytes, offsets.get(field, 0)) for field, array in arrays.items()}
-    packed = pack(image, abi.KERNELS[kernel][0] if len(parts) == 1 else abi.FUSED_STRUCT, fields | places)
-    struct_at = flash("parameters", len(packed))
+    filled = pack(image, abi.KERNELS[kernel][0] if len(parts) == 1 else abi.FUSED_STRUCT, fields | places)
+    struct_at = flash("parameters", len(filled))
     out_shape = abi.output_shape(parts[-1], structs[-1])
     out_bytes = int(np.prod(out_shape)) * dtype.itemsize
     x_at, y_at = ram("input", x.nbytes, offsets.get("input", 0)), ram("output", out_bytes, offsets.get("output", 0))
-    scratch_at = ram("scratch", max(kernel_set.scratch_bytes(kernel, *structs), 4))
+    scratch_at = ram("scratch", max(scratch_bytes(kernel, packed, *structs), 4))
     sizes = _pages(flash.end + 4, image, "__flash_start"), _pages(ram.end, image, "__ram_start")
     machine = Machine(image, core, kernels=[kernel], layers=1, layer_names=[kernel], limit=limit, sizes=sizes,
                       objects=[*flash.objects, *ram.objects], followers=followers)
     for field, array in arrays.items():
         machine.write(places[field], array.tobytes())
-    machine.write(struct_at, packed)
+    machine.write(struct_at, filled)
     machine.write(x_at, np.ascontiguousarray(x).tobytes())
     if before:
         before(machine)
@@ -90,9 +91,8 @@ def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *,
     return KernelCall(kernel, output, machine.counts(), machine)
 
 
-def _tables(kernel: str, structs: Sequence[Mapping[str, Any]], kernel_set: KernelSet) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _tables(kernel: str, structs: Sequence[Mapping[str, Any]], packed: Packed | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """What the struct points to, and its other fields. InputError for a fused kernel that the set packs nothing for."""
-    packed = kernel_set.pack(kernel, *structs)
     if packed:
         return {"packed": packed.words}, {**structs[0], **dict.fromkeys(_POINTED, 0)}
     if len(structs) > 1:

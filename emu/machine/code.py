@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import io
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -61,23 +62,41 @@ class Instructions(Mapping[int, Instruction]):
 
     def __init__(self, records: np.ndarray) -> None:
         self._records = records
-        self._addresses = records["address"]
+        self._addresses: list[int] = records["address"].tolist()
         self._made: dict[int, Instruction] = {}
 
     def __getitem__(self, address: int) -> Instruction:
         made = self._made.get(address)
         if made is None:
-            at = int(np.searchsorted(self._addresses, address))
+            at = bisect_left(self._addresses, address)
             if at == len(self._addresses) or self._addresses[at] != address:
                 raise KeyError(hex(address))
             made = self._made[address] = Instruction.from_record(self._records[at].item())
         return made
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._addresses.tolist())
+        return iter(self._addresses)
 
     def __len__(self) -> int:
         return len(self._records)
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """Records by the image that they are of."""
+
+    sha256: str
+    records: np.ndarray = field(compare=False)
+
+
+def instructions(image: Image, records: np.ndarray) -> Instructions:
+    """The image's, of its records: the same for all machines that run it, so that what pricing finds of an instruction is found once."""
+    return _instructions(_Decoded(image.sha256, records))
+
+
+@functools.lru_cache(maxsize=8)
+def _instructions(of: _Decoded) -> Instructions:
+    return Instructions(of.records)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class Machine:
         self.layer_names = tuple(layer_names)
         self.limit = limit
         self.records = code.decoded(image)
-        self.instructions = code.Instructions(self.records)
+        self.instructions = code.instructions(image, self.records)
         self.data = sorted([*(Object(s.name, s.address, s.size) for s in image.objects), *objects], key=lambda o: o.address)
         self.objects = ("other", "literals", "stack", *(o.name for o in self.data))
         self._map(*(sizes or (self._address("__flash_size"), self._address("__ram_size"))))

@@ -81,7 +81,7 @@ class System:
         self.notes: list[str] = list(plan.remarks)
         self.sleep_cycles = 0
         self.records = code.decoded(image)
-        self.instructions = code.Instructions(self.records)
+        self.instructions = code.instructions(image, self.records)
         self.data = sorted((Object(s.name, s.address, s.size) for s in image.objects), key=lambda o: o.address)
         self.objects = ("other", "literals", "stack", *(o.name for o in self.data))
         self.regions = _split(plan.regions, self.settings.boundaries)

@@ -6,18 +6,22 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
+from emu.build import compile as images
 from emu.build import driver, kernel_folder
 from emu.build import sources as sources_module
-from emu.build.compile import build, machine_flags
+from emu.build.compile import machine_flags
 from emu.build.driver import first_error
 from emu.build.elf import Image
 from emu.errors import BuildError, UsageError
 from emu.isa import cpu as cores
 from emu.machine.code import decoded
+
+build = partial(images.build, opt="O0")  # where the optimization does not matter: a third of the compiler's time
 
 
 def files(cache, pattern="**/*"):
@@ -33,7 +37,7 @@ def test_every_set_is_listed():
 
 
 @pytest.mark.parametrize("opt", ["O0", "O1", "O2", "O3", "Os", "Og", "Ofast"])
-def test_every_optimization_builds(cache, network, toolchain, opt):
+def test_every_optimization_builds(network, toolchain, opt):
     assert build("c", generated=network, float_abi=False, toolchain=toolchain, opt=opt).exists()
     assert build("float", generated={}, float_abi=True, toolchain=toolchain, opt=opt, script="library").exists()
 
@@ -127,13 +131,13 @@ def test_unknown_names(cache, network, toolchain, options, message):
 
 
 @pytest.mark.parametrize("cpu", ["cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"])
-def test_every_core_builds(cache, network, toolchain, cpu):
-    """And the flags come from the core's table."""
+def test_every_core_builds(network, toolchain, cpu):
+    """And the flags come from the core's table. In the cache of all tests, of which others want most of this."""
     fpu = cores.find(cpu).fpu
     assert machine_flags(cpu, False) == (f"-mcpu={cpu}", "-mfloat-abi=soft")
     assert machine_flags(cpu, True) == (f"-mcpu={cpu}", *(("-mfloat-abi=hard", f"-mfpu={fpu}") if fpu else ("-mfloat-abi=soft",)))
     for script, generated in (("firmware", network), ("library", {})):
-        image = Image.load(build("c", generated=generated, float_abi=False, toolchain=toolchain, cpu=cpu, script=script))
+        image = Image.load(images.build("c", generated=generated, float_abi=False, toolchain=toolchain, cpu=cpu, script=script))
         assert not np.any(decoded(image)["flags"] & int(cores.find(cpu).lacks))
 
 

@@ -10,7 +10,7 @@ import sys
 import capstone
 import pytest
 
-from emu.build.cache import REPOSITORY
+from emu.build.cache import REPOSITORY, VARIABLE
 from emu.build.compile import build
 from emu.build.elf import Image
 from emu.errors import InputError
@@ -18,7 +18,16 @@ from emu.errors import InputError
 FLASH, RAM = 0x08000000, 0x20000000
 
 
-@pytest.fixture
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """One for all of this module's tests, which only read what is built."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
 def firmware(cache, network, toolchain):
     # `used` keeps an initialized variable alive: a .data section is wanted here.
     text = network["network.c"].replace("network_layer_count = 6", "network_layer_count = 6; int32_t *const keep = &initialized")
@@ -26,7 +35,7 @@ def firmware(cache, network, toolchain):
     return Image.load(build("c", generated={"network.c": text}, float_abi=False, toolchain=toolchain))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def float_library(cache, toolchain):
     return Image.load(build("float", generated={}, float_abi=True, toolchain=toolchain, script="library"))
 
@@ -110,7 +119,7 @@ def test_code_ranges_leave_out_literals(firmware):
     assert sum(1 for _ in instructions(firmware)) > 300
 
 
-def test_int8_image_has_no_float_instruction_and_no_library(firmware, cache, toolchain):
+def test_int8_image_has_no_float_instruction_and_no_library(firmware):
     assert [i for i in instructions(firmware) if i.mnemonic.startswith("v")] == []
     ours = set(re.findall(r"\b(\w+)\(", "".join(p.read_text() for p in (REPOSITORY / "armsrc").glob("**/*.[ch]"))))
     ours |= {"Reset_Handler", "default_handler", "firmware_done", "used"}
@@ -126,7 +135,7 @@ def test_float_image_computes_in_single_precision_only(float_library):
     assert not [name for name in float_library.symbols if re.match(r"__aeabi_(c?[fd]|u?[il]2[fd])", name)]
 
 
-def test_float_start_up_enables_the_fpu_first(cache, toolchain):
+def test_float_start_up_enables_the_fpu_first(toolchain):
     network = """
     #include "network.h"
     int32_t network_scratch[4];
