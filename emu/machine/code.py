@@ -125,8 +125,8 @@ def _region(records: np.ndarray, marks: Marks, cpu: Cpu) -> Code:
     end = int(records["address"][-1]) + int(records["size"][-1])
     entries = np.full((end - start + 1) // 2, np.array(_NO_ENTRY, layout.ENTRY))
     at = (records["address"] - start) // 2
-    for field in ("flags", "offset", "size", "base", "index", "scale", "access_size", "accesses", "align", "condition"):
-        entries[field][at] = records[field]
+    for name in ("flags", "offset", "size", "base", "index", "scale", "access_size", "accesses", "align", "condition"):
+        entries[name][at] = records[name]
     refused = (records["flags"] & int(cpu.lacks) != 0) | (records["kind"] == KIND["undefined"])  # nothing runs that cannot be counted
     entries["flags"][at[refused]] |= layout.REFUSED_FLAG
     if not cpu.unaligned:
