@@ -233,21 +233,26 @@ def planes_claims() -> list[Claim]:
 
 def one_channel_claims() -> list[Claim]:
     """Of packed convolutions with one input channel."""
-    def walk(h: int, w: int, n: int, stride: int = 1) -> Call:
-        return conv(h, w, 1, n, stride=stride, requantizer=RELU, packed=True)
+    def walk(h: int, w: int, n: int, stride: int = 1, requantizer: tuple[int, ...] = RELU) -> Call:
+        return conv(h, w, 1, n, stride=stride, requantizer=requantizer, packed=True)
 
-    def tall(w: int, n: int, stride: int = 2) -> Call:
-        return conv(5, w, 1, n, k=(10, 4), stride=stride, requantizer=RELU, packed=True)
+    def tall(w: int, n: int, requantizer: tuple[int, ...] = RELU) -> Call:
+        return conv(5, w, 1, n, k=(10, 4), stride=2, requantizer=requantizer, packed=True)
 
-    found = [Claim("conv2d_walk.inc", phrase, Calls([walk(18, 18, n, stride)], []), 18 * 18 * n) for phrase, n, stride in (
-        ("{} an output of 18 x 18 x 8", 8, 1), ("{} of 18 x 18 x 64", 64, 1), ("with stride 2 {} and", 8, 2),
-        (r"stride 2 [\d.]+ and {}", 64, 2))]
+    signed, signed_tall = functools.partial(walk, requantizer=FULL), functools.partial(tall, requantizer=FULL)
+    found = [Claim(file, phrase, Calls([made(18, 18, n, stride)], []), 18 * 18 * n)
+             for file, made in (("conv2d_walk.inc", walk), ("conv2d_walk_doubled.inc", signed)) for phrase, n, stride in (
+                 ("{} an output of 18 x 18 x 8", 8, 1), ("{} of 18 x 18 x 64", 64, 1), ("with stride 2 {} and", 8, 2),
+                 (r"stride 2 [\d.]+ and {}", 64, 2))]
     five = slopes(tall, (2, 4), (4, 8))
     return found + [
         Claim("conv2d_pairs.inc", "{} to build a pair", fixed(lambda w, n: walk(6, w, n), (10, 18), (16, 32)), 6 * 4),
         Claim("conv2d_walk.inc", "way through scratch {}", slopes(lambda w, n: walk(6, w, n), (10, 18), (16, 24)), 6 * 4 * 8),
         Claim("conv2d_walk.inc", "one output 11, {}", slopes(lambda w, n: walk(6, w, n, 2), (5, 9), (16, 24)), 6 * 4 * 8),
+        Claim("conv2d_walk_doubled.inc", "way through scratch {}", slopes(lambda w, n: signed(6, w, n), (10, 18), (16, 24)), 6 * 4 * 8),
+        Claim("conv2d_walk_doubled.inc", "one output 15, {}", slopes(lambda w, n: signed(6, w, n, 2), (5, 9), (16, 24)), 6 * 4 * 8),
         Claim("conv2d_tall.inc", "{} for five outputs of a filter", five, 2 * 4),
+        Claim("conv2d_tall.inc", r"doubled {}\)", slopes(signed_tall, (2, 4), (4, 8)), 2 * 4),
         Claim("conv2d_tall.inc", r"{} a MAC", five, 2 * 4 * 5 * 40),
         Claim("conv2d_tall.inc", "five outputs {} besides", fixed(tall, (2, 4), (4, 8)), 2),
     ]

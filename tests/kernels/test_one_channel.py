@@ -17,7 +17,7 @@ from tests.kernels.test_kernels import kernel_set, library
 
 @st.composite
 def layers(draw: st.DrawFn, kernel: tuple[st.SearchStrategy[int], st.SearchStrategy[int]], stride: int, least: int) -> dict[str, Any]:
-    """Legal structs whose requantizers the packers take; at least that many rows and columns of output."""
+    """Legal structs whose requantizers the packers take, of both forms; at least that many rows and columns of output."""
     p: dict[str, Any] = {"in_c": 1, "input_zero_point": draw(st.sampled_from([-128, 127, 0, -7])), "per_channel": 1}
     for axis, size, edge in zip("hw", kernel, ("top", "left"), strict=True):
         p |= {f"kernel_{axis}": draw(size), f"stride_{axis}": draw(st.integers(1, stride)), f"in_{axis}": draw(st.integers(1, 40))}
@@ -32,7 +32,9 @@ def layers(draw: st.DrawFn, kernel: tuple[st.SearchStrategy[int], st.SearchStrat
     p["bias"] = random.integers(-9000, 9000, p["out_c"]).astype(np.int32)
     zero_point = draw(st.sampled_from([-128, -9, 127]))
     top = draw(st.sampled_from([127, 127, max(zero_point, 60)]))
-    p["requant"] = np.array([(random.integers(1 << 30, 1 << 31), random.integers(3, 10), zero_point, zero_point, top)
+    least, most = draw(st.sampled_from([(3, 9), (1, 22), (7, 11)]))  # shifts
+    bottom = draw(st.sampled_from([zero_point, -128]))
+    p["requant"] = np.array([(random.integers(1 << 30, 1 << 31), random.integers(least, most + 1), zero_point, bottom, top)
                              for _ in range(p["out_c"])], np.int32)
     return p
 
@@ -54,10 +56,11 @@ def test_equals_the_reference(shapes: st.SearchStrategy[dict[str, Any]], variant
         np.testing.assert_array_equal(done.output, reference.run_kernel("conv2d_s8", p, x).reshape(done.output.shape))
         assert not done.counts.traffic[1][done.counts.objects.index("other")].any()
         packed = packs.pack("conv2d_s8", p)
-        taken.append(packed is not None and packed.words[0] == variant)
+        taken.append(packed is not None and packed.words[0] == variant and int(packed.words[3] // 10 if variant == conv.WALK else packed.words[2]))
 
     check()
-    assert sum(taken) > len(taken) / 2
+    assert sum(way is not False for way in taken) > len(taken) / 2
+    assert set(taken) >= ({0, 1, 2, 3} if variant == conv.WALK else {0, 1})  # strides and forms
 
 
 def test_what_is_not_taken() -> None:
@@ -66,8 +69,9 @@ def test_what_is_not_taken() -> None:
          "pad_left": 0, "input_zero_point": 0, "per_channel": 0, "weights": weights, "bias": np.zeros(1, np.int32),
          "requant": np.array([[1 << 30, 5, -128, -128, 127]], np.int32)}
     assert conv.walk(p) is not None and conv.tall(p) is None
-    for other in ({"in_c": 2}, {"stride_w": 3}, {"out_w": 1}, {"in_w": 152, "out_w": 150}, {"requant": np.array([[1 << 30, 5, 0, -128, 127]])},
-                  {"requant": np.array([[1 << 30, 10, -128, -128, 127]])}):
+    for other in ({"in_c": 2}, {"stride_w": 3}, {"out_w": 1}, {"in_w": 152, "out_w": 150}, {"requant": np.array([[1 << 30, 0, 0, -128, 127]])},
+                  {"requant": np.array([[1 << 30, 23, -128, -128, 127]])}, {"requant": np.array([[0, 5, -128, -128, 127]])},
+                  {"bias": np.array([1 << 30], np.int32)}):
         assert conv.walk(p | other) is None, other
     high = p | {"in_h": 14, "kernel_h": 10, "out_h": 5, "weights": np.ones((1, 10, 3, 1), np.int8)}
     assert conv.tall(high) is not None

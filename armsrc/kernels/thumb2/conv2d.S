@@ -25,6 +25,7 @@
 #include "conv2d_3x3.inc"
 #include "tiles.inc"
 #include "conv_tiles.inc"
+#include "conv2d_walk_doubled.inc"
 #include "conv2d_walk.inc"
 #include "conv2d_pairs.inc"
 #include "conv2d_tall.inc"
@@ -157,6 +158,8 @@
     b.w     conv_tiles
     .ltorg
     end     conv2d_s8
+
+    walk_doubled
 
     conv_tiles
     conv_load_rows

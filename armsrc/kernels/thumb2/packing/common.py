@@ -14,6 +14,7 @@ from armsrc.abi import Params
 
 INT8, INT16, INT32 = np.iinfo(np.int8), np.iinfo(np.int16), np.iinfo(np.int32)
 FLAG_CLAMP, FLAG_VARIED, SATURATING_SHIFT = 2, 16, 10  # of requantize.inc
+SATURATING, DOUBLED = 0, 1  # forms of the requantization, as the code asks for them
 MOST_DOUBLED_SHIFT = 22  # of the doubled form: its constant fits int32
 
 
@@ -86,6 +87,12 @@ def doubled(rq: Channels, weights: np.ndarray, bias: np.ndarray) -> Requantizati
     if not (_fits(2 * low, INT32) and _fits(2 * high, INT32)):
         return None
     return Requantization(np.ones_like(rq.shift), rq.multiplier, 2 * rq.zero_point + 1 << rq.shift - 1, rq.shift)
+
+
+def form(rq: Channels, weights: np.ndarray, bias: np.ndarray) -> tuple[int, Requantization | None]:
+    """The cheaper of these two forms that fits, and its constants; arguments: as above."""
+    found = saturating(rq, weights, bias, SATURATING_SHIFT)
+    return (DOUBLED, doubled(rq, weights, bias)) if found is None else (SATURATING, found)
 
 
 def plain(rq: Channels, weights: np.ndarray, bias: np.ndarray) -> np.ndarray | None:

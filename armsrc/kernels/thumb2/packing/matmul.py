@@ -11,7 +11,6 @@ from . import common
 
 # Path and form of the requantization, the first word of a packed layer: tiles.inc, pointwise_8.inc.
 TILES, EIGHT, ALIKE = 0, 4, 6
-SATURATING, DOUBLED = 0, 1
 _ORDER = (0, 2, 1, 3)  # elements of a group of four, as SXTB16 leaves them
 _SLOTS = 16  # channels of a block of pointwise_8.inc
 
@@ -20,7 +19,7 @@ def pointwise(p: Params) -> Packed | None:
     """Any pointwise layer without rare requantizers."""
     weights = np.asarray(p["weights"])
     rq, bias = common.channels(p), common.folded_bias(p, weights)
-    form, found = _form(rq, weights, bias)
+    form, found = common.form(rq, weights, bias)
     if found is None:
         return None
     eight = p["in_c"] == 8 and p["in_h"] * p["in_w"] > 1
@@ -35,7 +34,7 @@ def convolution(p: Params) -> Packed | None:
     run = -(-weights.shape[2] // 4)
     rows = np.pad(weights, ((0, 0), (0, 0), (0, run * 4 - weights.shape[2]))).reshape(p["out_c"], -1)
     rq, bias = common.channels(p), common.folded_bias(p, rows)
-    form, found = _form(rq, rows, bias)
+    form, found = common.form(rq, rows, bias)
     if found is None:
         return None
     tiles = _tiles(p, rows, bias, form, found)
@@ -54,7 +53,7 @@ def _tiles(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: c
     elements = _pairs(weights, found)
     two = _by_two(bias << found.scale)
     products = np.swapaxes(_by_two(elements), 1, 2).reshape(len(two), -1)
-    fields = (found.multiplier, found.addend) if form == SATURATING else (found.multiplier, found.addend, found.shift)
+    fields = (found.multiplier, found.addend) if form == common.SATURATING else (found.multiplier, found.addend, found.shift)
     constants = np.stack([_by_two(field) for field in fields], axis=-1).reshape(len(two), -1)
     stream = np.concatenate([products[:, :2], common.words(two), products[:, 2:], common.words(constants)], axis=1)
     flags, rows = common.clamp(p)
@@ -65,8 +64,8 @@ def _tiles(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: c
 def _eight(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: common.Requantization) -> Packed:
     """weights: int8 (out_c, 8), in blocks of equal size, a slot a channel; of channels that are all alike an even number of slots."""
     own = np.stack([found.multiplier, found.addend, found.shift], axis=1)
-    alike = form == SATURATING and bool((own == own[0]).all())
-    fields = 0 if alike else 2 + (form == DOUBLED)
+    alike = form == common.SATURATING and bool((own == own[0]).all())
+    fields = 0 if alike else 2 + (form == common.DOUBLED)
     slots = np.concatenate([common.words(bias << found.scale)[:, None], _pairs(weights, found), common.words(own[:, :fields])], axis=1)
     blocks = np.array_split(slots, -(-len(slots) // _SLOTS))
     flags, rows = common.clamp(p)
@@ -74,11 +73,6 @@ def _eight(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: c
     for block in blocks:
         parts += [common.words([len(block)]), np.pad(block, ((0, alike * len(block) % 2), (0, 0))).ravel()]
     return Packed(np.concatenate([*parts, rows]))
-
-
-def _form(rq: common.Channels, weights: np.ndarray, bias: np.ndarray) -> tuple[int, common.Requantization | None]:
-    found = common.saturating(rq, weights, bias, common.SATURATING_SHIFT)
-    return (DOUBLED, common.doubled(rq, weights, bias)) if found is None else (SATURATING, found)
 
 
 def _pairs(weights: np.ndarray, found: common.Requantization) -> np.ndarray:
