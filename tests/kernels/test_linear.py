@@ -6,8 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from armsrc.kernels.thumb2.packing import linear
-from armsrc.kernels.thumb2.packing import common
+from armsrc.kernels.thumb2.packing import common, linear
 from kwsq.quantize import Requantizer
 
 SHIFT, INPUT_SCALE = 16, 8
