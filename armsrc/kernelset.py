@@ -7,7 +7,7 @@
 
 `params` are structs as armsrc.abi sees them, legal ones: one, or the two of a fused kernel, which must be packed. A packed layer keeps
 neither weights nor bias nor requantizers of its own: all that the kernel reads stands in `Packed.words`. pack.py may import modules
-that lie in its folder.
+that lie in its folder. What it does wrong is told with its file and line.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -52,16 +54,55 @@ def scratch_bytes(kernel: str, packed: Packed | None, *params: abi.Params) -> in
     return max(*promised, packed.scratch if packed else 0, 0)
 
 
-def load(folder: Path) -> KernelSet:
-    """The set of that folder. ValueError, naming the file, for a pack.py that does not run."""
+def load(folder: Path, failure: type[Exception] = ValueError) -> KernelSet:
+    """The set of that folder. failure: what is raised, in one line that names the file, now or later, for a pack.py that does not do as it should."""
     path = folder / PACK
     if not path.is_file():
         return PLAIN
-    try:
+    with _told(path, failure):
         module = _imported(folder)
-    except Exception as error:
-        raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
-    return KernelSet(**{name: getattr(module, name) for name in ("pack", "fuses") if hasattr(module, name)})
+    return KernelSet(**{name: made(path, function, failure) for name, made in (("pack", _packs), ("fuses", _fuses))
+                        if (function := getattr(module, name, None)) is not None})
+
+
+def _packs(path: Path, function: Callable[..., Packed | None], failure: type[Exception]) -> Callable[..., Packed | None]:
+    def pack(kernel: str, *params: abi.Params) -> Packed | None:
+        with _told(path, failure, f"pack({kernel!r})"):
+            packed = function(kernel, *params)
+        if packed is not None and (wrong := _wrong(packed)):
+            raise failure(f"{path}: pack({kernel!r}) returned {wrong}")
+        return packed
+
+    return pack
+
+
+def _fuses(path: Path, function: Callable[..., bool], failure: type[Exception]) -> Callable[..., bool]:
+    def fuses(kernel: str, first: abi.Params, second: abi.Params) -> bool:
+        with _told(path, failure, f"fuses({kernel!r})"):
+            return bool(function(kernel, first, second))
+
+    return fuses
+
+
+def _wrong(packed: object) -> str:
+    """What a layer was packed into that is no Packed as it should be; "" when it is one."""
+    if not isinstance(packed, Packed):
+        return f"{packed!r:.40}: a Packed is wanted, or None"
+    words, scratch = np.asarray(packed.words), packed.scratch
+    if words.dtype != np.uint32 or words.ndim != 1 or not words.size:
+        return f"words {words.dtype} {words.shape}: uint32 (n,) is wanted"
+    return "" if isinstance(scratch, int | np.integer) and scratch >= 0 else f"scratch {scratch!r}: a number of bytes is wanted"
+
+
+@contextmanager
+def _told(path: Path, failure: type[Exception], what: str = "") -> Iterator[None]:
+    """What goes wrong inside, as `failure` in one line."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        own = [f":{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())]
+        text = " ".join(f"{what + ': ' if what else ''}{type(error).__name__}: {error}".split())
+        raise failure(f"{path}{own[-1] if own else ''}: {text}") from error
 
 
 def _imported(folder: Path) -> ModuleType:

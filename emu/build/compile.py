@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from armsrc import kernelset
+from armsrc import abi, kernelset
 from emu.build import kernel_folder
 from emu.build.cache import REPOSITORY, cache_dir, key
 from emu.build.link import flags_of, link
@@ -64,17 +64,22 @@ def implementations(kernels: str, *, float_abi: bool, toolchain: Toolchain, opt:
 
 
 def packing(implemented: Mapping[str, kernel_folder.KernelFolder], source_root: Path | None = None) -> kernelset.KernelSet:
-    """What the pack.py of a set and its bases say, each of the kernels that it implements. BuildError for one that does not run."""
+    """What the pack.py of a set and its bases say, each of the kernels that it implements. BuildError, now or later, for one that
+    does not do as it should."""
     root = source_root or REPOSITORY
-    try:
-        packs = {folder: kernelset.load(root / folder) for folder in sorted({folder.folder for folder in implemented.values()})}
-    except ValueError as error:
-        raise BuildError(str(error)) from None
+    packs = {folder: kernelset.load(root / folder, BuildError) for folder in sorted({folder.folder for folder in implemented.values()})}
     if len(packs) == 1:
         return next(iter(packs.values()))
-    return kernelset.KernelSet(
-        lambda kernel, *params: packs[implemented[kernel].folder].pack(kernel, *params),
-        lambda kernel, first, second: kernel in implemented and packs[implemented[kernel].folder].fuses(kernel, first, second))
+    order = list(dict.fromkeys(folder.folder for folder in implemented.values()))  # `implemented` begins with the set's own
+
+    def fuses(kernel: str, first: abi.Params, second: abi.Params) -> bool:
+        """A base's kernel does not take layers for which a set before it has kernels: those are to run."""
+        if kernel not in implemented:
+            return False
+        owner, *parts = (order.index(implemented[name].folder) for name in (kernel, *abi.FUSED[kernel]))
+        return owner <= min(parts) and packs[order[owner]].fuses(kernel, first, second)
+
+    return kernelset.KernelSet(lambda kernel, *params: packs[implemented[kernel].folder].pack(kernel, *params), fuses)
 
 
 def machine_flags(cpu: str, float_abi: bool) -> tuple[str, ...]:

@@ -106,9 +106,9 @@ def beside(kernels: str, folder: Path) -> str:
 
 def _folder(kernels: str, base: Path) -> Path:
     path = (base / os.path.expanduser(kernels)).absolute()
-    if not path.is_dir():
-        if os.sep in kernels:
-            raise UsageError(f"no kernel set {kernels!r}: there is no such folder")
+    if not kernels or not path.is_dir():
+        if os.sep in kernels or path.exists():
+            raise UsageError(f"no kernel set {kernels!r}: {'that is no folder' if path.exists() else 'there is no such folder'}")
         check_name("kernel set", kernels, names())
     if not str(path).isprintable():
         raise InputError(f"{str(path)!r}: a folder of kernels needs a name that can be printed")
@@ -128,6 +128,8 @@ def _read(path: Path, folder: str, known: Sequence[str]) -> KernelFolder:
     if compiler and os.sep in compiler:
         compiler = str(path / os.path.expanduser(compiler))
     base = file.get("base", BASE if outside else None, _is_text, "a kernel set's name")
+    if base == FLOAT_BASE:
+        raise file.error("base", f"base: {base} has no int8 kernels; float kernels have {base} as their base in any case")
     if base and base not in known:
         raise file.error("base", f"base: no kernel set is called {base!r}{near(base, known)}; there are {', '.join(known)}")
     return KernelFolder(path.name or "kernels", folder, tuple(name for name in found if name.endswith(SOURCES)),
@@ -145,6 +147,8 @@ class _File:
     def __init__(self, path: Path) -> None:
         self.path, self._text = path, ""
         self._table: Mapping[str, Any] = {}
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: no file")
         if path.exists():
             try:
                 self._text = path.read_text(encoding="utf-8")
@@ -182,11 +186,15 @@ def _found(path: Path, folder: str, file: _File) -> list[str]:
     if patterns is None:
         return sorted(f"{folder}/{entry.name}" for entry in path.iterdir() if entry.suffix in (*SOURCES, *LINKED) and entry.is_file())
     found: dict[str, None] = {}
+    seen: set[Path] = set()  # a link to its own folder leads to everything again
     for pattern in patterns:
         matches = _matches(path, pattern)
         if not matches:
             raise file.error("sources", f"sources: there is no file {pattern!r} in {folder}")
         for match in matches:
+            if match.resolve() in seen:
+                continue
+            seen.add(match.resolve())
             if match.suffix not in (*SOURCES, *LINKED):
                 raise file.error("sources", f"sources: {match.name} is none of {', '.join((*SOURCES, *LINKED))}")
             found[os.path.normpath(match).replace(str(path), folder, 1)] = None

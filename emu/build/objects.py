@@ -62,6 +62,8 @@ def _symbols(data: bytes, name: str) -> Iterator[tuple[str, bool]]:
         elf = ELFFile(io.BytesIO(data))
         if elf["e_machine"] != "EM_ARM" or elf["e_type"] != "ET_REL":
             raise InputError(f"{name}: no object file for 32-bit Arm ({elf['e_machine']}, {elf['e_type']})")
+        if not elf.little_endian:
+            raise InputError(f"{name}: compiled for big-endian Arm; little-endian is wanted")
         table: Any = elf.get_section_by_name(".symtab")
         for symbol in table.iter_symbols() if table else ():
             binding = symbol["st_info"]["bind"]

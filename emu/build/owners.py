@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from armsrc import abi
 from emu.build.cache import cache_dir, key, write_atomically
 from emu.build.kernel_folder import FILE, KernelFolder
 from emu.build.objects import contents, defined
@@ -90,13 +91,25 @@ def _check(job: Job, folder: KernelFolder, found: Mapping[str, bool], functions:
     if weak := [functions[kernel] for kernel in implemented if found[functions[kernel]]]:
         raise BuildError(f"kernel set {folder}: {weak[0]} is weak, so another definition of it could run in its place")
     if not implemented:
-        near = next((hint for function in functions.values() if (hint := _hint(function, found))), "")
-        raise BuildError(f"kernel set {folder} has no kernel: it defines none of {', '.join(functions.values())}{near}")
+        raise BuildError(f"kernel set {folder} has no kernel: it defines none of {', '.join(functions.values())}{_instead(job, functions, found)}")
 
 
 def _hint(function: str, found: Mapping[str, bool]) -> str:
     """What may have been meant by a function that is not there."""
-    if mangled := next((symbol for symbol in found if symbol.startswith("_Z") and f"{len(function)}{function}" in symbol), None):
-        return f' (there is {mangled}: in C++ it needs extern "C")'
     near = nearest(function, found, 0.8)
-    return f" (did you mean {near}?)" if near else ""
+    return _mangled(function, found) or (f" (did you mean {near}?)" if near else "")
+
+
+def _instead(job: Job, functions: Mapping[str, str], found: Mapping[str, bool]) -> str:
+    """What a set without a kernel defines that looks like one."""
+    if hint := next((hint for function in functions.values() if (hint := _mangled(function, found))), ""):
+        return hint
+    if other := next((kernel for kernel in abi.KERNELS if kernel in found), None):
+        return f" (it defines {other}, and the kernels of this run are {'float' if job.floating else 'int8'})"
+    alike = ((symbol, near) for symbol in found if (near := nearest(symbol, functions.values(), 0.8)))
+    return next((f" (it defines {symbol}; {near} is wanted)" for symbol, near in alike), "")
+
+
+def _mangled(function: str, found: Mapping[str, bool]) -> str:
+    name = next((symbol for symbol in found if symbol.startswith("_Z") and f"{len(function)}{function}" in symbol), None)
+    return f' (there is {name}: in C++ it needs extern "C")' if name else ""

@@ -31,6 +31,7 @@ _MESSAGES = {
     "breakpoint": "BKPT, and no debugger is there",
     "supervisor_call": "SVC, and the image has no handler that the machine would call",
     "undefined": "an instruction that {core} does not have",
+    "not_kept": "the kernel returned with another {kept} than it was called with: AAPCS has functions keep r4 to r11, d8 to d15 and SP",
 }
 
 
@@ -76,7 +77,7 @@ def describe(scene: Scene, fault: Fault) -> TargetFault:
     message = _MESSAGES[kind].format(
         what=f"{'write' if fault.store else 'read'} of {size} byte{'s' if size > 1 else ''}", at=f"0x{address:08x}",
         near=_near(scene, address), core=scene.core, below=max(scene.stack[0] - address, 0), limit=scene.limit,
-        register=f" ({name})" if (name := scene.register_name(address)) else "")
+        kept="SP" if address == 13 else f"r{address}" if address < 16 else f"d{address - 16}", register=f" ({name})" if (name := scene.register_name(address)) else "")
     return TargetFault(f"{message}; {place(scene, fault.pc)}{_layer(scene, fault.layer)}{_who_has_it(scene, fault.pc) if kind == 'undefined' else ''}")
 
 

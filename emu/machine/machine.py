@@ -99,7 +99,8 @@ class Machine:
             code.table(self.records, replace(marks, kernels=[*entries, *marks.kernels]), self.cpu),
             [Data(self.ram[0], ram, 1, False), Data(self.flash[0], flash, 0, True), Data(scb.START, system, 2, False)],
             self.objects, cpacr=self._system.ctypes.data + scb.CPACR - scb.START, layers=layers, stack=self.stack, limit=self.limit,
-            followers=followers, touches=marks.touches, memories=dict(enumerate(zip(MEMORIES, *zip(self.flash, self.ram, (scb.START, scb.SIZE), strict=True), strict=True))))
+            followers=followers, touches=marks.touches, keeps=not marks.kernels,
+            memories=dict(enumerate(zip(MEMORIES, *zip(self.flash, self.ram, (scb.START, scb.SIZE), strict=True), strict=True))))
         probe.attach(self.engine._uch)
         return probe
 
@@ -157,10 +158,12 @@ class Machine:
                 raise error
             return
         pc = self.engine.reg_read(arm_const.UC_ARM_REG_PC)
-        if error or self.probe.fault.kind or pc != until:  # WFI ends Unicorn's run without an error
+        stopped = error or self.probe.fault.kind or pc != until  # WFI ends Unicorn's run without an error
+        if not stopped:
+            self.probe.finish(until)
+        if stopped or self.probe.fault.kind:
             scene = faults.Scene(self.image, self.instructions, self.data, self.stack, self.cpu.name, self.limit, self.layer_names, pc)
             raise faults.describe(scene, self.probe.fault)
-        self.probe.finish(until)
 
     def _emulate(self, pc: int, until: int) -> unicorn.UcError | None:
         """Run to `until`, or to what stops Unicorn; YIELD does, too, but is a NOP on one core.

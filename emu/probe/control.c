@@ -32,6 +32,7 @@ probe *probe_new(const config *c) {
 int probe_attach(probe *p, void *uc) {
     hook_add_fn hook_add;
     uc_hook handle;
+    p->uc = uc;
     memcpy(&hook_add, &p->c.hook_add, sizeof hook_add);
     uc_err error = hook_add(uc, &handle, UC_HOOK_CODE, (void *)on_code, p, 1, 0);
     return error ? error : hook_add(uc, &handle, UC_HOOK_INTR, (void *)on_interrupt, p, 1, 0);
@@ -66,6 +67,8 @@ static void end_stream(probe *p, uint32_t pc) {
 void probe_finish(probe *p, uint32_t pc) {
     probe_flush(p);
     end_stream(p, pc);
+    if (p->c.keeps && p->layer)
+        check_kept(p);
     if (p->calls)
         calls_finish(p->calls);
 }

@@ -30,7 +30,7 @@ FOLLOWED = 0x40
 SITE_KINDS, BUCKETS = 0x50, 256
 CALL_KINDS = ("call", "tail", "handler", "start")
 FAULTS = ("none", "unmapped", "read_only", "unaligned", "peripheral", "fpu_off", "stack_overflow", "limit", "not_code", "lost",
-          "breakpoint", "supervisor_call", "undefined", "jump", "timer", "slice", "request", "flood")
+          "breakpoint", "supervisor_call", "undefined", "jump", "timer", "slice", "request", "flood", "not_kept")
 
 
 DEVICE = c.CFUNCTYPE(None, c.c_uint32, c.c_uint32, c.c_uint32)
@@ -51,7 +51,7 @@ class Config(c.Structure):
                 ("code", c.POINTER(CodeRegion)), ("data", c.POINTER(DataRegion)), ("cpacr", c.c_void_p), ("traffic", c.c_void_p),
                 ("limit", c.c_int64), ("device", DEVICE), ("price", PRICE), ("site_prices", c.c_void_p), ("followers", c.c_void_p),
                 *((name, c.c_uint32) for name in ("code_regions", "data_regions", "layers", "objects", "stack_limit", "stack_top",
-                                                  "follower_count", "touches"))]
+                                                  "follower_count", "touches", "keeps"))]
 
 
 STREAM = np.dtype([("hash", "u8"), ("count", "u8"), ("events", "u8"), ("start", "u4"), ("end", "u4"), ("layer", "u4"), ("context", "u4"),

@@ -106,6 +106,30 @@ static uint32_t quotient_bits(uint32_t dividend, uint32_t divisor, int is_signed
 
 /* --- layers ---------------------------------------------------------------------------------------------------------- */
 
+static uint64_t float_register(const probe *p, int number) {
+    uint64_t value = 0;
+    p->reg_read(p->uc, UC_ARM_REG_D0 + number, &value);
+    return value;
+}
+
+static void remember_kept(probe *p) {
+    for (int n = 0; n < KEPT_CORE; n++)
+        p->kept[n] = core_register(p, p->uc, 4 + n);
+    for (int n = 0; n < KEPT_FLOAT; n++)
+        p->kept_float[n] = float_register(p, 8 + n);
+}
+
+/* A layer has returned: stops where a register that AAPCS has it keep is not what it was. */
+void check_kept(probe *p) {
+    uint32_t changed = core_register(p, p->uc, SP) == p->layer_sp ? 0 : SP;
+    for (int n = 0; n < KEPT_CORE && !changed; n++)
+        changed = p->kept[n] == core_register(p, p->uc, 4 + n) ? 0 : 4 + n;
+    for (int n = 0; n < KEPT_FLOAT && !changed; n++)
+        changed = p->kept_float[n] == float_register(p, 8 + n) ? 0 : 16 + 8 + n;
+    if (changed)
+        stop(p->uc, p, NOT_KEPT, changed, 0);
+}
+
 /* A layer begins where a kernel is entered and ends where that call returns; kernels called inside belong to it. */
 static void enter_or_leave_layer(uc_engine *uc, probe *p, const entry *e, uint32_t pc) {
     if (p->layer == 0 && (e->flags & ENTRY) && p->c.layers) {
@@ -114,7 +138,11 @@ static void enter_or_leave_layer(uc_engine *uc, probe *p, const entry *e, uint32
         p->layer_sp = core_register(p, uc, SP);
         p->facts[p->layer].entry = pc;
         p->facts[p->layer].calls++;
-    } else if (p->layer && pc == p->layer_return && core_register(p, uc, SP) == p->layer_sp) {
+        if (p->c.keeps)
+            remember_kept(p);
+    } else if (p->layer && pc == p->layer_return && (p->c.keeps || core_register(p, uc, SP) == p->layer_sp)) { /* else a deeper call returns */
+        if (p->c.keeps)
+            check_kept(p);
         p->layer = 0;
     }
 }

@@ -53,6 +53,7 @@ typedef struct {
     const follower *followers;   /* predictor and caches that follow the run */
     uint32_t code_regions, data_regions, layers, objects, stack_limit, stack_top, follower_count;
     uint32_t touches; /* count accesses by instruction and object, too */
+    uint32_t keeps;   /* layers are functions of AAPCS: hold them to the registers that it has them keep */
 } config;
 
 typedef struct {
@@ -73,9 +74,10 @@ typedef struct {
 } site;
 
 /* What stopped a run. TIMER: the deadline; SLICE: its share of instructions is used up; REQUEST: the host asked. These three stop before an
- * instruction that has not been counted, so that the run can go on. FLOOD: more distinct streams or sites than a program has. */
+ * instruction that has not been counted, so that the run can go on. FLOOD: more distinct streams or sites than a program has.
+ * NOT_KEPT: a layer returned, and the register `address` is not what it was; 16 + n: Dn. */
 enum { NO_FAULT, UNMAPPED, READ_ONLY, UNALIGNED, PERIPHERAL, FPU_OFF, STACK_OVERFLOW, LIMIT, NOT_CODE, LOST, BREAKPOINT,
-       SUPERVISOR_CALL, UNDEFINED, JUMP, TIMER, SLICE, REQUEST, FLOOD };
+       SUPERVISOR_CALL, UNDEFINED, JUMP, TIMER, SLICE, REQUEST, FLOOD, NOT_KEPT };
 typedef struct {
     uint32_t kind, pc, address, size, layer, store;
 } fault;

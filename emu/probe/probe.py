@@ -80,12 +80,12 @@ class Probe:
     `unicorn_library` is the ctypes library that the engine lives in; `cpacr` the address, on the host, of the word that holds
     CPACR; `limit` the instructions after which a run is stopped as endless. device(address, size, store): called before a load from a
     device region and after a store to one. pricer: makes the run a timed one. followers: what follows the run beside it.
-    touches: count by instruction which objects its accesses touch.
+    touches: count by instruction which objects its accesses touch. keeps: layers are AAPCS functions, and held to the registers that those keep.
     """
 
     def __init__(self, unicorn_library: c.CDLL, code: Sequence[Code], data: Sequence[Data], objects: Sequence[str], *, cpacr: int,
                  layers: int, stack: tuple[int, int], limit: int, device: Callable[[int, int, bool], None] | None = None,
-                 pricer: Pricer | None = None, followers: Sequence[Follower] = (), touches: bool = False,
+                 pricer: Pricer | None = None, followers: Sequence[Follower] = (), touches: bool = False, keeps: bool = False,
                  memories: Mapping[int, tuple[str, int, int]] | None = None) -> None:
         self._handle = None
         self._library = _native()
@@ -99,7 +99,7 @@ class Probe:
         callbacks = at.DEVICE(self._on_device) if device else at.DEVICE(), at.PRICE(self._on_new_stream) if pricer else at.PRICE()
         self._followers, array = tuple(followers), natives(followers)
         config = at.Config(*functions, codes, datas, cpacr, self._traffic.ctypes.data, limit, *callbacks, _address(pricer and pricer.sites),
-                           c.cast(array, c.c_void_p), len(code), len(data), layers, len(objects), *stack, len(followers), touches)
+                           c.cast(array, c.c_void_p), len(code), len(data), layers, len(objects), *stack, len(followers), touches, keeps)
         self._keep = (tuple(code), tuple(data), codes, datas, callbacks, array)  # the probe reads these while it runs
         self._handle = self._library.probe_new(c.byref(config))
 

@@ -15,7 +15,7 @@ typedef uc_err (*hook_add_fn)(uc_engine *, uc_hook *, int, void *, void *, uint6
  * INDIRECT: a branch whose target is a value; RETURNS: BX LR, or a load of PC from the stack; FROM, TO: a region begins, ends; WATCHED: the host
  * wants to be asked first. build.py defines them. */
 #define NOWHERE 0xFFFFFFFFu
-enum { MOST_STORES = 32 };
+enum { MOST_STORES = 32, KEPT_CORE = 8, KEPT_FLOAT = 8 };
 
 struct probe {
     config c;
@@ -28,6 +28,9 @@ struct probe {
     uint32_t loaded; /* words that the stream loaded, where its fetches are followed */
     int sp_changed, taken, open;
     uint32_t layer, sequence, layer_return, layer_sp;
+    uc_engine *uc;
+    uint32_t kept[KEPT_CORE];         /* r4 to r11, as the layer found them */
+    uint64_t kept_float[KEPT_FLOAT]; /* d8 to d15 */
     int64_t remaining, slice;
     int entered, fresh, requested, passing; /* passing: the instruction that the host let pass */
     uint64_t cycles, deadline; /* of a timed run */
@@ -53,6 +56,7 @@ HIDDEN void  count_at(probe *p, uint32_t pc, uint32_t kind, uint32_t bucket, uin
 HIDDEN void  count_here(probe *p, uint32_t kind, uint32_t bucket);
 HIDDEN void  count_followed(void *user, uint32_t number, uint32_t pc, uint32_t event);
 HIDDEN void  follow_calls(probe *p, uint32_t pc, uint32_t sp);
+HIDDEN void  check_kept(probe *p);
 HIDDEN int  skipped(probe *p, uint32_t pc);
 HIDDEN void  on_code(uc_engine *uc, uint64_t address, uint32_t size, void *user);
 HIDDEN void  on_interrupt(uc_engine *uc, uint32_t number, void *user);

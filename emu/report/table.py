@@ -104,7 +104,8 @@ def whose(about: Mapping[str, object]) -> list[str]:
     implements: Mapping[str, str] = folder["implements"]
     own = [kernel for kernel, name in implements.items() if name == folder["name"]]
     rest = sorted({name for name in implements.values() if name != folder["name"]})
-    parts = [f"{', '.join(own)} of {folder['name']}, the others of {' and '.join(rest)}"] * bool(rest)
+    mine = f"{', '.join(own)} of {folder['name']}, the others" if own else f"none of {folder['name']}, all"
+    parts = [f"{mine} of {' and '.join(rest)}"] * bool(rest)
     parts += [f"{', '.join(name.rpartition('/')[2] for name in folder['linked'])} linked as compiled elsewhere, with options that are not known"] * bool(
         folder["linked"])
     return ["; ".join(parts)] * bool(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -146,6 +147,7 @@ def test_everything_is_in_the_key(mine, toolchain, tmp_path) -> None:
     ('flags = ["-include", "x.h"]', r":1: flags: -include cannot be given: an option that only changes the code is wanted .-O\.\.\., -std="),
     ("compiler = 3", r":1: compiler must be a compiler's name or path, not 3"),
     ('base = "thumb"', r":1: base: no kernel set is called 'thumb' .did you mean thumb2"),
+    ('base = "float"', r":1: base: float has no int8 kernels"),
     ("kernels = 3", r":1: kernels must be a table \[kernels\] of layer kinds and functions, not 3"),
     ('[kernels]\ndens = "dense_s8"', r":2: no layer kind is called 'dens' .did you mean dense"),
     ('[kernels]\ndense = "9 lives"', r":2: dense must be the name of a function, not '9 lives'"),
@@ -161,7 +163,12 @@ def test_what_a_kernels_toml_may_not_say(mine, text, message) -> None:
     ({"kernels.toml": '[kernels]\ndense = "dense_s9"\n'}, r"kernels\.toml: dense = 'dense_s9', but no source or object defines it .did you mean dense_s8"),
     ({"kernels.toml": '[kernels]\ndense = "other"\n', "other.c": STUB.replace("NAME", "other")}, r"dense = 'other', but dense_s8 is defined, too$"),
     ({"two.c": STUB.replace("NAME", "dense_s8")}, r"dense_s8 is defined twice, in .*mine/dense\.c and in .*mine/two\.c$"),
-    ({"dense.c": STUB.replace("NAME", "dense_s9")}, r"kernel set mine \(.*\) has no kernel: it defines none of conv2d_s8, .*did you mean dense_s9"),
+    ({"dense.c": STUB.replace("NAME", "dense_s9")}, r"kernel set mine \(.*\) has no kernel: it defines none of conv2d_s8, .*it defines dense_s9; dense_s8 is wanted"),
+    ({"dense.c": STUB.replace("NAME", "nothing") + "void conv2d_f32(const conv2d_f32_params *p, const float *x, float *y, void *scratch) { (void)p; (void)x; (void)y; (void)scratch; }\n"},
+     r"has no kernel: .*it defines conv2d_f32, and the kernels of this run are int8.$"),
+    ({"dense.c": DENSE, "heap.c": "void *malloc(unsigned n);\nvoid *heap(void);\nvoid *heap(void) { return malloc(3); }\n"},
+     r"undefined reference to `malloc' .there is no C library: kernels have no heap"),
+    ({"dense.c": DENSE, "half.c": "float half(float x);\nfloat half(float x) { return x / 2; }\n"}, r"`__aeabi_fmul' .float arithmetic, for which"),
     ({"dense.c": STUB.replace("void NAME", "__attribute__((weak)) void dense_s8")}, r"dense_s8 is weak, so another definition of it could run in its place"),
     ({"more.c": "int memcmp(const void *a, const void *b, unsigned n);\nint memcmp(const void *a, const void *b, unsigned n) { (void)a; (void)b; return (int)n; }\n"},
      r"kernel set 'mine' does not link: .*multiple definition of `memcmp'"),
@@ -186,6 +193,14 @@ def test_objects_that_are_none(mine, toolchain, name, content, message) -> None:
 
 
 def test_an_object_for_another_machine_or_of_lto(mine, toolchain, tmp_path) -> None:
+    compiled(mine / "big.o", "int f(void) { return 1; }\n", toolchain, "-mbig-endian")
+    with pytest.raises(InputError, match=r"big\.o: compiled for big-endian Arm"):
+        library(mine, toolchain)
+    (mine / "big.o").unlink()
+    compiled(mine / "hard.o", "float f(float x);\nfloat f(float x) { return x; }\n", toolchain, "-mfloat-abi=hard")
+    with pytest.raises(BuildError, match=r"hard\.o uses VFP register arguments, the image does not .it was compiled with -mfloat-abi=hard; soft is wanted.$"):
+        library(mine, toolchain)
+    (mine / "hard.o").unlink()
     compiled(mine / "lto.o", "int f(void) { return 1; }\n", toolchain, "-flto")
     with pytest.raises(InputError, match=r"lto\.o: compiled with -flto, so there is no code in it"):
         library(mine, toolchain)
@@ -200,6 +215,13 @@ def test_folders_that_are_none(tmp_path) -> None:
         kernel_folder.find("./none")
     with pytest.raises(UsageError, match=r"no kernel set 'thumb' .*did you mean thumb2"):
         kernel_folder.find("thumb")
+    (tmp_path / "dense.c").write_text(DENSE)
+    for name in ("", str(tmp_path / "dense.c")):
+        with pytest.raises(UsageError, match="^no kernel set .*: that is no folder$"):
+            kernel_folder.find(name)
+    os.mkfifo(folder(tmp_path / "pipe", {"dense.c": DENSE}) / "kernels.toml")
+    with pytest.raises(InputError, match="kernels.toml: no file"):  # and does not wait for somebody to write into it
+        kernel_folder.find(str(tmp_path / "pipe"))
     with pytest.raises(InputError, match=r"no sources in it: \.c, \.cc, .* files are wanted, or kernels\.toml"):
         kernel_folder.find(str(folder(tmp_path / "empty", {"README": ""})))
 
@@ -225,6 +247,41 @@ def test_its_packing_is_for_its_own_kernels_alone(mine, toolchain) -> None:
     """A base's pack.py must not pack for a kernel that reads the ABI's tables."""
     from emu.build.compile import packing
 
-    (mine / "pack.py").write_text("from armsrc.kernelset import Packed\ndef pack(kernel, *params):\n    return Packed(kernel)\n")
+    folder(mine, {"pack.py": "import numpy as np\nfrom armsrc.kernelset import Packed\ndef pack(kernel, *params):\n    return Packed(np.arange(3, dtype=np.uint32))\n"})
     made = packing(implementations(str(mine), float_abi=False, toolchain=toolchain))
-    assert made.pack("dense_s8", {}).words == "dense_s8" and made.pack("conv2d_s8", {}) is None and not made.fuses("conv2d_max_pool2d_s8", {}, {})
+    assert made.pack("dense_s8", {}).words.tolist() == [0, 1, 2] and made.pack("conv2d_s8", {}) is None and not made.fuses("conv2d_max_pool2d_s8", {}, {})
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("pack = 3\n", r"/pack\.py: pack\('dense_s8'\): TypeError: 'int' object is not callable$"),
+    ("import sys\ndef pack(kernel, p):\n    sys.exit(0)\n", r"/pack\.py:3: pack\('dense_s8'\): SystemExit: 0$"),
+    ("def pack(kernel, p):\n    return p['no\\nne']\n", r"/pack\.py:2: pack\('dense_s8'\): KeyError: 'no\\nne'$"),
+    ("def pack(kernel, p):\n    return 3\n", r"/pack\.py: pack\('dense_s8'\) returned 3: a Packed is wanted, or None$"),
+    ("from armsrc.kernelset import Packed\nimport numpy as np\ndef pack(kernel, p):\n    return Packed(np.zeros(4))\n", r"returned words float64 \(4,\): uint32 \(n,\) is wanted$"),
+    ("from armsrc.kernelset import Packed\nimport numpy as np\ndef pack(kernel, p):\n    return Packed(np.zeros(4, np.uint32), -4)\n", r"returned scratch -4: a number of bytes is wanted$"),
+    ("raise ValueError('two\\nlines')\n", r"/pack\.py:1: ValueError: two lines$"),
+])
+def test_a_pack_py_that_does_not_do_as_it_should(mine, text, message) -> None:
+    folder(mine, {"pack.py": text})
+    with pytest.raises(BuildError, match=message) as error:
+        kws.judged(kws.Job(kernels=str(mine)))
+    assert "\n" not in str(error.value)
+
+
+def test_a_pair_of_layers_is_not_fused_where_the_folder_has_a_kernel_for_one(mine) -> None:
+    folder(mine, {"kernels.toml": f'base = "fused"\ninclude = ["{C}"]\n'})
+    profile, wrong, _ = kws.judged(kws.Job(kernels=str(mine)))
+    assert not wrong and [row.name.count("+") for row in profile.layers] == [1, 1, 0, 0]  # the average pool and the dense layer stand alone
+
+
+def test_kernels_that_never_run_are_told(mine) -> None:
+    from emu.report.table import whose
+
+    folder(mine, {"dense.c": STUB.replace("NAME", "conv2d_max_pool2d_s8").replace("pointwise_s8", "fused_s8")})
+    assert whose(kws.judged(kws.Job(kernels=str(mine)))[0].about) == ["none of mine, all of c"]
+
+
+def test_a_link_to_its_own_folder_is_walked_once(mine, toolchain) -> None:
+    (mine / "again").symlink_to(".")
+    folder(mine, {"kernels.toml": 'sources = ["**/*.c"]\n'})
+    assert owners(mine, toolchain)["dense_s8"] == "mine"

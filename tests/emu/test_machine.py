@@ -12,7 +12,7 @@ import pytest
 from emu import measure
 from emu.build.cache import REPOSITORY
 from emu.errors import InputError, TargetFault, UsageError
-from emu.machine import Machine
+from emu.machine import Machine, code
 from emu.probe import MISALIGNED, QUOTIENT
 from emu.timing import core, pricing
 from tests.emu.compare import tallies
@@ -46,7 +46,7 @@ import hashlib, sys
 import numpy as np
 from emu import measure
 from emu.build.elf import Image
-from emu.machine import Machine
+from emu.machine import Machine, code
 machine = Machine(Image.load(sys.argv[1]), kernels=sys.argv[3].split(","), layers=6)
 machine.write(int(sys.argv[2]), np.load(sys.argv[4]).tobytes())
 machine.reset_and_run()
@@ -169,7 +169,7 @@ def test_layers_nest_repeat_and_tail_call(assembler):
 
 
 def test_a_layer_ends_where_its_own_call_returns(assembler):
-    """A kernel that calls its caller comes back to the same address, deeper in the stack: that is no return from the layer."""
+    """A region's function that calls its caller comes back to the same address, deeper in the stack: that is no return from the region."""
     source = function("snippet", "push {r4, lr}\nbl kernel\nnop\npop {r4, pc}") + function(
         "kernel",
         """push {r4, lr}
@@ -178,10 +178,26 @@ def test_a_layer_ends_where_its_own_call_returns(assembler):
     blne snippet
     pop {r4, pc}""",
     )
-    machine = Machine(assembler.image(source), kernels=["kernel"], layers=1)
+    image = assembler.image(source)
+    machine = Machine(image, layers=1, marks=code.Marks(kernels=[image.symbols["kernel"].address]))
     machine.call("snippet", 3)
     counts = machine.counts()
     assert counts.calls == [0, 1] and counts.instructions().tolist() == [4, 3 * 5 + 2 * 4] and counts.stack == [8, 8 * 5]
+
+
+@pytest.mark.parametrize(("spoils", "register"), [
+    ("mvn r4, r4", "r4"), ("mvn r11, r11", "r11"), ("vmov.f32 s17, #1.0", "d8"), ("vmov.f32 s30, #1.0", "d15"), ("sub sp, #8", "SP"), ("add sp, #4", "SP"),
+])
+@pytest.mark.parametrize("entry", ["kernel", "snippet"])
+def test_a_kernel_keeps_what_aapcs_keeps(assembler, spoils, register, entry):
+    """Whether the program calls it or the host does. r0 to r3, ip and the flags are its own."""
+    def machine(body: str) -> Machine:
+        source = function("snippet", "push {r4, lr}\nbl kernel\nnop\npop {r4, pc}") + function("kernel", f"{body}\nbx lr")
+        return Machine(assembler.image(source), kernels=["kernel"], layers=1, layer_names=["it"])
+
+    machine("movs r0, #1\nmov r12, r0\ncmp r0, r1\nvmov.f32 s0, #1.0").call(entry)
+    with pytest.raises(TargetFault, match=rf"the kernel returned with another {register} than it was called with.*'bx lr' at .* in kernel\+.*, layer it$"):
+        machine(spoils).call(entry)
 
 
 def test_layers_against_the_tracer(assembler):
