@@ -239,6 +239,9 @@ def one_channel_claims() -> list[Claim]:
     def tall(w: int, n: int, requantizer: tuple[int, ...] = RELU) -> Call:
         return conv(5, w, 1, n, k=(10, 4), stride=2, requantizer=requantizer, packed=True)
 
+    def low(w: int, n: int, columns: int) -> Call:
+        return conv(5, w, 1, n, k=(5, columns), requantizer=RELU, packed=True)
+
     signed, signed_tall = functools.partial(walk, requantizer=FULL), functools.partial(tall, requantizer=FULL)
     found = [Claim(file, phrase, Calls([made(18, 18, n, stride)], []), 18 * 18 * n)
              for file, made in (("conv2d_walk.inc", walk), ("conv2d_walk_doubled.inc", signed)) for phrase, n, stride in (
@@ -252,7 +255,10 @@ def one_channel_claims() -> list[Claim]:
         Claim("conv2d_walk_doubled.inc", "way through scratch {}", slopes(lambda w, n: signed(6, w, n), (10, 18), (16, 24)), 6 * 4 * 8),
         Claim("conv2d_walk_doubled.inc", "one output 15, {}", slopes(lambda w, n: signed(6, w, n, 2), (5, 9), (16, 24)), 6 * 4 * 8),
         Claim("conv2d_tall.inc", "{} for five outputs of a filter", five, 2 * 4),
-        Claim("conv2d_tall.inc", r"doubled {}\)", slopes(signed_tall, (2, 4), (4, 8)), 2 * 4),
+        Claim("conv2d_tall.inc", "doubled {}", slopes(signed_tall, (2, 4), (4, 8)), 2 * 4),
+        Claim("conv2d_tall.inc", "Of 5 x 5 {}", slopes(functools.partial(low, columns=5), (2, 4), (4, 8)), 2 * 4),
+        Claim("conv2d_tall.inc", r"Of 5 x 5 \d+ \({} a MAC", slopes(functools.partial(low, columns=5), (2, 4), (4, 8)), 2 * 4 * 5 * 25),
+        Claim("conv2d_tall.inc", "of 5 x 4 {}", slopes(functools.partial(low, columns=4), (2, 4), (4, 8)), 2 * 4),
         Claim("conv2d_tall.inc", r"{} a MAC", five, 2 * 4 * 5 * 40),
         Claim("conv2d_tall.inc", "five outputs {} besides", fixed(tall, (2, 4), (4, 8)), 2),
     ]

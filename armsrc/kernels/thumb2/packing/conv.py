@@ -40,40 +40,60 @@ def walk(p: Params) -> Packed | None:
         return [WALK, fall, first, (first + 1) % _PAIRS + _PAIRS * (p["stride_w"] - 1 + 2 * form), blocks, odd, rows, pitch, copied, results]
 
     weights = np.asarray(p["weights"]).reshape(-1, 9)
-    return _packed(p, header, ("wbma", "wsmab"), weights, _TAPS, 3, pitch * ((rows - 1) * p["stride_h"] + 3) + results)
+    return _packed(p, header, ("wbma", "wsmab"), weights, [_TAPS], 3, pitch * ((rows - 1) * p["stride_h"] + 3) + results)
 
 
 def tall(p: Params) -> Packed | None:
-    """Windows of up to 10 x 4 on one channel, stride 1 or 2 down, where no requantizer is rare."""
+    """Windows of up to 10 x 4 on one channel with stride 1 or 2 down, or of up to 5 x 5 with stride 1 down, where no requantizer is rare."""
     kernel_h, kernel_w, stride = p["kernel_h"], p["kernel_w"], p["stride_h"]
-    if p["in_c"] > 1 or stride > 2 or not (_ROWS - 4 < kernel_h <= _ROWS and kernel_w <= _COLUMNS) or p["out_h"] < _OUTPUTS:
+    if p["in_c"] > 1 or p["out_h"] < _OUTPUTS:
         return None
-    columns = (p["out_w"] - 1) * p["stride_w"] + _COLUMNS
+    low = stride == 1 and kernel_h <= _OUTPUTS and kernel_w <= _COLUMNS + 1
+    if not (low or (stride <= 2 and kernel_h <= _ROWS and kernel_w <= _COLUMNS)):
+        return None
+    height, width = (_OUTPUTS, 2 * _COLUMNS) if low else (_ROWS, _COLUMNS)
+    sequences = 4 if not low else 3 if kernel_w > _COLUMNS else 2
+    if not _pays(p, sequences):
+        return None
+    columns = (p["out_w"] - 1) * p["stride_w"] + (kernel_w if low else _COLUMNS)
     pitch = max(8, -(-columns // 4) * 4)
-    halves = np.arange(_ROWS).reshape(2, -1) if stride == 1 else np.arange(_ROWS).reshape(-1, 2).T  # rows of the window
-    copied = min(p["in_w"], columns - p["pad_left"])
-    weights = np.zeros((p["out_c"], _ROWS, _COLUMNS), np.int64)
+    rows = np.arange(height).reshape(-1, 2).T if stride == 2 else np.arange(height).reshape(-1, _OUTPUTS)
+    halves = [(row, 0) for row in rows] if not low else [(rows[0], 0), (rows[0], _COLUMNS)]
+    weights = np.zeros((p["out_c"], height, width), np.int64)
     weights[:, :kernel_h, :kernel_w] = np.asarray(p["weights"])[..., 0]
-    taps = [(row * _COLUMNS + first, row * _COLUMNS + first + 2) for half in halves for first in (0, 1) for row in half]
-    scratch = pitch * ((_OUTPUTS - 1) * stride + _ROWS)
-    return _packed(p, lambda form: [TALL, halves[1, 0], form, 0, 0, 0, 0, pitch, copied, 0], ("bwma", "bwmas"), weights.reshape(p["out_c"], -1), taps,
-                   _ROWS, scratch)
+    listed = [[(row * width + column + first, row * width + column + first + 2) for row in half] for half, column in halves for first in (0, 1)]
+    copied = min(p["in_w"], columns - p["pad_left"])
+    second = _COLUMNS if low else int(rows[1, 0]) * pitch
+
+    def header(form: int) -> list[int]:
+        return [TALL, second, sequences if low or form else 0, 0, 0, 0, 0, pitch, copied, 0]
+
+    return _packed(p, header, ("brmaz" if low else "bwma", "brmas"), weights.reshape(p["out_c"], -1), listed[:sequences], height,
+                   pitch * ((_OUTPUTS - 1) * stride + height) + _COLUMNS)
 
 
-def _packed(p: Params, header: Callable[[int], list[int]], order: tuple[str, str], weights: np.ndarray, taps: Sequence[tuple[int, int]], reach: int,
-            scratch: int) -> Packed | None:
-    """The header, which depends on the form of the requantization, its rest, and each filter: what a letter of the form's order means.
+def _pays(p: Params, sequences: int) -> bool:
+    """Whether five outputs at once, the last rows twice where their number is no multiple of five, take fewer cycles than conv_tiles.inc: by their heads."""
+    rows, groups = p["kernel_h"], p["kernel_h"] * -(-p["kernel_w"] // 4)
+    tall = _OUTPUTS * -(-p["out_h"] // _OUTPUTS) * (p["out_c"] * 8.3 * (sequences + 1) + 48)
+    return tall < p["out_h"] * (p["out_c"] * (4.25 * groups + 7) + 21 + 14 * rows + 8 * (groups - rows))
 
-    weights: (out_c, taps).
+
+def _packed(p: Params, header: Callable[[int], list[int]], order: tuple[str, str], weights: np.ndarray, sequences: Sequence[Sequence[tuple[int, int]]],
+            reach: int, scratch: int) -> Packed | None:
+    """The header, which depends on the form of the requantization, its rest, and each filter: what the letters of the form's order mean.
+
+    weights: (out_c, taps). sequences: of pairs of taps.
     """
     bias = common.folded_bias(p, weights)
     form, found = common.form(common.channels(p), weights, bias)
     if found is None:
         return None
     scaled = weights.astype(np.int64) << found.scale[:, None]
-    fields = {"w": [common.pairs(scaled[:, a], scaled[:, b]) for a, b in taps], "b": [common.words(bias << found.scale)],
-              "m": [common.words(found.multiplier)], "a": [common.words(found.addend)], "s": [common.words(found.shift)]}
-    filters = [words for letter in order[form] for words in fields[letter]]
+    words = [[common.pairs(scaled[:, a], scaled[:, b]) for a, b in sequence] for sequence in sequences]
+    fields = {"w": sum(words, []), "r": sum(reversed(words), []), "b": [common.words(bias << found.scale)], "m": [common.words(found.multiplier)],
+              "a": [common.words(found.addend)], "s": [common.words(found.shift)], "z": [np.zeros(len(bias), np.uint32)]}
+    filters = [field for letter in order[form] for field in fields[letter]]
     flags, ranges = common.clamp(p)
     listed = [*header(form), flags, reach, 4 * len(filters) * p["out_c"]]
     return Packed(np.concatenate([common.words(listed), np.stack(filters, axis=1).ravel(), ranges]), scratch)
