@@ -168,7 +168,9 @@ def prepared(job: Job, loaded: Loaded, kernels: str) -> Prepared:
                  "source_root": job.source_root}
     implemented = images.implementations(kernels, **made_with)
     packing = images.packing(implemented, job.source_root)
-    path = images.build(kernels, generated={"network.c": export.source(network, packing)}, **made_with)
+    with _own_errors():
+        source = export.source(network, packing)
+    path = images.build(kernels, generated={"network.c": source}, **made_with)
     image, folder = Image.load(path), kernel_folder.find(kernels, job.source_root)
     _check_executable(image, kernels, cpus.find(core.name))
     about = {

@@ -16,6 +16,7 @@ import numpy as np
 
 from armsrc import abi
 from armsrc.kernelset import PLAIN, KernelSet, Packed, scratch_bytes
+from kwsq.errors import InputError
 from kwsq.layers import Layer, Network
 
 INPUT, SCRATCH = "network_input", "network_scratch"
@@ -65,7 +66,8 @@ def calls(network: Network, kernel_set: KernelSet = PLAIN) -> tuple[Call, ...]:
         del left[:len(group)]
         packed = kernel_set.pack(kernel or group[0].kernel, *(layer.params() for layer in group))
         if kernel and packed is None:
-            raise ValueError(f"the kernel set takes {' and '.join(layer.name for layer in group)} as one {kernel}, but packs nothing for it")
+            raise InputError(f"the kernel set takes {' and '.join(layer.name for layer in group)} as one {kernel}, but packs nothing for it: "
+                             "its pack.py's fuses says yes, its pack None")
         found.append(Call(group, kernel or group[0].kernel, packed))
     return tuple(found)
 

@@ -34,9 +34,11 @@ def new(folder: Path, cc: str | None) -> None:
     A kernel in C and one in assembly, kernels.toml, tests, budgets and a workflow for GitHub. The two kernels are run, checked and
     measured, and their figures written into budgets.toml: edit, and run again.
     """
+    from emu.build import toolchain
     from emu.check.__main__ import main as check
     from emu.kernels import new as template
 
+    toolchain.find(cc)  # before anything is written
     for name in template.write(folder):
         click.echo(f"wrote {folder / name}")
     check.main(["--budgets", str(folder / "budgets.toml"), "--update", *(["--cc", cc] if cc else [])], standalone_mode=False)

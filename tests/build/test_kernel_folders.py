@@ -281,6 +281,12 @@ def test_kernels_that_never_run_are_told(mine) -> None:
     assert whose(kws.judged(kws.Job(kernels=str(mine)))[0].about) == ["none of mine, all of c"]
 
 
+def test_a_fused_kernel_that_nothing_is_packed_for(mine) -> None:
+    folder(mine, {"dense.c": STUB.replace("NAME", "conv2d_max_pool2d_s8").replace("pointwise_s8", "fused_s8"), "pack.py": "def fuses(*a): return True\n"})
+    with pytest.raises(InputError, match="qconv2d_3x3_8 and qmaxpool2d_2x2 as one conv2d_max_pool2d_s8, but packs nothing for it: its pack.py's fuses says yes"):
+        kws.judged(kws.Job(kernels=str(mine)))
+
+
 def test_a_link_to_its_own_folder_is_walked_once(mine, toolchain) -> None:
     (mine / "again").symlink_to(".")
     folder(mine, {"kernels.toml": 'sources = ["**/*.c"]\n'})

@@ -91,6 +91,11 @@ def test_a_new_folder_takes_no_place(here, kernel_folder, tmp_path) -> None:
         assert done.returncode == 3 and message in done.stderr and done.stderr.count("\n") == 1
 
 
+def test_without_a_compiler_nothing_is_written(here, tmp_path) -> None:
+    done = here(tmp_path, "emu.kernels", "new", "mine", "--cc", "nope")
+    assert done.returncode == 4 and done.stderr == "error: --cc nope: no such compiler, or not executable\n" and not (tmp_path / "mine").exists()
+
+
 def test_list(here, kernel_folder) -> None:
     assert "1 C, 1 assembly" in here(kernel_folder, "emu.kernels", "list", ".").stdout
     done = here(REPOSITORY, "emu.kernels", "list", str(kernel_folder), "--json", "-")
