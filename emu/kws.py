@@ -188,7 +188,7 @@ def prepared(job: Job, loaded: Loaded, kernels: str) -> Prepared:
 
 def _check_executable(image: Image, kernels: str, cpu: cpus.Cpu) -> None:
     """BuildError when the image holds instructions that the core lacks: assembly is not compiled for a core."""
-    records = code.decoded(image)
+    records = code.text(image).records
     lacking = np.flatnonzero(records["flags"] & int(cpu.lacks))
     if len(lacking):
         first, flags = records[lacking[0]], int(np.bitwise_or.reduce(records["flags"]))

@@ -62,7 +62,8 @@ def _priced(task: tuple[PointSet, Point], advance: Callable[[int], None] = lambd
     group, point = task
     run = recording.load(point.recording)
     core = replace(tables.load(group.core), known={})  # what is known of this program's instructions goes with it
-    cycles = pricing.price(run.counts, run.instructions, core, memories.load(point.memory))
+    placed = memories.load(point.memory).placed(run.counts.memories, run.counts.followers)
+    cycles = pricing.Prices(run.instructions, core, placed, run.counts.followers).price(run.counts)  # nothing is kept for another run
     advance(1)
     return Repriced(group, point, round(int(run.counts.instructions().sum()) / point.runs), round(int(cycles.sum()) / point.runs))
 

@@ -20,6 +20,7 @@ from emu.isa.instruction import KIND, RECORD, Flag, Instruction
 from emu.probe import Code, layout
 
 MOST_CODE = 4 << 20  # bytes
+_MOST_KEPT = 256 << 10  # bytes of an image that is kept for other machines
 _ISA = Path(__file__).parents[1] / "isa"
 _FAR = 1 << 16  # bytes without code that are not worth table entries
 _PC, _LR, _SP = 15, 14, 13
@@ -82,24 +83,6 @@ class Instructions(Mapping[int, Instruction]):
 
 
 @dataclass(frozen=True)
-class _Decoded:
-    """Records by the image that they are of."""
-
-    sha256: str
-    records: np.ndarray = field(compare=False)
-
-
-def instructions(image: Image, records: np.ndarray) -> Instructions:
-    """The image's, of its records: the same for all machines that run it, so that what pricing finds of an instruction is found once."""
-    return _instructions(_Decoded(image.sha256, records))
-
-
-@functools.lru_cache(maxsize=8)
-def _instructions(of: _Decoded) -> Instructions:
-    return Instructions(of.records)
-
-
-@dataclass(frozen=True)
 class Marks:
     """What the probe is to notice in the code, by address. kernels: where a layer begins; begin, end: where a region does (empty: none);
     functions: whose calls to follow, numbered from 1 in their order (empty: calls are not followed); parts: more code of a function, which
@@ -113,14 +96,43 @@ class Marks:
     touches: bool = False
 
 
-def table(records: np.ndarray, marks: Marks, cpu: Cpu) -> list[Code]:
-    """The probe's view of the code on that core, a region for every stretch of it."""
-    ends = records["address"].astype(np.int64) + records["size"]
-    far = np.flatnonzero(records["address"][1:].astype(np.int64) - ends[:-1] > _FAR) + 1
-    return [_region(part, marks, cpu) for part in np.split(records, far) if len(part)]
+class Text:
+    """An image's code as its machines need it: `records` as `decoded` has them, `instructions` of them."""
+
+    def __init__(self, records: np.ndarray) -> None:
+        self.records, self.instructions = records, Instructions(records)
+        self._regions: dict[str, list[tuple[int, int, np.ndarray]]] = {}
+
+    def table(self, marks: Marks, cpu: Cpu) -> list[Code]:
+        """The probe's view of the code on that core, a region for every stretch of it."""
+        if cpu.name not in self._regions:
+            ends = self.records["address"].astype(np.int64) + self.records["size"]
+            far = np.flatnonzero(self.records["address"][1:].astype(np.int64) - ends[:-1] > _FAR) + 1
+            self._regions[cpu.name] = [_region(part, cpu) for part in np.split(self.records, far) if len(part)]
+        return [_marked(*region, marks) for region in self._regions[cpu.name]]
 
 
-def _region(records: np.ndarray, marks: Marks, cpu: Cpu) -> Code:
+@dataclass(frozen=True)
+class _Key:
+    """An image by its content."""
+
+    sha256: str
+    image: Image = field(compare=False)
+
+
+def text(image: Image) -> Text:
+    """The image's, the same for all machines that run it: what pricing finds of an instruction, it finds once. InputError for too much code."""
+    large = sum(end - start for start, end in image.code_ranges) > _MOST_KEPT
+    return Text(decoded(image)) if large else _text(_Key(image.sha256, image))
+
+
+@functools.lru_cache(maxsize=8)
+def _text(key: _Key) -> Text:
+    return Text(decoded(key.image))
+
+
+def _region(records: np.ndarray, cpu: Cpu) -> tuple[int, int, np.ndarray]:
+    """(address, end, layout.ENTRY, one a halfword) of a stretch, nothing marked."""
     start = int(records["address"][0]) & ~3
     end = int(records["address"][-1]) + int(records["size"][-1])
     entries = np.full((end - start + 1) // 2, np.array(_NO_ENTRY, layout.ENTRY))
@@ -132,6 +144,11 @@ def _region(records: np.ndarray, marks: Marks, cpu: Cpu) -> Code:
     if not cpu.unaligned:
         entries["align"] = np.maximum(entries["align"], entries["access_size"])
     entries["flags"][at] |= _branches(records)
+    return start, end, entries
+
+
+def _marked(start: int, end: int, entries: np.ndarray, marks: Marks) -> Code:
+    entries = entries.copy()
     for addresses, flag in ((marks.kernels, layout.ENTRY_FLAG), (marks.begin, layout.FROM_FLAG), (marks.end, layout.TO_FLAG),
                             ([f.address for f in marks.functions], layout.BEGINS_FLAG)):
         for address in addresses:

@@ -50,8 +50,8 @@ class Machine:
         self.cpu = cpu.find(core)
         self.layer_names = tuple(layer_names)
         self.limit = limit
-        self.records = code.decoded(image)
-        self.instructions = code.instructions(image, self.records)
+        self._text = code.text(image)
+        self.records, self.instructions = self._text.records, self._text.instructions
         self.data = sorted([*(Object(s.name, s.address, s.size) for s in image.objects), *objects], key=lambda o: o.address)
         self.objects = ("other", "literals", "stack", *(o.name for o in self.data))
         self._map(*(sizes or (self._address("__flash_size"), self._address("__ram_size"))))
@@ -96,7 +96,7 @@ class Machine:
         entries = [self.image.symbols[name].address for name in kernels if name in self.image.symbols]
         probe = Probe(
             unicorn.unicorn_py3.unicorn.uclib,  # private names: Unicorn has no public way to hand its library and engine to C
-            code.table(self.records, replace(marks, kernels=[*entries, *marks.kernels]), self.cpu),
+            self._text.table(replace(marks, kernels=[*entries, *marks.kernels]), self.cpu),
             [Data(self.ram[0], ram, 1, False), Data(self.flash[0], flash, 0, True), Data(scb.START, system, 2, False)],
             self.objects, cpacr=self._system.ctypes.data + scb.CPACR - scb.START, layers=layers, stack=self.stack, limit=self.limit,
             followers=followers, touches=marks.touches, keeps=not marks.kernels,

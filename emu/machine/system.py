@@ -80,8 +80,8 @@ class System:
         self.cpu = cpus.find(core)
         self.notes: list[str] = list(plan.remarks)
         self.sleep_cycles = 0
-        self.records = code.decoded(image)
-        self.instructions = code.instructions(image, self.records)
+        self._text = code.text(image)
+        self.records, self.instructions = self._text.records, self._text.instructions
         self.data = sorted((Object(s.name, s.address, s.size) for s in image.objects), key=lambda o: o.address)
         self.objects = ("other", "literals", "stack", *(o.name for o in self.data))
         self.regions = _split(plan.regions, self.settings.boundaries)
@@ -92,7 +92,7 @@ class System:
         self.memory = Memory(self.engine, plan.regions)
         self._load()
         self._make_core()
-        self.codes = code.table(self.records, self.settings.marks, self.cpu)
+        self.codes = self._text.table(self.settings.marks, self.cpu)
         self.pricer = prices(self.instructions, self.memories)
         self.probe = self._hook()
         self.exceptions = Exceptions(self.registers, self.memory, self.interrupts, self.control, self.probe, self.is_code)

@@ -66,6 +66,11 @@ class Placed:
     costs: Mapping[int, Cost]  # kind of site -> what the events of that follower cost
     fetches: Mapping[int, tuple[int, int]]  # number of a follower of fetch -> bytes of a line, cycles that a miss waits
 
+    @property
+    def of_streams(self) -> tuple[tuple, ...]:
+        """What prices of streams depend on."""
+        return tuple(tuple(sorted(part.items())) for part in (self.identity, self.behaviours, self.fetches))
+
     def bus(self) -> Bus | None:
         """The bus at the begin of a stream; None where no access can wait."""
         return Bus(self._waiting) if self._waiting else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -18,6 +19,9 @@ from emu.timing.step import Step
 _EXCEPTIONS = {layout.EXCEPTION_ENTRY: "entry", layout.EXCEPTION_RETURN: "return", layout.TAIL_CHAIN: "tail_chain"}
 _SITE_REASONS = {MISALIGNED: "misaligned", QUOTIENT: "divide", layout.SLEEP: "sleep"} | dict.fromkeys(_EXCEPTIONS, "exception")
 _IN_IT = int(Flag.IN_IT)  # an int is several times faster than the flag
+_MOST_KNOWN = 20_000  # prices of streams that are kept
+
+Stream = tuple[int, int, bool, bool, bytes]  # start, end, taken, entered, events
 
 
 def steps(instructions: Mapping[int, Instruction], start: int, end: int, events: bytes, memories: Mapping[int, int] | None = None) -> list[Step]:
@@ -44,21 +48,27 @@ def steps(instructions: Mapping[int, Instruction], start: int, end: int, events:
 
 
 class Prices:
-    """Prices of one program's streams and sites on one core with one board's memories; a distinct stream is priced when it is first asked for."""
+    """Prices of one program's streams and sites on one core with one board's memories; a distinct stream is priced when it is first asked for.
+
+    known: prices that are known, and where those that are found are kept.
+    """
 
     def __init__(self, instructions: Mapping[int, Instruction], core: Core, placed: Placed = ANYWHERE,
-                 followers: Sequence[Follower] = ()) -> None:
+                 followers: Sequence[Follower] = (), known: dict[Stream, int] | None = None) -> None:
         self._instructions, self._core, self._placed = instructions, core, placed
         self._two_slots = "dual_issue" in core.sections
         self._branches = predictor.costs(core, followers)
-        self._known: dict[tuple[int, int, bool, bool, bytes], int] = {}
+        self._known = {} if known is None else known
 
     def stream(self, start: int, end: int, taken: bool, entered: bool, events: bytes) -> int:
         """Cycles of one execution of the stream."""
         key = (start, end, taken, entered, events)
-        if key not in self._known:
-            self._known[key] = sum(self.schedule(*key))
-        return self._known[key]
+        cycles = self._known.get(key)
+        if cycles is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            cycles = self._known[key] = sum(self.schedule(*key))
+        return cycles
 
     def schedule(self, start: int, end: int, taken: bool, entered: bool, events: bytes, account: Account | None = None) -> list[int]:
         """Cycles of every instruction of the stream; not kept. account: is told why."""
@@ -110,9 +120,29 @@ class Prices:
         return total
 
 
+class _Same:
+    """An object as a key that equals itself only."""
+
+    def __init__(self, thing: object) -> None:
+        self._thing = thing
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self._thing is other._thing
+
+    def __hash__(self) -> int:
+        return id(self._thing)
+
+
+@functools.lru_cache(maxsize=8)
+def _known(instructions: _Same, core: _Same, placed: object) -> dict[Stream, int]:
+    """Prices of streams, by what they depend on: the runs of one image share them."""
+    return {}
+
+
 def prices(counts: Counts, instructions: Mapping[int, Instruction], core: Core, memory: Memory | None = None) -> Prices:
     """Of that run. memory: the board's (None: zero wait states). UsageError when the run does not tell what its table asks for."""
-    return Prices(instructions, core, memory.placed(counts.memories, counts.followers) if memory else ANYWHERE, counts.followers)
+    placed = memory.placed(counts.memories, counts.followers) if memory else ANYWHERE
+    return Prices(instructions, core, placed, counts.followers, _known(_Same(instructions), _Same(core), placed.of_streams))
 
 
 def price(counts: Counts, instructions: Mapping[int, Instruction], core: Core, memory: Memory | None = None) -> np.ndarray:

@@ -108,6 +108,25 @@ def test_streams_may_come_in_any_order(spotter):
     assert single + pricing.price(replace(counts, streams=[]), machine.instructions, M4).sum() == expected.sum()
 
 
+def test_prices_that_are_kept_are_those_of_the_same_core_and_memory(spotter):
+    from emu import measure
+    from emu.timing import memory as memories
+    from emu.timing.memory import ANYWHERE
+
+    image, program, _, x = spotter("c")
+    machine = measure.prepare(image, program, M4)
+    measure.write_input(machine, program, x)
+    machine.reset_and_run()
+    counts, found = machine.counts(), {}
+    slower = replace(M4, cycles={kind: cycles + 1 for kind, cycles in M4.cycles.items()}, known={})
+    for core, memory in [(M4, None), (slower, None), (M4, memories.load("stm32f407-16mhz")), (M4, memories.load("zero-wait")), (cores.load("cortex-m33"), None)] * 2:
+        placed = memory.placed(counts.memories, counts.followers) if memory else ANYWHERE
+        fresh = pricing.Prices(machine.instructions, core, placed, counts.followers).price(counts)
+        assert (pricing.price(counts, machine.instructions, core, memory) == fresh).all()
+        found[id(core), memory] = fresh.sum()
+    assert found[id(slower), None] > found[id(M4), None]
+
+
 def test_steps_rebuild_a_stream(spotter):
     """Every stream of the network walks from its start to its end, with as many steps and skipped ones as were counted."""
     from emu import measure

@@ -160,7 +160,7 @@ def subject(found: Sources, region: Region, job: kws.Job) -> Subject:
     image, places = noted(found, lambda root: prepared(found.job(job, root)).image)
     if [segment.data for segment in image.segments] != [segment.data for segment in plain.image.segments]:
         raise InputError(f"{region.where}: the code changes when its marks are followed; macros that count their own lines cannot be searched")
-    instructions = code.Instructions(code.decoded(plain.image))
+    instructions = code.text(plain.image).instructions
     taken = {number: _instructions(region, place, instructions) for number, place in enumerate(places[region.name]) if place}
     if not taken:
         raise InputError(f"{region.where}: the region {region.name} is not in the image: its function or macro is not used, or it is empty")

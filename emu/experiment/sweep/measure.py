@@ -236,7 +236,7 @@ def _network(task: Task) -> _Ran:
 def _built_network(task: Task) -> _Built:
     job = kws.Job(kernels=task.kernels, core=task.mcpu, opt=task.opt, cc=task.cc, extra_flags=task.flags)
     ready = kws.prepared(job, replace(kws.load(job), toolchain=_compiler(task)), task.kernels)
-    return _Built(ready.image, Numbering(ready.image), code.Instructions(code.decoded(ready.image)), network=ready)
+    return _Built(ready.image, Numbering(ready.image), code.text(ready.image).instructions, network=ready)
 
 
 # --- one kernel ---
@@ -258,7 +258,7 @@ def _built_library(task: Task) -> _Built:
     made_with = {"float_abi": abi.is_float(task.kernel), "toolchain": _compiler(task), "opt": task.opt, "extra_flags": task.flags, "cpu": task.mcpu}
     packing = images.packing(images.implementations(task.kernels, **made_with))
     image = Image.load(images.build(task.kernels, generated={}, script="library", **made_with))
-    return _Built(image, Numbering(image), code.Instructions(code.decoded(image)), packing=packing)
+    return _Built(image, Numbering(image), code.text(image).instructions, packing=packing)
 
 
 @functools.lru_cache(maxsize=4)
