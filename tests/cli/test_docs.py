@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
+import shlex
+
+import pytest
 
 from emu.build.cache import REPOSITORY
 
@@ -25,6 +29,19 @@ def test_the_readmes_python_runs(capsys) -> None:
     code = re.search(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL).group(1)
     exec(code, {})  # noqa: S102
     assert re.search(r"\] \d+\n$", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("name", ["annotate", "timeline"])
+def test_functions_that_help_names_run(name: str) -> None:
+    """The examples with a function or a layer in them, a firmware's aside."""
+    from click.testing import CliRunner
+
+    command = importlib.import_module(f"emu.experiment.commands.{name}").command
+    examples = [shlex.split(line.partition("   ")[0]) for line in re.findall(rf"emu\.experiment {name} (\w.*)", command.epilog)]
+    assert examples
+    for arguments in examples:
+        done = CliRunner().invoke(command, arguments)
+        assert done.exit_code == 0 and done.output, (arguments, done.exception)
 
 
 def test_links_lead_somewhere() -> None:

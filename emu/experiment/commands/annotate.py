@@ -20,8 +20,8 @@ EPILOG = """\b
 Examples
   python -m emu.experiment annotate                                everything that the keyword spotter ran, the dearest function first
   python -m emu.experiment annotate qconv2d_3x3_8                  what ran in that layer
-  python -m emu.experiment annotate conv3x3_one_input              one function
-  python -m emu.experiment annotate requant_flags --layer qdense_16x10
+  python -m emu.experiment annotate max_pool2d_s8                  one function
+  python -m emu.experiment annotate widen --layer qdense_16x10 --kernels m0 --core cortex-m0plus
                                                                    one function, as it ran in one layer
   python -m emu.experiment annotate --kernels c --opt Os dense_s8  what gcc made of C, its lines beside it
   python -m emu.experiment annotate --core cortex-m7 --memory stm32h743-400mhz

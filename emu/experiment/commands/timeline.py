@@ -23,10 +23,10 @@ The picture
 \b
 Examples
   python -m emu.experiment timeline                                the hottest loop of the keyword spotter
-  python -m emu.experiment timeline depthwise_slide                the hottest loop of a function
-  python -m emu.experiment timeline depthwise_slide --core cortex-m7
+  python -m emu.experiment timeline max_pool2d_s8                  the hottest loop of a function
+  python -m emu.experiment timeline max_pool2d_s8 --core cortex-m7
                                                                    on a core that issues two at once
-  python -m emu.experiment timeline depthwise_slide --iteration 3  the third iteration, as it ran
+  python -m emu.experiment timeline max_pool2d_s8 --iteration 3    the third iteration, as it ran
   python -m emu.experiment timeline conv2d_s8 --kernels c --loop conv2d_s8+0x1c4
                                                                    the loop there, instead of the hottest one
   python -m emu.experiment timeline --elf app.elf fir --plot fir.svg
@@ -46,7 +46,7 @@ def command(function: str | None, place: str | None, number: int | None, rows: i
     """What issues in which cycle on one way round a loop of FUNCTION, and what the cycles between are lost to.
 
     Without --iteration it is the loop's dearest way from its head back to it, when it is a single stream (no taken branch inside) that most iterations
-    are; otherwise the middle iteration, as it ran. A function without a loop shows its dearest straight piece.
+    are; otherwise an iteration that took the dearest way, as it ran. A function without a loop shows its dearest straight piece.
     """
     written = forms.taken_from(options, FORMS)
     job = target.job(options)
