@@ -303,7 +303,9 @@ def packed_claims() -> list[Claim]:
     def row(n: int) -> Calls:  # of four pixels, with the tiles of n channels
         return slopes(lambda w, h: conv(1, w, 4, n, k=(h, 1), **saturating), (4, 8), (4, 8))
 
-    found.append(Claim("conv_tiles.inc", "{} a kernel row of four taps", row(2) + row(2) - row(4), 4))
+    left_over = fixed(lambda w, n: conv(1, w, 3, n, **saturating), (4, 8), (2, 4))
+    found += [Claim("conv_tiles.inc", "{} a kernel row of four taps", row(2) + row(2) - row(4), 4),
+              Claim("conv_tiles.inc", "3x3 on three channels {} in all", left_over, 1)]
     return found
 
 

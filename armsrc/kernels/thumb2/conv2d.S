@@ -163,9 +163,9 @@
 
     conv_tiles
     conv_load_rows
-    fill_rows 4
-    fill_rows 2
-    fill_rows 1
+    fill_rows 4, r4
+    fill_rows 2, r6
+    fill_rows 1, r4
     tiles
     gather  gather_words, 1
     gather  gather_bytes, 0

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from armsrc.abi import Params
 from armsrc.kernelset import Packed
 
-from . import common
+from . import common, matmul
 
 # The first word of a packed layer, behind those of matmul.py: which code takes it.
 WALK, TALL = 16, 17
@@ -74,9 +74,11 @@ def tall(p: Params) -> Packed | None:
 
 def _pays(p: Params, sequences: int) -> bool:
     """Whether five outputs at once, the last rows twice where their number is no multiple of five, take fewer cycles than conv_tiles.inc: by their heads."""
-    rows, groups = p["kernel_h"], p["kernel_h"] * -(-p["kernel_w"] // 4)
+    rows = p["kernel_h"]
+    run, left = matmul.runs(rows, p["kernel_w"])
+    groups = rows * run + -(-rows * left // 4)
     tall = _OUTPUTS * -(-p["out_h"] // _OUTPUTS) * (p["out_c"] * 8.3 * (sequences + 1) + 48)
-    return tall < p["out_h"] * (p["out_c"] * (4.25 * groups + 7) + 21 + 14 * rows + 8 * (groups - rows))
+    return tall < p["out_h"] * (p["out_c"] * (4.4 * groups + 7) + 25 + 10 * rows + 7 * groups)
 
 
 def _packed(p: Params, header: Callable[[int], list[int]], order: tuple[str, str], weights: np.ndarray, sequences: Sequence[Sequence[tuple[int, int]]],
@@ -90,8 +92,11 @@ def _packed(p: Params, header: Callable[[int], list[int]], order: tuple[str, str
     if found is None:
         return None
     scaled = weights.astype(np.int64) << found.scale[:, None]
-    words = [[common.pairs(scaled[:, a], scaled[:, b]) for a, b in sequence] for sequence in sequences]
-    fields = {"w": sum(words, []), "r": sum(reversed(words), []), "b": [common.words(bias << found.scale)], "m": [common.words(found.multiplier)],
+
+    def words(ordered: Iterable[Sequence[tuple[int, int]]]) -> list[np.ndarray]:
+        return [common.pairs(scaled[:, a], scaled[:, b]) for sequence in ordered for a, b in sequence]
+
+    fields = {"w": words(sequences), "r": words(reversed(sequences)), "b": [common.words(bias << found.scale)], "m": [common.words(found.multiplier)],
               "a": [common.words(found.addend)], "s": [common.words(found.shift)], "z": [np.zeros(len(bias), np.uint32)]}
     filters = [field for letter in order[form] for field in fields[letter]]
     flags, ranges = common.clamp(p)

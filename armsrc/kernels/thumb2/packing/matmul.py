@@ -13,6 +13,7 @@ from . import common
 TILES, EIGHT, ALIKE = 0, 4, 6
 _ORDER = (0, 2, 1, 3)  # elements of a group of four, as SXTB16 leaves them
 _SLOTS = 16  # channels of a block of pointwise_8.inc
+_GROUP = 256  # conv_tiles.inc: CT_GROUP
 
 
 def pointwise(p: Params) -> Packed | None:
@@ -30,21 +31,45 @@ def convolution(p: Params) -> Packed | None:
     """Any convolution without rare requantizers: a kernel row is a run of taps, filled up to groups of four (conv_tiles.inc)."""
     if p["in_c"] == 1 and p["kernel_h"] == p["kernel_w"] == 3 and p["stride_h"] == p["stride_w"] == 1 and not p["pad_top"] | p["pad_left"]:
         return None
-    weights = np.asarray(p["weights"]).reshape(p["out_c"], p["kernel_h"], -1)
-    run = -(-weights.shape[2] // 4)
-    rows = np.pad(weights, ((0, 0), (0, 0), (0, run * 4 - weights.shape[2]))).reshape(p["out_c"], -1)
+    kernel_h = p["kernel_h"]
+    weights = np.asarray(p["weights"]).reshape(p["out_c"], kernel_h, -1)
+    taps = weights.shape[2]
+    run, left = runs(kernel_h, taps)
+    rows = windows(weights, run, left)
     rq, bias = common.channels(p), common.folded_bias(p, rows)
     form, found = common.form(rq, rows, bias)
     if found is None:
         return None
     tiles = _tiles(p, rows, bias, form, found)
-    step, kernel_h = p["stride_w"] * p["in_c"], p["kernel_h"]
-    row = -(-((p["out_w"] - 1) * step + run * 4) // 4) * 4
+    step = p["stride_w"] * p["in_c"]
+    row = -(-((p["out_w"] - 1) * step + -(-taps // 4) * 4) // 4) * 4
     reach = (p["out_w"] - 1) * p["stride_w"] + p["kernel_w"] - p["pad_left"]
     new = min(kernel_h, p["stride_h"])
-    header = [TILES + form, kernel_h, run, row, p["pad_left"] * p["in_c"], min(p["in_w"], reach) * p["in_c"], step, new * row, new,
+    header = [TILES + form, kernel_h, _GROUP * (run - 1) + left, row, p["pad_left"] * p["in_c"], min(p["in_w"], reach) * p["in_c"], step, new * row, new,
               p["stride_h"] - new, (p["input_zero_point"] & 0xFF) * 0x01010101]
     return Packed(np.concatenate([common.words(header), tiles.words]), tiles.scratch + kernel_h * row)
+
+
+def runs(kernel_h: int, taps: int) -> tuple[int, int]:
+    """Full groups of four taps of a kernel row, and the taps left over, which go into groups of several rows: one or two, where that saves groups."""
+    run, left = divmod(taps, 4)
+    return (run, left) if left in (1, 2) and kernel_h > 1 else (-(-taps // 4), 0)
+
+
+def windows(weights: np.ndarray, run: int, left: int) -> np.ndarray:
+    """int8 (out_c, taps) in the order in which conv_tiles.inc widens a window, filled up with 0. weights: (out_c, kernel_h, taps)."""
+    out_c, kernel_h, taps = weights.shape
+    parts, group = [], np.zeros((out_c, 4), np.int8)
+    for row, rows_left in zip(range(kernel_h), range(kernel_h, 0, -1), strict=True):
+        full = weights[:, row, :run * 4]
+        parts.append(np.pad(full, ((0, 0), (0, run * 4 - full.shape[1]))))
+        if left:
+            at = rows_left * left % 4
+            group[:, at:at + left] = weights[:, row, run * 4:]
+        if left and (rows_left - 1) * left % 4 == 0:
+            parts.append(group)
+            group = np.zeros_like(group)
+    return np.concatenate(parts, axis=1)
 
 
 def _tiles(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: common.Requantization) -> Packed:
