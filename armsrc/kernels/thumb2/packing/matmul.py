@@ -58,15 +58,14 @@ def runs(kernel_h: int, taps: int) -> tuple[int, int]:
 
 def windows(weights: np.ndarray, run: int, left: int) -> np.ndarray:
     """int8 (out_c, taps) in the order in which conv_tiles.inc widens a window, filled up with 0. weights: (out_c, kernel_h, taps)."""
-    out_c, kernel_h, taps = weights.shape
-    parts, group = [], np.zeros((out_c, 4), np.int8)
-    for row, rows_left in zip(range(kernel_h), range(kernel_h, 0, -1), strict=True):
-        full = weights[:, row, :run * 4]
+    kernel_h = weights.shape[1]
+    parts, group = [], np.zeros((len(weights), 4), np.int8)
+    for row in range(kernel_h):
+        full, rest = weights[:, row, :run * 4], weights[:, row, run * 4:]
         parts.append(np.pad(full, ((0, 0), (0, run * 4 - full.shape[1]))))
-        if left:
-            at = rows_left * left % 4
-            group[:, at:at + left] = weights[:, row, run * 4:]
-        if left and (rows_left - 1) * left % 4 == 0:
+        at = (kernel_h - row) * left % 4  # the code counts rows down
+        group[:, at:at + left] = rest[:, :left]
+        if left and at == left % 4:  # as it is for the group's last row
             parts.append(group)
             group = np.zeros_like(group)
     return np.concatenate(parts, axis=1)
