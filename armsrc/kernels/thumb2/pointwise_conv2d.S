@@ -21,11 +21,18 @@
 #include "pointwise_8.inc"
 #include "tiles.inc"
 #include "tile_64.inc"
+#include "chains.inc"
+
+    .equ PATH_CHAINS, 8                 @ packing/chains.py; below it pointwise_8.inc and tiles.inc
 
     .equ PT_P, TL_SIZE                  @ the packed kernel's frame, behind that of tiles.inc
     .equ PT_Y, TL_SIZE + 4
     .equ TL_TILE_64, TL_SIZE + 8
     .equ PT_SIZE, TL_SIZE + 8 + T64_BYTES
+
+    .equ CH_P, CN_SIZE                  @ behind the frame of chains.inc
+    .equ CH_Y, CN_SIZE + 4
+    .equ CH_SIZE, CN_SIZE + 8
 
     .equ FRAME_P, MM_SIZE
     .equ FRAME_X, MM_SIZE + 4
@@ -99,6 +106,8 @@
 @ r4 -> the packed layer; behind the kernel's push.
     helper  pointwise_packed
     ldr     r5, [r4]
+    cmp     r5, #PATH_CHAINS
+    beq.w   pointwise_chains
     cmp     r5, #P8_SATURATING
     bhs.w   pointwise_eight_inputs
     sub     sp, sp, #PT_SIZE
@@ -133,6 +142,37 @@
     .ltorg
     end     pointwise_packed
 
+@ r4 -> the packed layer; behind the kernel's push.
+    helper  pointwise_chains
+    sub     sp, sp, #CH_SIZE
+    str     r0, [sp, #CH_P]
+    str     r2, [sp, #CH_Y]
+    str     r1, [sp, #CN_X]
+    str     r2, [sp, #CN_Y]
+    adds    r4, r4, #4
+    chain_begin
+    ldm     r0, {r5-r8}                 @ in_h, in_w, in_c, out_c
+    mul     r5, r5, r6
+    str     r5, [sp, #CN_LEFT]
+    str     r7, [sp, #CN_IN_C]
+    str     r8, [sp, #CN_OUT_C]
+    chain_run
+    ldr     r12, [sp, #CN_CLAMP]
+    cmp.w   r12, #0
+    beq     1f
+    ldr     r4, [sp, #CH_P]
+    ldr     r0, [sp, #CH_Y]
+    ldr     r3, [sp, #CN_STREAM]
+    ldm     r4, {r1, r4, r5, r6}
+    mul     r1, r1, r4
+    mov     r2, r6
+    bl      clamp_output
+1:  add     sp, sp, #CH_SIZE
+    pop     {r4-r11, pc}
+    .ltorg
+    end     pointwise_chains
+
+    chains
     t64
     tiles
     fill    fill_4, 4

@@ -25,6 +25,7 @@ from . import common
 _TRIED = 192  # multipliers on either side
 _TARGETS = np.arange(common.INT8.min + 1, common.INT8.max + 1)
 _FAR = 1 << 62
+_ROOM = 1 << 26  # of a line's offset: where it is as large, no other multiplier is tried
 
 
 class Linear(NamedTuple):
@@ -34,6 +35,14 @@ class Linear(NamedTuple):
     multiplier: np.ndarray
     addend: np.ndarray
     below: np.ndarray
+
+
+class Spans(NamedTuple):
+    """int64 (out_c,) each. y = sat8(floor((acc * 2^k * multiplier + offset) / 2^(32 + shift))) for every offset from least to most."""
+
+    multiplier: np.ndarray
+    least: np.ndarray
+    most: np.ndarray
 
 
 def find(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int, input_scale: int, *, bent: bool = False) -> Linear | None:
@@ -64,6 +73,32 @@ def lines(rq: common.Channels, reach: tuple[np.ndarray, np.ndarray], bias: np.nd
             return None
         found.append(line)
     return Linear(scale, *np.array(found, np.int64).T)
+
+
+def spans(rq: common.Channels, reach: tuple[np.ndarray, np.ndarray], bias: np.ndarray, scale: int, shift: int) -> Spans | None:
+    """Lines whose addend may have a fraction, for channels that do not answer below their zero point; None where some channel has none.
+    reach: the accumulators without bias, below 2^(31 - scale)."""
+    slope = np.rint(rq.multiplier * 2.0 ** (shift + 1 - rq.shift - scale)).astype(np.int64)
+    if common.is_signed(rq) or slope.max() > common.INT32.max:
+        return None
+    low, high = reach
+    steps = _steps(rq, low + bias, high + bias) - bias[:, None]
+    asked = (_TARGETS > rq.qmin[:, None]) & (_TARGETS <= rq.qmax[:, None])
+    reached, passed = asked & (steps <= high[:, None]), asked & (steps > low[:, None])
+    best = Spans(slope.copy(), np.full_like(slope, _FAR), np.full_like(slope, -_FAR))
+    left = np.arange(len(slope))
+    for tried in range(2 * _TRIED + 1):
+        multiplier = np.clip(slope[left] + (tried + 1) // 2 * (1 - 2 * (tried % 2)) * np.maximum(slope[left] >> shift + 7, 1), 0, common.INT32.max)
+        offset = (_TARGETS << 32 + shift) - steps[left] * (multiplier << scale)[:, None]
+        least = np.where(reached[left], offset, -_FAR).max(axis=1)
+        most = np.where(passed[left], offset + (multiplier << scale)[:, None] - 1, _FAR - 1).min(axis=1)
+        better = most - least > (best.most - best.least)[left]
+        for field, value in zip(best, (multiplier, least, most), strict=True):
+            field[left[better]] = value[better]
+        left = left[(best.most - best.least)[left] < _ROOM]
+        if not len(left):
+            break
+    return best if (best.most >= best.least).all() else None
 
 
 def _scale(weights: np.ndarray, reach: np.ndarray, input_scale: int) -> np.ndarray:

@@ -1,0 +1,101 @@
+"""Packs layers for the matrix multiplication of chains.inc: words of two channels, fields 21 bits apart.
+
+The kernel computes y = sat8((SMMLA(v, multiplier, addend)) >> shift), v being the sum without its bias, times 2^11 (of chunks: 2^8), plus a
+delta in the bits below the sum. Multiplier, addend and delta are chosen so that every step of the requantizer falls between the right two
+sums (linear.py): the delta is a fraction of the addend, whose unit alone would be too coarse. Two channels share it, with opposite signs,
+but for chunks, where each has its own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from armsrc.abi import Params
+from armsrc.kernelset import Packed
+
+from . import common, linear
+
+PATH = 8  # the first word of a packed layer: pointwise_conv2d.S
+FIELD, MOST = 21, 64  # bits from a field to the next; inputs of a chunk
+_ONLY = ((20, 0), (17, 1), (14, 2))  # shifts of the code for a single chunk, and where they stand in .Lfinishes
+_LAST = ((17, 3), (14, 4), (11, 5))
+_SCALE, _CHUNKS_SCALE = 11, 8
+_REACH, _CHUNKS_REACH = (1 << 20) - (1 << 13), 1 << 23  # what sums of a chunk, and of all, stay below
+_PIXELS, _CHANNELS = 3, 4  # of a tile
+_FEWEST_INPUTS, _FEWEST_CHANNELS = 9, 3  # below, other paths are faster
+
+
+def pointwise(p: Params) -> Packed | None:
+    """Pointwise layers whose requantizers are lines."""
+    if p["in_h"] * p["in_w"] < _PIXELS or p["out_c"] < _FEWEST_CHANNELS or p["in_c"] < _FEWEST_INPUTS:
+        return None
+    return stream(p, np.asarray(p["weights"]).reshape(p["out_c"], -1))
+
+
+def stream(p: Params, weights: np.ndarray) -> Packed | None:
+    """weights: int8 (out_c, inputs), in the order in which the words of inputs are made."""
+    inputs = weights.shape[1]
+    chunks = -(-inputs // MOST)
+    size = inputs if chunks == 1 else -(-inputs // (4 * chunks)) * 4
+    parts = [weights[:, at:at + size] for at in range(0, inputs, size)]
+    none = np.zeros(len(weights), np.int64)
+    reach = common.reach(weights, none)
+    if np.abs([common.reach(part, none) for part in parts]).max() > _REACH or np.abs(reach).max() >= _CHUNKS_REACH:
+        return None
+    found = _requantization(p, weights, reach, single=len(parts) == 1)
+    if found is None:
+        return None
+    finish, first, last = found
+    ends = [first] + [np.zeros((len(first), 0))] * (len(parts) - 2) + [last] if len(parts) > 1 else [last]
+    words = [np.concatenate([_products(part, size), end], axis=1).ravel() for part, end in zip(parts, ends, strict=True)]
+    flags, rows = common.clamp(p)
+    header = [PATH, len(parts), size, parts[-1].shape[1], (size - 1) % 3 + 1, finish, flags]
+    sums = 0 if len(parts) == 1 else 12 * 4 * len(last)
+    return Packed(np.concatenate([common.words(header), *map(common.words, words), rows]), scratch=sums)
+
+
+def _products(part: np.ndarray, size: int) -> np.ndarray:
+    """(groups, words): of four channels, for each input the words of the first two and of the last two."""
+    padded = np.zeros((len(part), size), np.int64)
+    padded[:, :part.shape[1]] = part
+    pairs = _by_four(padded).reshape(-1, 2, 2, size)
+    return (pairs[:, :, 0] + (pairs[:, :, 1] << FIELD)).transpose(0, 2, 1).reshape(len(pairs), -1)
+
+
+def _requantization(p: Params, weights: np.ndarray, reach: tuple[np.ndarray, np.ndarray], *,
+                    single: bool) -> tuple[int, np.ndarray, np.ndarray] | None:
+    """Where the code that shifts stands in .Lfinishes; words of the first and of the last (or only) chunk, (groups, words) each."""
+    rq, bias = common.channels(p), common.folded_bias(p, weights)
+    scale = _SCALE if single else _CHUNKS_SCALE
+    for shift, finish in _ONLY if single else _LAST:
+        found = linear.spans(rq, reach, bias, scale, shift)
+        deltas = None if found is None else _deltas(found, 1 << scale, shared=single)
+        if deltas is not None:
+            delta, addend = deltas
+            constants = _by_four(np.stack([found.multiplier, addend], axis=1)).reshape(-1, 2, 4)
+            delta = delta.reshape(len(constants), 2, -1)
+            if single:
+                return finish, np.zeros(0), np.concatenate([delta, constants], axis=2).reshape(len(constants), -1)
+            return finish, delta.reshape(len(constants), -1), constants.reshape(len(constants), -1)
+    return None
+
+
+def _deltas(found: linear.Spans, end: int, *, shared: bool) -> tuple[np.ndarray, np.ndarray] | None:
+    """Deltas below `end`, one for each two channels where they share it, else one a channel, filled up to four channels; and addends
+    (out_c,). None where there are none."""
+    signs = np.array([1, -1] if shared else [1])
+    multiplier, least, most = (_by_four(field).reshape(-1, len(signs), 1) for field in found)
+    offset = np.arange(end) * multiplier * signs[:, None]
+    addend = -(offset - least >> 32)
+    fits = ((addend << 32) + offset <= most).all(axis=1)
+    if not fits.any(axis=1).all():
+        return None
+    delta = fits.argmax(axis=1)
+    chosen = np.take_along_axis(addend, delta[:, None, None], axis=2)
+    return delta, chosen.ravel()[:len(found.least)]
+
+
+def _by_four(values: np.ndarray) -> np.ndarray:
+    """(out_c, ..) as (ceil(out_c / 4), 4, ..), filled up with 0."""
+    fill = [(0, -len(values) % _CHANNELS), *[(0, 0)] * (values.ndim - 1)]
+    return np.pad(values, fill).reshape(-1, _CHANNELS, *values.shape[1:])
