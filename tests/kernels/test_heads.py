@@ -209,7 +209,7 @@ def claims() -> list[Claim]:
               slopes(lambda h, first: pointwise(h, 4, 8, per_channel=True, requantizer=NARROW if first else FULL, varied=first),
                      (4, 8), (None, NARROWER)), 4 * 8),
     ]
-    return found + packed_claims() + planes_claims() + one_channel_claims()
+    return found + packed_claims() + chain_claims() + planes_claims() + one_channel_claims()
 
 
 def planes_claims() -> list[Claim]:
@@ -261,6 +261,19 @@ def one_channel_claims() -> list[Claim]:
         Claim("conv2d_tall.inc", "of 5 x 4 {}", slopes(functools.partial(low, columns=4), (2, 4), (4, 8)), 2 * 4),
         Claim("conv2d_tall.inc", r"{} a MAC", five, 2 * 4 * 5 * 40),
         Claim("conv2d_tall.inc", "five outputs {} besides", fixed(tall, (2, 4), (4, 8)), 2),
+    ]
+
+
+def chain_claims() -> list[Claim]:
+    """Of chains.inc: numbers of inputs that have the same prefix; 64 have one of their own."""
+    three = functools.partial(pointwise, 3, requantizer=RELU, packed=True)
+    inputs = slopes(three, (24, 48), (8, 16))
+    all_64, both = slope(lambda n: three(64, n), 4, 8), slope(lambda n: three(128, n), 4, 8)
+    return [
+        Claim("chains.inc", "{} for three inputs", inputs, 8 * 2), Claim("chains.inc", r"inputs \({} a MAC", inputs, 8 * 2 * 3 * 12),
+        Claim("chains.inc", "{} besides", fixed(lambda n, c: three(c, n), (4, 8), (24, 48)), 1),
+        Claim("chains.inc", "64 inputs {} in all", all_64, 1), Claim("chains.inc", "a second chunk {} more", both - all_64 - all_64, 1),
+        Claim("chains.inc", "{} for four inputs", fixed(three, (24, 48), (8, 16)), 6),
     ]
 
 

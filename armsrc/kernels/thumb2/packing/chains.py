@@ -1,6 +1,6 @@
 """Packs layers for the matrix multiplication of chains.inc: words of two channels, fields 21 bits apart.
 
-The kernel computes y = sat8((SMMLA(v, multiplier, addend)) >> shift), v being the sum without its bias, times 2^11 (of chunks: 2^8), plus a
+The kernel computes y = sat8((SMMLA(v, multiplier, addend)) >> shift), v being the sum without its bias, times 2^11 (of chunks: 2^9), plus a
 delta in the bits below the sum. Multiplier, addend and delta are chosen so that every step of the requantizer falls between the right two
 sums (linear.py): the delta is a fraction of the addend, whose unit alone would be too coarse. Two channels share it, with opposite signs,
 but for chunks, where each has its own.
@@ -13,23 +13,31 @@ import numpy as np
 from armsrc.abi import Params
 from armsrc.kernelset import Packed
 
-from . import common, linear
+from . import common, linear, matmul
 
 PATH = 8  # the first word of a packed layer: pointwise_conv2d.S
 FIELD, MOST = 21, 64  # bits from a field to the next; inputs of a chunk
-_ONLY = ((20, 0), (17, 1), (14, 2))  # shifts of the code for a single chunk, and where they stand in .Lfinishes
-_LAST = ((17, 3), (14, 4), (11, 5))
-_SCALE, _CHUNKS_SCALE = 11, 8
-_REACH, _CHUNKS_REACH = (1 << 20) - (1 << 13), 1 << 23  # what sums of a chunk, and of all, stay below
+_COMMON = 17  # the shift of a single chunk that needs no mark
+_ONLY = ((_COMMON, 0), (14, 0))  # shifts of the code for a single chunk, and where they stand in .Lfinishes
+_LAST = ((19, 1), (16, 2), (13, 3))
+_MARK = 1 << 31
+_SCALE, _CHUNKS_SCALE = 11, 9
+_REACH, _CHUNKS_REACH = (1 << 20) - (1 << 13), 1 << 22  # what sums of a chunk, and of all, stay below
 _PIXELS, _CHANNELS = 3, 4  # of a tile
-_FEWEST_INPUTS, _FEWEST_CHANNELS = 9, 3  # below, other paths are faster
 
 
 def pointwise(p: Params) -> Packed | None:
-    """Pointwise layers whose requantizers are lines."""
-    if p["in_h"] * p["in_w"] < _PIXELS or p["out_c"] < _FEWEST_CHANNELS or p["in_c"] < _FEWEST_INPUTS:
+    """Pointwise layers whose requantizers are lines, where that takes fewer cycles than tiles.inc and pointwise_8.inc."""
+    pixels, inputs, out_c = p["in_h"] * p["in_w"], p["in_c"], p["out_c"]
+    if pixels < _PIXELS or inputs <= 8 or cycles(pixels, inputs, out_c) > matmul.cycles(pixels, inputs, out_c):
         return None
-    return stream(p, np.asarray(p["weights"]).reshape(p["out_c"], -1))
+    return stream(p, np.asarray(p["weights"]).reshape(out_c, -1))
+
+
+def cycles(pixels: int, inputs: int, out_c: int) -> float:
+    """About what a layer takes on the M4."""
+    tiles, groups, chunks = -(-pixels // _PIXELS), -(-out_c // _CHANNELS), -(-inputs // MOST)
+    return tiles * (9.3 * inputs + 100 * chunks + groups * (29 / 3 * inputs + 102 + 118 * (chunks - 1)))
 
 
 def stream(p: Params, weights: np.ndarray) -> Packed | None:
@@ -46,7 +54,8 @@ def stream(p: Params, weights: np.ndarray) -> Packed | None:
     if found is None:
         return None
     finish, first, last = found
-    ends = [first] + [np.zeros((len(first), 0))] * (len(parts) - 2) + [last] if len(parts) > 1 else [last]
+    mark = np.full((len(last), 1), _MARK)
+    ends = [last] if len(parts) == 1 else [np.hstack([mark, first]), *[mark] * (len(parts) - 2), np.hstack([mark, last])]
     words = [np.concatenate([_products(part, size), end], axis=1).ravel() for part, end in zip(parts, ends, strict=True)]
     flags, rows = common.clamp(p)
     header = [PATH, len(parts), size, parts[-1].shape[1], (size - 1) % 3 + 1, finish, flags]
@@ -75,6 +84,7 @@ def _requantization(p: Params, weights: np.ndarray, reach: tuple[np.ndarray, np.
             constants = _by_four(np.stack([found.multiplier, addend], axis=1)).reshape(-1, 2, 4)
             delta = delta.reshape(len(constants), 2, -1)
             if single:
+                delta[:, :1] |= _MARK * (shift != _COMMON)
                 return finish, np.zeros(0), np.concatenate([delta, constants], axis=2).reshape(len(constants), -1)
             return finish, delta.reshape(len(constants), -1), constants.reshape(len(constants), -1)
     return None

@@ -25,7 +25,7 @@ from . import common
 _TRIED = 192  # multipliers on either side
 _TARGETS = np.arange(common.INT8.min + 1, common.INT8.max + 1)
 _FAR = 1 << 62
-_ROOM = 1 << 26  # of a line's offset: where it is as large, no other multiplier is tried
+_ROOM = 1 << 28  # of a line's offset: where it is as large, no other multiplier is tried
 
 
 class Linear(NamedTuple):

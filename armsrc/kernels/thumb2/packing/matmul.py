@@ -14,6 +14,8 @@ TILES, EIGHT, ALIKE = 0, 4, 6
 _ORDER = (0, 2, 1, 3)  # elements of a group of four, as SXTB16 leaves them
 _SLOTS = 16  # channels of a block of pointwise_8.inc
 _GROUP = 256  # conv_tiles.inc: CT_GROUP
+# Of a block of so many pixels (tiles.inc): cycles to widen, an input and besides; of two channels, an input and besides.
+_BLOCKS = {4: (6.5, 90, 8.25, 60), 2: (4, 70, 4.8, 60), 1: (2.75, 60, 3.3, 47)}
 
 
 def pointwise(p: Params) -> Packed | None:
@@ -69,6 +71,13 @@ def windows(weights: np.ndarray, run: int, left: int) -> np.ndarray:
             parts.append(group)
             group = np.zeros_like(group)
     return np.concatenate(parts, axis=1)
+
+
+def cycles(pixels: int, inputs: int, out_c: int) -> float:
+    """About what a pointwise layer takes on the M4, in_c = 8 excepted."""
+    blocks = {4: pixels // 4, 2: pixels % 4 // 2, 1: pixels % 2}
+    return sum(blocks[size] * (fill * inputs + begin + (out_c + 1) // 2 * (each * inputs + besides))
+               for size, (fill, begin, each, besides) in _BLOCKS.items())
 
 
 def _tiles(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: common.Requantization) -> Packed:
