@@ -1,19 +1,20 @@
 @ pointwise_conv2d_s8: out_c x in_c weights at every pixel.
 @
 @ Loop structure
+@   packed, and cheaper than what follows (packing/chains.py): chains.inc
 @   packed, in_c = 8, at least two pixels: pointwise_8.inc
 @   packed, up to 64 inputs: tile_64.inc for four pixels, else tiles.inc
 @   not packed: for pixels in pairs, two int16 columns are filled (fill_column) and matmul_two walks the channels two at a
 @     time; an odd last pixel goes through matmul_one
 @   then, where some [qmin, qmax] is not [-128, 127], clamp_output goes over y
 @
-@ Registers: in pointwise_8.inc, tiles.inc and matmul.inc.
+@ Registers: in chains.inc, pointwise_8.inc, tiles.inc and matmul.inc.
 @
-@ Cycles: packed, in_c = 8: 11.34 an output with 16 channels, one requantizer and a ReLU, doubled 14.8 an output; packed, every other: tiles.inc;
+@ Cycles: packed, in_c = 8: 11.34 an output with 16 channels, one requantizer and a ReLU, doubled 14.8 an output; packed, every other: chains.inc, tiles.inc;
 @ not packed: 1.5 a MAC and 20.25 an output, 12 for four inputs of a pixel (an odd last pixel: 2.1 a MAC and 32.5 an output); where a requantizer is rare 26.5
 @ an output more.
 @
-@ Bit-exact: pointwise_8.inc, tiles.inc, matmul.inc, requantize.inc.
+@ Bit-exact: chains.inc, pointwise_8.inc, tiles.inc, matmul.inc, requantize.inc.
 
 #include "macros.inc"
 #include "requantize.inc"
@@ -23,7 +24,7 @@
 #include "tile_64.inc"
 #include "chains.inc"
 
-    .equ PATH_CHAINS, 8                 @ packing/chains.py; below it pointwise_8.inc and tiles.inc
+    .equ PATH_CHAINS, 2                 @ packing/chains.py; below it pointwise_8.inc and tiles.inc
 
     .equ PT_P, TL_SIZE                  @ the packed kernel's frame, behind that of tiles.inc
     .equ PT_Y, TL_SIZE + 4
@@ -106,10 +107,10 @@
 @ r4 -> the packed layer; behind the kernel's push.
     helper  pointwise_packed
     ldr     r5, [r4]
-    cmp     r5, #PATH_CHAINS
-    beq.w   pointwise_chains
     cmp     r5, #P8_SATURATING
     bhs.w   pointwise_eight_inputs
+    cmp     r5, #PATH_CHAINS
+    beq.w   pointwise_chains
     sub     sp, sp, #PT_SIZE
     str     r0, [sp, #PT_P]
     str     r2, [sp, #PT_Y]

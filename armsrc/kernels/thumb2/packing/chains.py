@@ -15,11 +15,11 @@ from armsrc.kernelset import Packed
 
 from . import common, linear, matmul
 
-PATH = 8  # the first word of a packed layer: pointwise_conv2d.S
+PATH = 2  # the first word of a packed layer: pointwise_conv2d.S
 FIELD, MOST = 21, 64  # bits from a field to the next; inputs of a chunk
 _COMMON = 17  # the shift of a single chunk that needs no mark
-_ONLY = ((_COMMON, 0), (14, 0))  # shifts of the code for a single chunk, and where they stand in .Lfinishes
-_LAST = ((19, 1), (16, 2), (13, 3))
+_ONLY = ((_COMMON, 0), (20, 0), (14, 1))  # shifts of the code for a single chunk, and their numbers in chain_begin
+_LAST = ((19, 2), (16, 3), (13, 4))
 _MARK = 1 << 31
 _SCALE, _CHUNKS_SCALE = 11, 9
 _REACH, _CHUNKS_REACH = (1 << 20) - (1 << 13), 1 << 22  # what sums of a chunk, and of all, stay below
@@ -58,7 +58,8 @@ def stream(p: Params, weights: np.ndarray) -> Packed | None:
     ends = [last] if len(parts) == 1 else [np.hstack([mark, first]), *[mark] * (len(parts) - 2), np.hstack([mark, last])]
     words = [np.concatenate([_products(part, size), end], axis=1).ravel() for part, end in zip(parts, ends, strict=True)]
     flags, rows = common.clamp(p)
-    header = [PATH, len(parts), size, parts[-1].shape[1], (size - 1) % 3 + 1, finish, flags]
+    prefix = 0 if size == MOST else (size - 1) % 3 + 1
+    header = [PATH, len(parts), size, parts[-1].shape[1], prefix, finish, flags]
     sums = 0 if len(parts) == 1 else 12 * 4 * len(last)
     return Packed(np.concatenate([common.words(header), *map(common.words, words), rows]), scratch=sums)
 
@@ -73,7 +74,7 @@ def _products(part: np.ndarray, size: int) -> np.ndarray:
 
 def _requantization(p: Params, weights: np.ndarray, reach: tuple[np.ndarray, np.ndarray], *,
                     single: bool) -> tuple[int, np.ndarray, np.ndarray] | None:
-    """Where the code that shifts stands in .Lfinishes; words of the first and of the last (or only) chunk, (groups, words) each."""
+    """The number of the code that shifts; words of the first and of the last (or only) chunk, (groups, words) each."""
     rq, bias = common.channels(p), common.folded_bias(p, weights)
     scale = _SCALE if single else _CHUNKS_SCALE
     for shift, finish in _ONLY if single else _LAST:

@@ -1,0 +1,117 @@
+"""Matrix multiplication by chains of SMLAL (chains.inc): borders of its fields, chunks and requantizers; and which layers take it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from armsrc import abi
+from armsrc.kernels.thumb2.packing import chains, common, linear, matmul
+from armsrc.kernelset import KernelSet
+from emu.machine.call import call
+from emu.timing import core, pricing
+from kwsq import reference
+from tests.kernels.test_kernels import library
+from tests.kernels.test_packing import expected, near, one
+
+POINTWISE = "pointwise_conv2d_s8"
+
+
+def layer(pixels: int, weights: np.ndarray, *, shift: int = 9, zero_point: int = -128, input_zero_point: int = -128, seed: int = 0,
+          qmax: int = 127) -> dict[str, Any]:
+    """A pointwise layer of these weights (out_c, in_c), a requantizer of its own a channel."""
+    random, (out_c, in_c) = np.random.default_rng(seed), weights.shape
+    fields = [random.integers(1 << 30, 1 << 31, out_c), shift + random.integers(0, 2, out_c), *np.full((out_c, 3), (zero_point, zero_point, qmax)).T]
+    return {"in_h": pixels, "in_w": 1, "in_c": in_c, "out_c": out_c, "input_zero_point": input_zero_point, "per_channel": 1, "weights": weights.astype(np.int8),
+            "bias": random.integers(-30000, 30000, out_c).astype(np.int32), "requant": np.stack(fields, axis=1).astype(np.int32)}
+
+
+def check(params: dict[str, Any], x: np.ndarray) -> None:
+    """By chains, against the reference."""
+    packed = chains.stream(params, params["weights"])
+    assert packed and packed.words[0] == chains.PATH
+    done = call(library("thumb2"), POINTWISE, params, x, kernel_set=KernelSet(pack=lambda kernel, p: packed))
+    np.testing.assert_array_equal(done.output, reference.run_kernel(POINTWISE, params, x).reshape(done.output.shape))
+    touched = {name: accesses for name, accesses in zip(done.counts.objects, done.counts.traffic[1], strict=True) if accesses.any()}
+    assert {name for name, accesses in touched.items() if accesses[1].any()} <= {"output", "scratch", "stack"} and "other" not in touched
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.integers(3, 9), st.one_of(st.sampled_from([63, 64, 65, 66, 128, 130, 192]), st.integers(1, 70)), st.integers(1, 13), st.integers(7, 11),
+       st.sampled_from([-128, -5, 40]), st.sampled_from([-128, 0, 127]), st.sampled_from([127, 90]), st.integers(0, 1 << 30))
+def test_random_layers(pixels: int, in_c: int, out_c: int, shift: int, zero_point: int, input_zero_point: int, qmax: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    weights = random.integers(-90, 91, (out_c, in_c))
+    params = layer(pixels, weights, shift=shift, zero_point=zero_point, input_zero_point=input_zero_point, seed=seed, qmax=qmax)
+    if chains.stream(params, params["weights"]) is None:
+        return
+    check(params, random.integers(-128, 128, (pixels, 1, in_c)).astype(np.int8))
+
+
+@pytest.mark.parametrize("in_c", [64, 128])
+@pytest.mark.parametrize("signs", ["same", "opposite", "alternating"])
+def test_sums_at_the_ends_of_their_fields(in_c: int, signs: str) -> None:
+    """Every field as large and as small as 64 products of 127 and 128 make it, beside fields of either sign."""
+    weights = np.full((8, in_c), 127)
+    weights[1::2] *= -1 if signs != "same" else 1
+    if signs == "alternating":
+        weights[:, 1::2] *= -1
+    params = layer(7, weights, shift=11)
+    pattern = np.array([-128, 127, -128, -128, 127, 127, -128], np.int8)
+    x = np.broadcast_to(pattern[:, None, None], (7, 1, in_c)).copy()
+    check(params, x)
+    x[:, :, ::2] = -1 - x[:, :, ::2]
+    check(params, x)
+
+
+def test_no_chains_where_a_sum_could_leave_its_field() -> None:
+    weights = np.full((4, 64), 127)
+    assert chains.stream(layer(3, weights), weights) is not None
+    assert chains.stream(layer(3, weights - 255), weights - 255) is None  # 64 products of -128 and -128
+    assert chains.stream(layer(3, weights, zero_point=0) | {"requant": np.array([[1 << 30, 9, 0, -128, 127]] * 4)}, weights) is None  # signed
+    wide = np.full((4, 260), 127)
+    assert chains.stream(layer(3, wide), wide) is None
+    assert chains.stream(layer(3, wide // 2, shift=10), wide // 2) is not None
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.integers(1 << 30, (1 << 31) - 1), st.integers(5, 13), st.sampled_from([-128, -1, 30]), st.integers(-60000, 60000), st.integers(1, 127),
+       st.booleans())
+def test_a_span_holds_every_offset_that_is_right(multiplier: int, shift: int, zero_point: int, bias: int, weight: int, chunks: bool) -> None:
+    channel = one(multiplier, shift, zero_point, zero_point)
+    reach = common.reach(np.full((1, 64), weight), np.zeros(1, np.int64))
+    scale, by = (9, 16) if chunks else (11, 17)
+    found = linear.spans(channel, reach, np.array([bias]), scale, by)
+    if found is None:
+        return
+    acc = near(channel, int(reach[0][0]) + bias, int(reach[1][0]) + bias)
+    for offset in (found.least, found.most):
+        y = np.clip((acc - bias << scale) * found.multiplier + np.clip(offset, -1 << 62, (1 << 62) - 1) >> 32 + by, -128, 127)
+        np.testing.assert_array_equal(np.maximum(y, channel.qmin), expected(channel, acc))
+
+
+@pytest.mark.parametrize(("pixels", "in_c", "out_c"), [(3, 16, 4), (4, 16, 8), (9, 9, 3), (12, 32, 32), (5, 64, 4), (6, 64, 16), (7, 24, 24)])
+def test_the_cheaper_path_is_chosen(pixels: int, in_c: int, out_c: int) -> None:
+    random = np.random.default_rng(1)
+    params = layer(pixels, random.integers(-90, 91, (out_c, in_c)))
+    x = random.integers(-128, 128, (pixels, 1, in_c)).astype(np.int8)
+
+    def cycles(packer: Any) -> int:
+        done = call(library("thumb2"), POINTWISE, params, x, kernel_set=KernelSet(pack=lambda kernel, p: packer(p)))
+        return int(pricing.price(done.counts, done.machine.instructions, core.load("cortex-m4"))[1])
+
+    chosen = cycles(lambda p: chains.pointwise(p) or matmul.pointwise(p))
+    assert chosen <= 1.1 * min(cycles(lambda p: chains.stream(p, p["weights"])), cycles(matmul.pointwise))
+
+
+def test_the_kernel_runs_layers_that_chains_take() -> None:
+    """`stream` is what thumb2's pack.py packs."""
+    from tests.kernels.test_kernels import kernel_set
+
+    params = layer(12, np.random.default_rng(2).integers(-90, 91, (16, 32)))
+    assert kernel_set("thumb2").pack(POINTWISE, params).words[0] == chains.PATH
+    assert abi.weights_shape(POINTWISE, params) == params["weights"].shape
