@@ -14,7 +14,7 @@ from tests.kernels.test_kernels import kernel_set, library
 KERNEL = "depthwise_conv2d_s8"
 
 
-def layer(shape: tuple[int, int, int], stride: int, pads: tuple[int, int], *, signed: bool, shifts: tuple[int, int] = (3, 10)) -> dict[str, Any]:
+def layer(shape: tuple[int, int, int], stride: int, pads: tuple[int, int], *, signed: bool, shifts: tuple[int, int] = (6, 12)) -> dict[str, Any]:
     """A 3x3 layer that sees all of its input, with `pads` above and left of it and as many windows as are legal."""
     random = np.random.default_rng(sum(shape))
     h, w, c = shape

@@ -21,6 +21,7 @@ from tests.kernels.test_kernels import kernel_set, library
 CORES = {"thumb2": "cortex-m4", "m0": "cortex-m0plus"}  # whose cycles the heads of a set claim
 HEADS = Path(REPOSITORY) / "armsrc" / "kernels" / "thumb2"
 FULL, RELU, RARE = (1 << 30, 8, 3, -128, 127), (1 << 30, 8, -128, -128, 127), (1 << 30, 0, 3, -128, 127)  # requantizers
+BENT = (1 << 30, 8, -1, -128, 127)
 NARROW, NARROWER = (1 << 30, 8, 3, -100, 100), (1 << 30, 8, 3, -100, 99)
 
 
@@ -213,21 +214,26 @@ def claims() -> list[Claim]:
 
 
 def planes_claims() -> list[Claim]:
-    """Of packed depthwise layers: a third line of outputs and a fourth need the same bands; stride 2: a band more for each line."""
-    relu, signed = functools.partial(planes, requantizer=RELU), planes
+    """Of packed depthwise layers: a third line of outputs and a fourth need the same bands. Stride 2: an output more of a column is a band more."""
+    relu, bent, signed = (functools.partial(planes, requantizer=requantizer) for requantizer in (RELU, BENT, FULL))
     column = fixed(lambda w, h: relu(h, w), (10, 18), (2, 4))
     edge = slope(lambda w: depthwise(3, w, packed=True, requantizer=RELU), 10, 18) - slope(lambda w: relu(3, w), 10, 18)
-    file, found = "depthwise_lines.inc", [Claim("depthwise_planes.inc", "{} for a column of a band", column, 8),
-                                          Claim("depthwise_planes.inc", "lies outside {}", column + edge, 8)]
-    for make, phrase in ((relu, "stride 1: {} for eight"), (signed, r"signed {} for eight \(4 to")):
-        found.append(Claim(file, phrase, slopes(lambda w, h, make=make: make(h, w), (10, 18), (3, 4)), 4))
-    eight, line = slopes(lambda w, h: relu(h, w), (10, 18), (3, 4)), slope(lambda h: relu(h, 10), 3, 4)
-    four_lines = line + line + line + line
-    found += [Claim(file, r"eight outputs \({} each", eight, 4 * 8),
-              Claim(file, "{} a line besides", four_lines - eight - eight - eight - eight - eight, 4 * 4)]  # of ten outputs
-    for make, phrase in ((relu, "Stride 2: {} for eight"), (signed, r"third output to begin\), signed {} for eight")):
-        both = slopes(lambda w, h, make=make: make(h, w, stride=2), (5, 13), (1, 2))
-        found.append(Claim(file, phrase, both - column - column, 4))
+    found = [Claim("depthwise_planes.inc", "{} for a column of a band", column, 8),
+             Claim("depthwise_planes.inc", "lies outside {}", column + edge, 8)]
+    for make, c, phrase in ((relu, 4, "turn: {} for eight"), (relu, 64, "other {} where that is"), (bent, 4, "bent {} and"), (signed, 4, "signed {};")):
+        made = functools.partial(make, c=c)
+        turn, line = slopes(lambda w, h, made=made: made(h, w), (10, 18), (3, 4)), slope(lambda h, made=made: made(h, 10), 3, 4)
+        found.append(Claim("depthwise_lines.inc", phrase, turn, c))
+        if make is relu and c == 4:
+            four = line + line + line + line
+            found += [Claim("depthwise_lines.inc", r"eight outputs \({} each", turn, 4 * 8),
+                      Claim("depthwise_lines.inc", "{} a line besides", four - turn - turn - turn - turn - turn, 4 * 4)]  # of ten outputs
+    for make, phrase in ((relu, "{} an output"), (bent, r"bent {}\)"), (signed, r"signed {}, ")):
+        output = slopes(lambda w, h, make=make: make(h, w, stride=2), (7, 9), (2, 6)) - column - column
+        found.append(Claim("depthwise_down.inc", phrase, output, 2 * 4 * 4))
+    four = fixed(lambda w, h: relu(h, w), (10, 14), (2, 4))  # columns of a band
+    besides = fixed(lambda h, w: relu(h, w, stride=2), (1, 3), (4, 8)) - four
+    found.append(Claim("depthwise_down.inc", "{} a column besides", besides, 2 * 4))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Packs 3x3 depthwise layers for depthwise_planes.inc, whose head says what strips, bands, lines and columns are."""
+"""Packs 3x3 depthwise layers for depthwise_planes.inc, whose head says what strips, bands, lines, columns and forms are."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ import numpy as np
 from armsrc.abi import Params
 from armsrc.kernelset import Packed
 
-from . import common
+from . import common, linear
 
-_SATURATING, _SIGNED = 0, 1
-_BAND, _PLANE = 512, 128  # bytes
-_TURN = 8  # outputs of a turn of the loop
-_BANDS, _COLUMNS = 9, 32  # of a strip, at most
-_MOST_STEP = {_SATURATING: 0xFFFF, _SIGNED: 0xFF}  # of y, column to column: the bits that the code has for it
+_LINE, _LINE_64, _BENT, _SIGNED = range(4)  # the code's forms; those of stride 2 stand behind them
+_SHIFT, _INPUT_SCALE, _STEP = 17, 8, 64  # DP_SHIFT, DP_INPUT_SCALE, DP_STEP_64
+_MOST_STEP = {_LINE: 0xFFFF, _BENT: 0xFF, _SIGNED: 0xFF}  # of y, output to output: the bits that the code has for it
+_BAND, _BANDS = 128, 10  # bytes of a band in a plane, and its bands
+_PLANE = _BAND * _BANDS
+_COLUMNS = 32  # of a strip, at most
+_TURN = 8  # outputs of a turn of the loop, and columns of a turn of unpacking
+_DOWN = 9  # outputs of a column, at most
 _OUTSIDE = -1
+_HEADER = 40  # bytes
 
 
 class _Axis(NamedTuple):
@@ -38,6 +42,22 @@ class _Walk(NamedTuple):
     stride: int
     taps: np.ndarray
 
+    @property
+    def along(self) -> _Axis:
+        """The direction from output to output."""
+        return self.columns if self.stride == 1 else self.lines
+
+
+class _Constants(NamedTuple):
+    """What a form has of every channel: int64 (out_c,) each. low: beside the last weight. bias: 0 where none is loaded."""
+
+    form: int
+    scale: np.ndarray  # of the weights
+    multiplier: np.ndarray
+    addend: np.ndarray
+    low: np.ndarray
+    bias: np.ndarray
+
 
 def planes(p: Params) -> Packed | None:
     """3x3, stride 1 or 2 both ways, four channels or more, no rare requantizer."""
@@ -45,61 +65,91 @@ def planes(p: Params) -> Packed | None:
     if not square or p["in_c"] < 4:
         return None
     weights = np.asarray(p["weights"], np.int64).reshape(9, -1).T
-    rq, bias = common.channels(p), common.folded_bias(p, weights)
-    found, form = common.saturating(rq, weights, bias, common.SATURATING_SHIFT), _SATURATING
-    if found is None:
-        found, form = common.doubled(rq, weights, bias), _SIGNED
-    walk = _walk(p, weights, _MOST_STEP[form]) if found else None
-    return _packed(p, walk, bias, found, form) if found and walk else None
+    one = p["out_h"] == p["out_w"] == 1
+    ways = _ways(p, weights, 2 if one else p["stride_h"])
+    found = ((walk, constants) for form in (_LINE, _BENT, _SIGNED) for walk in ways
+             if walk.along.step_y <= _MOST_STEP[form] and (constants := _FORMS[form](p, weights, walk.along.step_y)))
+    chosen = next(found, None)
+    return _packed(p, *chosen) if chosen else None
 
 
-def _walk(p: Params, weights: np.ndarray, most_step: int) -> _Walk | None:
-    """Along the longer side of the output; along the other one where y's step does not fit."""
+def _ways(p: Params, weights: np.ndarray, stride: int) -> list[_Walk]:
+    """Along the tensor's rows or its columns, the better way first."""
     c = p["in_c"]
     rows = _Axis(p["in_h"], p["out_h"], p["pad_top"], p["in_w"] * c, p["out_w"] * c)
     columns = _Axis(p["in_w"], p["out_w"], p["pad_left"], c, c)
     taps = weights.reshape(c, 3, 3)
-    ways = [_Walk(rows, columns, p["stride_h"], taps), _Walk(columns, rows, p["stride_h"], taps.swapaxes(1, 2))]
-    fit = [way for way in ways if way.columns.step_y <= most_step and way.columns.out > 1]
-    return max(fit, key=lambda way: way.columns.out, default=None)
+    ways = [_Walk(rows, columns, stride, taps), _Walk(columns, rows, stride, taps.swapaxes(1, 2))]
+    return sorted((way for way in ways if stride == 2 or way.columns.out > 1), key=_estimate)
 
 
-def _packed(p: Params, walk: _Walk, bias: np.ndarray, found: common.Requantization, form: int) -> Packed:
+def _estimate(way: _Walk) -> int:
+    """Cycles of a channel, but for what all ways have in common."""
+    across = way.lines if way.stride == 1 else way.columns
+    pieces = -(-way.along.out // (_COLUMNS - 2 if way.stride == 1 else _DOWN))
+    return across.out * (way.along.out * (11 + (way.along.step_y != _STEP)) + 18 * pieces)
+
+
+def _line(p: Params, weights: np.ndarray, step: int) -> _Constants | None:
+    rq, bias = common.channels(p), common.folded_bias(p, weights)
+    found = linear.find(rq, weights, bias, _SHIFT, _INPUT_SCALE)
+    if found is None:
+        return None
+    zeros = np.zeros_like(bias)
+    return _Constants(_LINE_64 if step == _STEP else _LINE, found.scale - _INPUT_SCALE, found.multiplier, found.addend, zeros + step, zeros)
+
+
+def _bent(p: Params, weights: np.ndarray, step: int) -> _Constants | None:
+    """The step is the multiplier's low byte."""
+    rq, bias = common.channels(p), common.folded_bias(p, weights)
+    found = linear.find(rq, weights, bias, _SHIFT, _INPUT_SCALE, bent=True, low_byte=step)
+    if found is None or (found.below > 0).any() or (found.below < -common.INT16.max).any():
+        return None
+    return _Constants(_BENT, found.scale - _INPUT_SCALE, found.multiplier, found.addend, -found.below, np.zeros_like(bias))
+
+
+def _signed(p: Params, weights: np.ndarray, step: int) -> _Constants | None:
+    rq, bias = common.channels(p), common.folded_bias(p, weights)
+    found = common.doubled(rq, weights, bias)
+    most = common.INT32.max >> _INPUT_SCALE + 1
+    low, high = common.reach(weights, bias)
+    if found is None or max(-low.min(), high.max()) > most:
+        return None
+    return _Constants(_SIGNED, found.scale, found.multiplier, found.addend, step << 8 | found.shift, bias << found.scale + _INPUT_SCALE)
+
+
+_FORMS = {_LINE: _line, _BENT: _bent, _SIGNED: _signed}
+
+
+def _packed(p: Params, walk: _Walk, constants: _Constants) -> Packed:
     c = p["in_c"]
     zero = p["input_zero_point"]
     blocks = [*range(0, c - 4, 4), c - 4]
     channels = [block + lane for block in blocks for lane in range(4)]
-    stream = _channels(walk, bias, found, form)[channels].ravel()
-    strips = [_strip(walk, lines, columns) for lines in _cut(walk.lines.out, walk.stride, _most_lines(walk.stride))
-              for columns in _cut(walk.columns.out, walk.stride, (_COLUMNS - 3) // walk.stride + 1)]
+    stream = _channels(walk, constants)[channels].ravel()
+    most_lines, most_columns = (16, _COLUMNS - 2) if walk.stride == 1 else (_DOWN, (_COLUMNS - 3) // 2 + 1)
+    strips = [_strip(walk, lines, columns) for lines in _cut(walk.lines.out, walk.stride, most_lines)
+              for columns in _cut(walk.columns.out, walk.stride, most_columns)]
     listed = np.concatenate(strips)
     flags, rows = common.clamp(p)
-    weights_at = 36 + 4 * len(listed)
-    header = [form + 2 * (walk.stride - 1), c, walk.columns.step_x, (zero & 0xFF) * 0x01010101, (zero & 0xFFFF) * 0x10001, weights_at,
-              weights_at + stream.nbytes, p["out_h"] * p["out_w"], len(strips)]
-    bands = max(_bands(walk.stride, len(lines)) for lines in _cut(walk.lines.out, walk.stride, _most_lines(walk.stride)))
-    return Packed(np.concatenate([common.words(header), common.words(listed), stream, common.words([flags]), rows]), bands * _BAND + _PLANE + 8)
+    weights_at = _HEADER + 4 * len(listed)
+    scaled_zero = zero << _INPUT_SCALE
+    header = [constants.form + 4 * (walk.stride - 1), c, walk.columns.step_x, walk.lines.step_x, (zero & 0xFF) * 0x01010101,
+              (scaled_zero & 0xFFFF) * 0x10001, weights_at, weights_at + stream.nbytes, p["out_h"] * p["out_w"], len(strips)]
+    return Packed(np.concatenate([common.words(header), common.words(listed), stream, common.words([flags]), rows]), 4 * _PLANE + _BAND + 8)
 
 
-def _channels(walk: _Walk, bias: np.ndarray, found: common.Requantization, form: int) -> np.ndarray:
-    """uint32 (in_c, 8 or, where there are odd lines, 13): what the code loads for a channel."""
-    first, second, third = np.moveaxis(walk.taps << found.scale[:, None, None], 1, 0)
-    low = walk.columns.step_y << 8 | found.shift if form == _SIGNED else np.full_like(bias, walk.columns.step_y)
-    constants = common.words(np.stack([found.multiplier, found.addend, bias << found.scale], axis=1))
+def _channels(walk: _Walk, constants: _Constants) -> np.ndarray:
+    """uint32 (in_c, n): what the code loads for a channel."""
+    first, second, third = np.moveaxis(walk.taps << constants.scale[:, None, None], 1, 0)
 
     def kind(pair: tuple[np.ndarray, np.ndarray], single: np.ndarray) -> list[np.ndarray]:
-        return [common.pairs(*pair), common.pairs(single[:, 0], single[:, 1])[:, None], common.pairs(low, single[:, 2])[:, None]]
+        return [common.pairs(*pair), common.pairs(single[:, 0], single[:, 1])[:, None], common.pairs(constants.low, single[:, 2])[:, None]]
 
+    bias = [common.words(constants.bias)[:, None]] if constants.form == _SIGNED else []
+    requantizer = common.words(np.stack([constants.multiplier, constants.addend], axis=1))
     odd = kind((second, third), first) if walk.stride == 1 else []
-    return np.concatenate([constants, *kind((first, second), third), *odd], axis=1)
-
-
-def _most_lines(stride: int) -> int:
-    return 2 * _BANDS - 2 if stride == 1 else _BANDS - 1
-
-
-def _bands(stride: int, lines: int) -> int:
-    return lines // 2 + 1 + lines % 2 if stride == 1 else lines + 1
+    return np.concatenate([*bias, *kind((first, second), third), requantizer, *odd], axis=1)
 
 
 def _cut(size: int, stride: int, most: int) -> Iterator[range]:
@@ -109,35 +159,67 @@ def _cut(size: int, stride: int, most: int) -> Iterator[range]:
     return (range(start, min(start + length, size)) for start in range(0, size, length))
 
 
-def _skipped(count: int, turn: int) -> int:
-    """How many of a loop's first turn are left out, so that its last one is full; all of them where there is nothing to do."""
-    return -count % turn if count else turn
+class _Bands(NamedTuple):
+    """Of a strip: its first band, from which line of the input on, how many."""
+
+    at: int
+    line: int
+    count: int
+
+
+def _bands(walk: _Walk, lines: range) -> _Bands:
+    """Stride 1: bands begin with an even line of the input. Stride 2: with what an output sees first; the last one is the plane's last."""
+    line = lines.start * walk.stride - walk.lines.pad
+    if walk.stride == 2:
+        return _Bands(_BANDS - 1 - len(lines), line, len(lines) + 1)
+    odd = line % 2 if len(lines) > 1 else 0
+    return _Bands(0, line - odd, (len(lines) + 3 + odd) // 2)
 
 
 def _strip(walk: _Walk, lines: range, columns: range) -> np.ndarray:
     """A strip's record and its lists."""
     width, stride = len(columns), walk.stride
     seen = (width - 1) * stride + 3
-    behind_turns = 2 if stride == 1 else 0  # columns, and outputs that they end
-    plane = _PLANE - 4 * (seen - behind_turns)
+    behind_turns = 2 if stride == 1 else 1  # columns
+    plane = _BAND - 4 * (seen - behind_turns)
     column = columns.start * stride - walk.columns.pad  # of x, the first one that is seen
     before, behind = max(0, -column), max(0, column + seen - walk.columns.size)
     inside = seen - before - behind
-    bands = _bands(stride, len(lines))
-    fills = [(at, bands * 4, size) for at, size in ((plane, before), (plane + 4 * (seen - behind), behind)) if size]
-    listed = []
-    for band in range(bands):
-        line = lines.start * stride - walk.lines.pad + 2 * band
+    bands = _bands(walk, lines)
+    fills = [(at, 4 * _BANDS, size) for at, size in ((plane, before), (plane + 4 * (seen - behind), behind)) if size]
+    full, edges = [], []
+    for band in range(bands.count):
+        line = bands.line + 2 * band
         ends = [at * walk.lines.step_x + (column + before) * walk.columns.step_x if 0 <= at < walk.lines.size else _OUTSIDE
                 for at in (line, line + 1)]
-        at = band * _BAND + plane + 4 * before
+        to = (bands.at + band) * _BAND + plane + 4 * before
         if ends == [_OUTSIDE, _OUTSIDE]:
-            fills.append((at, 4, inside))
+            fills += [(channel * _PLANE + to, 1, inside) for channel in range(4)]
+        elif _OUTSIDE in ends:
+            edges.append((to, *ends))
         else:
-            listed.append((at, *ends))
+            full.append((to, ends[0]))
+    next_to = _BAND - 4 * inside
+    first_to, first_x = full[0] if full else (0, 0)
+    more = inside - 1
+    record = [*_places(walk, lines, columns, bands, plane), first_x, first_to - next_to, len(full),
+              2 * walk.lines.step_x - inside * walk.columns.step_x, next_to, 0 if more % 2 else walk.columns.step_x,
+              more + -more % _TURN, -more % _TURN if more else _TURN, inside, len(fills), 12 * len(edges), int(stride == 1 and width == 2)]
+    return np.concatenate([record, np.array([*fills, *edges], np.int64).ravel()]).astype(np.int64)
+
+
+def _places(walk: _Walk, lines: range, columns: range, bands: _Bands, plane: int) -> list[int]:
+    """Of a strip's record: where lines begin and go on, or columns (stride 2)."""
     y = lines.start * walk.lines.step_y + columns.start * walk.columns.step_y
-    odd = len(lines) // 2 if stride == 1 else 0
-    kinds = 2 if stride == 1 else 1
-    record = [(len(lines) - odd) * _BAND, odd * _BAND, y, y + walk.lines.step_y, kinds * walk.lines.step_y - width * walk.columns.step_y, _BAND - 4 * seen,
-              _skipped(width - behind_turns, _TURN), inside, inside - 1 + -(inside - 1) % 4, _skipped(inside - 1, 4), plane, len(fills), len(listed)]
-    return np.concatenate([record, np.array([*fills, *listed], np.int64).ravel()]).astype(np.int64)
+    start = bands.at * _BAND + plane
+    if walk.stride == 2:
+        return [start - bands.at * _BAND, y, 0, 0, 0, 0, 0, walk.columns.step_y - (len(lines) - 1) * walk.lines.step_y, _DOWN - len(lines)]
+    odd_first = bands.line % 2 != (lines.start - walk.lines.pad) % 2
+    even, odd = -(-len(lines) // 2), len(lines) // 2
+    if odd_first:
+        even, odd = odd, even
+        start, y = start + _BAND, y + walk.lines.step_y
+    back = -1 if odd_first else 1
+    turns = len(columns) - 2
+    return [start, y, even * _BAND, odd * _BAND, -_BAND if odd_first else 0, back * walk.lines.step_y, _BAND - 4 * (len(columns) + 2),
+            2 * walk.lines.step_y - (len(columns) - 1) * walk.columns.step_y, -turns % _TURN if turns else _TURN]

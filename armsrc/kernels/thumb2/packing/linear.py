@@ -45,15 +45,20 @@ class Spans(NamedTuple):
     most: np.ndarray
 
 
-def find(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int, input_scale: int, *, bent: bool = False) -> Linear | None:
+def find(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int, input_scale: int, *, bent: bool = False,
+         low_byte: int | None = None) -> Linear | None:
     """The lines of all channels, or None. weights: int8 (out_c, taps). bias: folded, (out_c,). Inputs come scaled by 2^input_scale.
-    bent: channels that can answer below a zero point of -1 may have two lines."""
+    bent: channels that can answer below a zero point of -1 may have two lines. low_byte: what multipliers end with; they are as large as they
+    can be then."""
     reach = common.reach(weights, np.zeros_like(bias))
-    return lines(rq, reach, bias, _scale(weights, np.maximum(-reach[0], reach[1]), input_scale), shift, bent=bent)
+    scale = _scale(weights, np.maximum(-reach[0], reach[1]), input_scale)
+    if low_byte is not None:
+        scale = np.minimum(scale, np.maximum(shift + 1 - rq.shift, input_scale))
+    return lines(rq, reach, bias, scale, shift, bent=bent, low_byte=low_byte)
 
 
 def lines(rq: common.Channels, reach: tuple[np.ndarray, np.ndarray], bias: np.ndarray, scale: np.ndarray, shift: int, *,
-          bent: bool = False) -> Linear | None:
+          bent: bool = False, low_byte: int | None = None) -> Linear | None:
     """The lines of all channels for accumulators without bias from reach[0] to reach[1], which come scaled by 2^scale; or None."""
     low, high = reach
     steps = _steps(rq, low + bias, high + bias) - bias[:, None]
@@ -68,7 +73,7 @@ def lines(rq: common.Channels, reach: tuple[np.ndarray, np.ndarray], bias: np.nd
             parts = [asked & (_TARGETS > zero_point), asked & (_TARGETS <= zero_point)]
         slope = float(rq.multiplier[channel]) * 2.0 ** (shift + 1 - int(rq.shift[channel]) - int(scale[channel]))
         ends = np.array([low[channel], high[channel]])
-        line = _line([(steps[channel][part], _TARGETS[part] << shift) for part in parts], ends, int(scale[channel]), slope, shift)
+        line = _line([(steps[channel][part], _TARGETS[part] << shift) for part in parts], ends, int(scale[channel]), slope, shift, low_byte)
         if line is None:
             return None
         found.append(line)
@@ -108,12 +113,14 @@ def _scale(weights: np.ndarray, reach: np.ndarray, input_scale: int) -> np.ndarr
     return np.floor(np.minimum(bits, 8)).astype(np.int64) + input_scale
 
 
-def _line(parts: Sequence[tuple[np.ndarray, np.ndarray]], reach: np.ndarray, scale: int, slope: float,
-          shift: int) -> tuple[int, int, int] | None:
+def _line(parts: Sequence[tuple[np.ndarray, np.ndarray]], reach: np.ndarray, scale: int, slope: float, shift: int,
+          low_byte: int | None = None) -> tuple[int, int, int] | None:
     """Multiplier, addend and the difference to the second part's. parts: (smallest accumulators, without bias, that answer the targets,
     beyond the reach for none; targets)."""
     tries = np.arange(-_TRIED, _TRIED + 1)
     multipliers = np.rint(slope * (1 + tries[np.argsort(np.abs(tries), kind="stable")] * 2.0 ** -(shift + 7))).astype(np.int64)
+    if low_byte is not None:
+        multipliers = multipliers & ~0xFF | low_byte
     multipliers = multipliers[multipliers <= common.INT32.max]
     for some in (multipliers[:1], multipliers[1:]):
         addends = [_addends(steps, targets, reach, scale, some) for steps, targets in parts]
