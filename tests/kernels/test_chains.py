@@ -32,7 +32,7 @@ def layer(pixels: int, weights: np.ndarray, *, shift: int = 9, zero_point: int =
 
 def check(params: dict[str, Any], x: np.ndarray) -> None:
     """By chains, against the reference."""
-    packed = chains.stream(params, params["weights"])
+    packed = chains.stream(params, chains.chunks(params["weights"]))
     assert packed and packed.words[0] == chains.PATH
     done = call(library("thumb2"), POINTWISE, params, x, kernel_set=KernelSet(pack=lambda kernel, p: packed))
     np.testing.assert_array_equal(done.output, reference.run_kernel(POINTWISE, params, x).reshape(done.output.shape))
@@ -47,7 +47,7 @@ def test_random_layers(pixels: int, in_c: int, out_c: int, shift: int, zero_poin
     random = np.random.default_rng(seed)
     weights = random.integers(-90, 91, (out_c, in_c))
     params = layer(pixels, weights, shift=shift, zero_point=zero_point, input_zero_point=input_zero_point, seed=seed, qmax=qmax)
-    if chains.stream(params, params["weights"]) is None:
+    if chains.stream(params, chains.chunks(params["weights"])) is None:
         return
     check(params, random.integers(-128, 128, (pixels, 1, in_c)).astype(np.int8))
 
@@ -70,12 +70,12 @@ def test_sums_at_the_ends_of_their_fields(in_c: int, signs: str) -> None:
 
 def test_no_chains_where_a_sum_could_leave_its_field() -> None:
     weights = np.full((4, 64), 127)
-    assert chains.stream(layer(3, weights), weights) is not None
-    assert chains.stream(layer(3, weights - 255), weights - 255) is None  # 64 products of -128 and -128
-    assert chains.stream(layer(3, weights, zero_point=0) | {"requant": np.array([[1 << 30, 9, 0, -128, 127]] * 4)}, weights) is None  # signed
+    assert chains.stream(layer(3, weights), chains.chunks(weights)) is not None
+    assert chains.stream(layer(3, weights - 255), chains.chunks(weights - 255)) is None  # 64 products of -128 and -128
+    assert chains.stream(layer(3, weights, zero_point=0) | {"requant": np.array([[1 << 30, 9, 0, -128, 127]] * 4)}, chains.chunks(weights)) is None  # signed
     wide = np.full((4, 260), 127)
-    assert chains.stream(layer(3, wide), wide) is None
-    assert chains.stream(layer(3, wide // 2, shift=10), wide // 2) is not None
+    assert chains.stream(layer(3, wide), chains.chunks(wide)) is None
+    assert chains.stream(layer(3, wide // 2, shift=10), chains.chunks(wide // 2)) is not None
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -105,7 +105,7 @@ def test_the_cheaper_path_is_chosen(pixels: int, in_c: int, out_c: int) -> None:
         return int(pricing.price(done.counts, done.machine.instructions, core.load("cortex-m4"))[1])
 
     chosen = cycles(lambda p: chains.pointwise(p) or matmul.pointwise(p))
-    assert chosen <= 1.1 * min(cycles(lambda p: chains.stream(p, p["weights"])), cycles(matmul.pointwise))
+    assert chosen <= 1.1 * min(cycles(lambda p: chains.stream(p, chains.chunks(p["weights"]))), cycles(matmul.pointwise))
 
 
 def test_the_kernel_runs_layers_that_chains_take() -> None:

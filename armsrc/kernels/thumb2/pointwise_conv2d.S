@@ -23,6 +23,7 @@
 #include "tiles.inc"
 #include "tile_64.inc"
 #include "chains.inc"
+#include "chains_run.inc"
 
     .equ PATH_CHAINS, 2                 @ packing/chains.py; below it pointwise_8.inc and tiles.inc
 
@@ -155,7 +156,7 @@
     ldm     r0, {r5-r8}                 @ in_h, in_w, in_c, out_c
     mul     r5, r5, r6
     str     r5, [sp, #CN_LEFT]
-    str     r7, [sp, #CN_IN_C]
+    str     r7, [sp, #CN_STEP]
     str     r8, [sp, #CN_OUT_C]
     chain_run
     ldr     r12, [sp, #CN_CLAMP]
@@ -174,6 +175,7 @@
     end     pointwise_chains
 
     chains
+    chain_fill
     t64
     tiles
     fill    fill_4, 4

@@ -8,6 +8,8 @@ but for chunks, where each has its own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from armsrc.abi import Params
@@ -29,23 +31,31 @@ _PIXELS, _CHANNELS = 3, 4  # of a tile
 def pointwise(p: Params) -> Packed | None:
     """Pointwise layers whose requantizers are lines, where that takes fewer cycles than tiles.inc and pointwise_8.inc."""
     pixels, inputs, out_c = p["in_h"] * p["in_w"], p["in_c"], p["out_c"]
-    if pixels < _PIXELS or inputs <= 8 or cycles(pixels, inputs, out_c) > matmul.cycles(pixels, inputs, out_c):
+    parts = chunks(np.asarray(p["weights"]).reshape(out_c, inputs))
+    if pixels < _PIXELS or inputs <= 8 or cycles(pixels, parts) > matmul.cycles(pixels, inputs, out_c):
         return None
-    return stream(p, np.asarray(p["weights"]).reshape(out_c, -1))
+    return stream(p, parts)
 
 
-def cycles(pixels: int, inputs: int, out_c: int) -> float:
-    """About what a layer takes on the M4."""
-    tiles, groups, chunks = -(-pixels // _PIXELS), -(-out_c // _CHANNELS), -(-inputs // MOST)
-    return tiles * (9.3 * inputs + 100 * chunks + groups * (29 / 3 * inputs + 102 + 118 * (chunks - 1)))
-
-
-def stream(p: Params, weights: np.ndarray) -> Packed | None:
-    """weights: int8 (out_c, inputs), in the order in which the words of inputs are made."""
+def chunks(weights: np.ndarray) -> list[np.ndarray]:
+    """Weights (out_c, inputs) as chunks of equal size but for the last."""
     inputs = weights.shape[1]
-    chunks = -(-inputs // MOST)
-    size = inputs if chunks == 1 else -(-inputs // (4 * chunks)) * 4
-    parts = [weights[:, at:at + size] for at in range(0, inputs, size)]
+    number = -(-inputs // MOST)
+    size = inputs if number == 1 else -(-inputs // (4 * number)) * 4
+    return [weights[:, at:at + size] for at in range(0, inputs, size)]
+
+
+def cycles(pixels: int, parts: Sequence[np.ndarray]) -> float:
+    """About what these pixels take on the M4."""
+    out_c, size = parts[0].shape
+    tiles, groups, inputs = -(-pixels // _PIXELS), -(-out_c // _CHANNELS), len(parts) * size
+    return tiles * (9.3 * inputs + 100 * len(parts) + groups * (29 / 3 * inputs + 102 + 118 * (len(parts) - 1)))
+
+
+def stream(p: Params, parts: Sequence[np.ndarray]) -> Packed | None:
+    """parts: the weights of each chunk, int8 (out_c, inputs), in the order in which the words of inputs are made; the first is the largest."""
+    size = parts[0].shape[1]
+    weights = np.concatenate(parts, axis=1)
     none = np.zeros(len(weights), np.int64)
     reach = common.reach(weights, none)
     if np.abs([common.reach(part, none) for part in parts]).max() > _REACH or np.abs(reach).max() >= _CHUNKS_REACH:
