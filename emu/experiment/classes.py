@@ -5,7 +5,7 @@ follow from the instruction. Two follow from the data:
 
     requantize   what a product of 32 by 32 bits flows into until it is stored (fixed-point rescaling; SMMUL, SMMLA, SMULL, SMLAL and the
                  like, or a call that stands for them), what made that product's operands, saturation, and the arithmetic of functions and
-                 source files that are called so
+                 source files that are called so; in code that has none of these, what is made of sums of products and stored as a byte
     loop         branches, and what set the flags that they ask for
 """
 
@@ -15,6 +15,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
+from emu.experiment.sums import sums
 from emu.experiment.target import Ran
 from emu.isa.instruction import FLAGS_BIT, Flag, Instruction
 from emu.timing import pricing
@@ -23,7 +24,7 @@ from emu.timing.step import Step
 
 CLASSES = {
     "MAC": "multiply-accumulates: SMLAD, MLA, VFMA; a multiply and the addition that takes its product",
-    "unpack": "widening and packing: SXTB16, SXTB, PKHBT and the like",
+    "unpack": "widening and packing: SXTB16, SXTB, PKHBT and the like; shifts of products that stand two in a word",
     "load": "loads, literals and LDM among them",
     "store": "stores",
     "requantize": "from the accumulator to the output: high multiplies, rounding shifts, saturation, clamps",
@@ -44,17 +45,20 @@ _MULTIPLIES = frozenset({"multiply", "multiply_accumulate", "long_multiply_accum
 def classes(ran: Ran) -> dict[int, str]:
     """Address -> class, of every instruction that ran."""
     streams = [pricing.steps(ran.instructions, *key) for key in sorted({(s.start, s.end, s.events) for s in ran.counts.streams})]
-    rescaled, products, flags = _rescaled(ran, streams), set(), set()
+    rescaled, products, shifts, flags = _rescaled(ran, streams), set(), set(), set()
     for steps in streams:
         products |= _sums_of_products(steps)
         flags |= set(_flags_of_branches(steps))
+    if not rescaled:
+        found = sums(streams)
+        rescaled, products, shifts = found.requantized, products | found.products, found.shifts
     executed = {step.instruction.address: step.instruction for steps in streams for step in steps}
     named = _named(ran, executed)
-    return {address: _class(instruction, address in rescaled, address in products, address in flags, address in named)
+    return {address: _class(instruction, address in rescaled, address in products, address in flags, address in named, address in shifts)
             for address, instruction in executed.items()}
 
 
-def _class(instruction: Instruction, rescaled: bool, product: bool, flags: bool, named: bool) -> str:
+def _class(instruction: Instruction, rescaled: bool, product: bool, flags: bool, named: bool, shifted: bool) -> str:
     """The first that it is."""
     flag = instruction.flags
     if _calls(instruction):
@@ -71,7 +75,7 @@ def _class(instruction: Instruction, rescaled: bool, product: bool, flags: bool,
         return "loop"
     if named:
         return "requantize"
-    return "unpack" if _UNPACKS.match(instruction.text) else "other"
+    return "unpack" if shifted or _UNPACKS.match(instruction.text) else "other"
 
 
 def _calls(instruction: Instruction) -> bool:

@@ -81,7 +81,7 @@ def classified(*hexadecimal: str) -> list[str]:
     found: set[int] = set()
     classes._flow(nameless, steps, 0, found)
     products, flags = classes._sums_of_products(steps), set(classes._flags_of_branches(steps))
-    return [classes._class(step.instruction, at in found, at in products, at in flags, False) for step in steps for at in (step.instruction.address,)]
+    return [classes._class(step.instruction, at in found, at in products, at in flags, False, False) for step in steps for at in (step.instruction.address,)]
 
 
 @pytest.mark.parametrize(("stream", "wanted"), [
@@ -141,3 +141,14 @@ def test_firmware(c: target.Ran, capfd: pytest.CaptureFixture) -> None:
 def test_wrong_arguments(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=words):
         command.main(arguments, standalone_mode=False)
+
+
+def test_m0_requantizes_without_a_high_multiply() -> None:
+    """m0/requantize.inc: 7 cycles an output besides loads, comparison and branch; matmul.inc: four products, sums and shifts for eight MACs."""
+    ran = target.of_kws(kws.Job(kernels="m0", core="cortex-m0plus"))
+    parts = {part.name: part for part in mix(ran, "layer").parts}
+    conv, pointwise = parts["qconv2d_3x3_8"], parts["qpwconv2d_8x16"]
+    assert conv.cycles["requantize"] / (18 * 18 * 8) == pytest.approx(7.5, abs=0.5)
+    assert pointwise.cycles["requantize"] / (7 * 7 * 16) == pytest.approx(7.5, abs=0.5)
+    assert pointwise.cycles["MAC"] / pointwise.macs == pytest.approx(1.25, abs=0.05)  # 10 of 8 MACs: four multiplies, six additions
+    assert not any(parts[name].cycles["requantize"] for name in ("qmaxpool2d_2x2", "qglobal_avgpool2d"))

@@ -1,0 +1,70 @@
+"""What becomes of sums of products, on a core that has no product of 32 by 32 bits: requantization there is shifts, halves and tables.
+
+A product is multiplied from what was loaded; it may be shifted, and two may be added and shifted, as where channels share a word. A product and
+anything else make a sum. What arithmetic makes of a sum, other multiplies among it, is requantization where it is stored as a byte in the end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from emu.isa.instruction import FLAGS_BIT, Flag, Instruction
+from emu.timing.roles import roles
+from emu.timing.step import Step
+
+_ADDS = re.compile(r"ad[cd]s?[ .]")
+_FLAGS = 1 << FLAGS_BIT
+
+
+class Sums(NamedTuple):
+    """Addresses: of multiplies and the additions that take their products, of shifts of products, and of what is made of sums."""
+
+    products: set[int]
+    shifts: set[int]
+    requantized: set[int]
+
+
+def sums(streams: Iterable[Sequence[Step]]) -> Sums:
+    """Stream by stream: a sum is known from its last addition on."""
+    found = Sums(set(), set(), set())
+    for steps in streams:
+        issued = [step.instruction for step in steps if not step.skipped]
+        made = _made(issued, found)
+        found.requantized.update(instruction.address for instruction in _stored(issued) if instruction.address in made)
+    return found
+
+
+def _made(issued: Sequence[Instruction], found: Sums) -> set[int]:
+    """Addresses of what is made of sums. Fills in products and shifts."""
+    made, products, summed = set(), 0, 0  # masks of registers
+    for instruction in issued:
+        reads, writes, form = instruction.reads & ~_FLAGS, instruction.writes & ~_FLAGS, roles(instruction).form
+        product = addition = False
+        if instruction.kind == "multiply" and not reads & summed:
+            product = True
+        elif reads & products and _ADDS.match(instruction.text):
+            product, addition = not reads & ~products, bool(reads & ~products)
+        elif reads & products and form in ("shift", "move"):
+            product = True
+        elif reads & summed and instruction.kind in ("alu", "multiply"):
+            made.add(instruction.address)
+        if (product or addition) and form != "move":
+            (found.shifts if form == "shift" else found.products).add(instruction.address)
+        products = products & ~writes | (writes if product else 0)
+        summed = summed & ~writes | (writes if addition or instruction.address in made else 0)
+    return made
+
+
+def _stored(issued: Sequence[Instruction]) -> Iterator[Instruction]:
+    """The arithmetic whose results end in a byte that is stored."""
+    wanted = 0
+    for instruction in reversed(issued):
+        if instruction.flags & Flag.STORE and instruction.access_size == 1:
+            wanted |= dict(roles(instruction).reads).get("data", 0)
+        elif instruction.writes & wanted:
+            wanted &= ~instruction.writes
+            if not instruction.accesses:
+                wanted |= instruction.reads
+                yield instruction
