@@ -13,7 +13,7 @@ from emu.errors import InputError, ThumbcycleError, UsageError
 from emu.isa import cpu as cpus
 from emu.isa.instruction import Instruction
 from emu.machine import board as boards
-from emu.machine import layout
+from emu.machine import layout, running
 from emu.machine.board import Uart
 from emu.machine.code import Instructions, Marks
 from emu.machine.console import Console, Quota
@@ -152,7 +152,7 @@ def run(job: Job, follow: Callable[[Image], Marks] | None = None, watch: Callabl
     system = System(image, plan, board, job.core, timed, settings)
     if watch:
         watch(system)
-    ending = system.run()
+    ending = running.run(system)
     return _result(job, system, ending, core, others, table), system
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from emu.cli import CC, MEMORY, OPT, SETTINGS, progress, run_command
+from emu.cli import CC, CORE, KERNELS, MEMORY, OPT, SETTINGS, progress, run_command
 from emu.errors import InputError, NotBitExact
 from emu.host import cores
 from emu.report import forms
@@ -43,8 +43,8 @@ Exit status
 
 @click.command(epilog=EPILOG, context_settings=SETTINGS)
 @click.argument("folder", metavar="DIR")
-@click.option("--kernels", default="thumb2", show_default=True, metavar="SET|DIR", help="Kernel set, or a folder of kernels: as for emu.run kws.")
-@click.option("--core", default="cortex-m4", show_default=True, metavar="NAME", help="Core to model: a table of emu/timing/cores.")
+@KERNELS
+@CORE
 @MEMORY
 @OPT
 @CC

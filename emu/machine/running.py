@@ -1,9 +1,9 @@
-"""A firmware's run: what stopped it each time, what the core does then, and how it ends."""
+"""A firmware's run on a System: what stopped it each time, what the core does then, and how it ends."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import unicorn
@@ -17,10 +17,8 @@ from emu.machine.machine import SLICE
 from emu.machine.memory import OutsideError
 from emu.machine.registers import THUMB
 from emu.machine.semihosting import Exited
+from emu.machine.system import System
 from emu.probe.layout import FAULTS, WATCHED_FLAG, Fault
-
-if TYPE_CHECKING:
-    from emu.machine.system import System
 
 SEMIHOSTING = 0xAB
 _NOWHERE = 0xF0000000  # Unicorn wants an address to stop at
@@ -56,12 +54,19 @@ class _Ended(Exception):
         self.ending = ending
 
 
-class Running:
+def run(system: System) -> Ending:
+    """From reset to the end. Raises no TargetFault: a fault is an ending, too."""
+    try:
+        return _Running(system).run()
+    finally:
+        system.files.close_all()
+
+
+class _Running:
     """The loop around Unicorn for one System."""
 
     def __init__(self, system: System) -> None:
         self._system = system
-        self.reset_requested = False
         self._event = False  # the event register of WFE
         self._first_fault: TargetFault | None = None
         records = system.records
@@ -73,10 +78,6 @@ class Running:
         self._watching_masks = False
         self._looping: int | None = None  # an idle loop that runs unwatched, until the next stop
         self._watch(self._idle_loops | self._sevs, True)
-
-    def pc_now(self) -> int:
-        """The instruction in progress."""
-        return int(self._system.probe.fault.pc)
 
     def run(self) -> Ending:
         """From reset to the end."""
@@ -117,7 +118,7 @@ class Running:
         """What the core does about the stop: where it goes on. Raises _Ended, Exited, TargetFault."""
         fault = Fault.from_buffer_copy(self._system.probe.fault)
         kind = FAULTS[fault.kind]
-        if self.reset_requested:
+        if self._system.reset_requested:
             self._end_by_reset()
         if self._looping is not None:
             self._watch({self._looping}, True)
@@ -229,7 +230,7 @@ class Running:
         if not system.interrupts.ready(masks):
             deadline = self._wakes_at(masks)
             if deadline is None:
-                self._end_idle(self.pc_now(), text.partition(" ")[0].partition(".")[0].upper())
+                self._end_idle(self._system.pc_now(), text.partition(" ")[0].partition(".")[0].upper())
             slept = max(deadline - system.cycles(), 0)
             system.probe.sleep(slept)
             system.sleep_cycles += slept
@@ -339,7 +340,7 @@ class Running:
     def _end_by_reset(self) -> NoReturn:
         if self._first_fault:
             raise self._first_fault
-        raise _Ended(Ending("reset", f"the program asked for a reset (SYSRESETREQ){self._place(self.pc_now())}", 0))
+        raise _Ended(Ending("reset", f"the program asked for a reset (SYSRESETREQ){self._place(self._system.pc_now())}", 0))
 
     def _end_idle(self, pc: int, what: str) -> NoReturn:
         """Nothing can ever happen again. What that means follows from where it is."""

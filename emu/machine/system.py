@@ -1,7 +1,7 @@
-"""A Cortex-M on a board that runs a firmware: memories, the core's own peripherals, exceptions, semihosting, UARTs.
+"""A Cortex-M on a board that a firmware can run on: memories, the core's own peripherals, exceptions, semihosting, UARTs.
 
-Unlike `Machine`, which runs kernels in a laboratory, this takes an ELF as it is: it starts at the vector table, takes
-exceptions as the core does, and stops where the program ends, or does what no board would go on from.
+Unlike `Machine`, which runs kernels in a laboratory, this takes an ELF as it is. `running` runs it: from the vector table, with
+exceptions as the core takes them, until the program ends, or does what no board would go on from.
 
 Time is modelled cycles, from the prices that the machine is given. An interrupt that time brings is taken at the next taken
 branch; one that a register write makes ready, or the end of a mask, at the next instruction.
@@ -34,7 +34,6 @@ from emu.machine.layout import Plan
 from emu.machine.memory import PAGE, Memory
 from emu.machine.peripherals import Peripherals
 from emu.machine.registers import Registers
-from emu.machine.running import Ending, Running
 from emu.machine.semihosting import Environment, Semihosting
 from emu.machine.system_control import SystemControl
 from emu.machine.systick import SysTick
@@ -72,7 +71,7 @@ class Settings:
 class System:
     """One image on one board. prices(instructions, memories): what the run's time is made of.
 
-    notes: what was refused or is not modelled, each said once; unimplemented: address -> how it was ignored.
+    notes: what was refused or is not modelled, each said once. reset_requested: by the program.
     """
 
     def __init__(self, image: Image, plan: Plan, board: Board, core: str, prices: Prices, settings: Settings | None = None) -> None:
@@ -80,6 +79,7 @@ class System:
         self.cpu = cpus.find(core)
         self.notes: list[str] = list(plan.remarks)
         self.sleep_cycles = 0
+        self.reset_requested = False
         self._text = code.text(image)
         self.records, self.instructions = self._text.records, self._text.instructions
         self.data = sorted((Object(s.name, s.address, s.size) for s in image.objects), key=lambda o: o.address)
@@ -96,7 +96,6 @@ class System:
         self.pricer = prices(self.instructions, self.memories)
         self.probe = self._hook()
         self.exceptions = Exceptions(self.registers, self.memory, self.interrupts, self.control, self.probe, self.is_code)
-        self._running = Running(self)
 
     # --- what is there before reset ---
 
@@ -169,6 +168,10 @@ class System:
 
     # --- for the peripherals ---
 
+    def pc_now(self) -> int:
+        """The instruction in progress."""
+        return int(self.probe.fault.pc)
+
     def cycles(self) -> int:
         """Modelled cycles since reset, the instruction in progress included."""
         return self.probe.cycles_now()
@@ -186,7 +189,7 @@ class System:
         self._look_again()
 
     def _reset(self) -> None:
-        self._running.reset_requested = True
+        self.reset_requested = True
         self._look_again()
 
     def note(self, text: str) -> None:
@@ -202,7 +205,7 @@ class System:
     def ignore(self, address: int, size: int, store: bool) -> None:
         """Make the word at the address one that reads 0, and say so."""
         what = f"{'write to' if store else 'read of'} {self.register_name(address) or 'a peripheral'} at 0x{address:08x}"
-        self.note(f"{what} ignored: no peripheral is there{self._where(self._running.pc_now())}")
+        self.note(f"{what} ignored: no peripheral is there{self._where(self.pc_now())}")
         self.peripherals.ignore(address, size)
 
     def map_ignored(self, address: int, size: int) -> None:
@@ -230,20 +233,13 @@ class System:
         return faults.Scene(self.image, self.instructions, self.data, (self.plan.stack[0] or self.plan.stack[1], self.plan.stack[1]),
                             self.cpu.name, self.settings.limit, (), pc, self.register_name, _NEAR)
 
-    # --- running ---
+    # --- what a run leaves ---
 
     @property
     def reads_time(self) -> list[str]:
         """What the program asked for time: then its run is that of one core."""
         clocks = (self.dwt.used, "DWT"), (self.systick.used, "SysTick"), (self.semihosting.reads_time, "the semihosting clock")
         return [name for used, name in clocks if used]
-
-    def run(self) -> Ending:
-        """From reset to the end. Raises no TargetFault: a fault is an ending, too."""
-        try:
-            return self._running.run()
-        finally:
-            self.files.close_all()
 
     def counts(self) -> Counts:
         """All that the probe has counted."""

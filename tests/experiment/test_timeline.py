@@ -311,4 +311,4 @@ def test_a_fault_is_raised_when_all_is_shown(printed, builder, capsysbinary):
 
 def test_help_teaches(run):
     text = run("emu.experiment", "timeline", "--help").stdout
-    assert all(words in text for words in ("Examples", "timeline depthwise_slide --iteration 3", "●", "--loop PLACE"))
+    assert all(words in text for words in ("Examples", "timeline max_pool2d_s8 --iteration 3", "●", "--loop PLACE"))

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emu.cli import SETTINGS, status
-from emu.errors import UsageError
+from emu.cli import CC, CORE, EXIT_STATUS, INPUT, MEMORY, OPT, SETTINGS, status
+from emu.errors import ThumbcycleError, UsageError
 from emu.report import forms
 from emu.report.forms import Form
-from emu.timing import memory as memories
 
 if TYPE_CHECKING:
     from emu.experiment.ablate import Ablation
-    from emu.timing.core import Core
-    from emu.timing.memory import Memory
+    from emu.kws import Job
 
 FORMS = (
     Form("json", "Write what was found as JSON; - prints it.", "emu.report.shown:json"),
@@ -30,50 +28,56 @@ Examples
   python -m emu.experiment ablate --kernels c --core cortex-m3
   python -m emu.experiment ablate run.npz --memory stm32f407-24mhz --json -
                                                      any run that emu.run --record kept
-"""
+
+""" + EXIT_STATUS
 
 
 @click.command(epilog=EPILOG, context_settings=SETTINGS)
 @click.argument("target", default="kws", metavar="[kws|RECORDING.npz]")
-@click.option("--kernels", "sets", multiple=True, default=("thumb2", "c"), show_default=True, metavar="SET",
-              help="Of kws: kernel sets; may be given again.")
-@click.option("--core", default="cortex-m4", show_default=True, metavar="NAME",
-              help="Core whose rules are taken away: a table of emu/timing/cores.")
-@click.option("--memory", default=memories.DEFAULT, show_default=True, metavar="NAME", help="Memories: a table of emu/timing/memories.")
+@click.option("--kernels", "sets", multiple=True, default=("thumb2", "c"), show_default=True, metavar="SET|DIR",
+              help="Of kws: kernel sets, or folders of kernels; may be given again.")
+@CORE
+@MEMORY
+@INPUT
+@OPT
+@CC
 @forms.options(FORMS)
-def command(target: str, sets: tuple[str, ...], core: str, memory: str, **files: object) -> None:
+def command(target: str, sets: tuple[str, ...], core: str, memory: str, word: str, opt: str, cc: str | None, **files: object) -> None:
     """What each rule of a core's timing table is worth on a program.
 
     The program's streams are priced again without one rule after the other: the cycles that come out, the difference to the whole table's,
     and that in percent. Rules overlap, so the differences do not add up.
     """
     written = forms.taken_from(files, FORMS)
+    from emu.kws import Job
     from emu.report.ablation import Shown
-    from emu.timing.core import load
 
-    table, board = load(core), memories.load(memory)
     with status("running and pricing"):
-        found = [_spotter(kernels, table, board) for kernels in sets] if target == "kws" else [_recorded(target, table, board)]
-    forms.write(Shown(found), written)
+        if target == "kws":
+            found = [_spotter(Job(kernels=kernels, core=core, memory=memory, inputs=(word,), opt=opt, cc=cc)) for kernels in sets]
+        else:
+            found = [(_recorded(target, core, memory), None)]
+    forms.write(Shown([ablation for ablation, _ in found]), written)
+    if problem := next((problem for _, problem in found if problem), None):
+        raise problem
 
 
-def _spotter(kernels: str, core: Core, memory: Memory) -> Ablation:
-    """The keyword spotter on the word yes."""
-    from emu import measure
+def _spotter(job: Job) -> tuple[Ablation, ThumbcycleError | None]:
+    """With what was wrong with the run."""
+    from emu.experiment import target
     from emu.experiment.ablate import ablate
-    from emu.kws import Job, load, prepared, read
 
-    job = Job(kernels=kernels, core=core.name, memory=memory.name)
-    ready = prepared(job, load(job), kernels)
-    run = measure.infer(ready.image, ready.program, ready.network.input_array(read("yes").features), core, memory=memory)
-    return ablate(f"kws, {kernels}", run.counts, run.instructions, core, memory)
+    ran = target.of(job)
+    return ablate(f"kws, {job.kernels}", ran.counts, ran.instructions, ran.core, ran.memory), ran.problem
 
 
-def _recorded(target: str, core: Core, memory: Memory) -> Ablation:
+def _recorded(target: str, core: str, memory: str) -> Ablation:
     from emu.experiment.ablate import ablate
+    from emu.timing import memory as memories
     from emu.timing import recording
+    from emu.timing.core import load
 
     if not target.endswith(".npz") and not Path(target).exists():
         raise UsageError(f"nothing to run is called {target!r}: kws, or a recording (FILE.npz)")
     run = recording.load(target)
-    return ablate(Path(target).name, run.counts, run.instructions, core, memory)
+    return ablate(Path(target).name, run.counts, run.instructions, load(core), memories.load(memory))

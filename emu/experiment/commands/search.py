@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from emu.cli import CC, EXIT_STATUS, INPUT, MEMORY, SETTINGS, progress
+from emu.cli import CC, EXIT_STATUS, INPUT, KERNELS, MEMORY, SETTINGS, progress
 from emu.errors import InputError, UsageError
 from emu.report import forms
 from emu.report.forms import Form
@@ -48,7 +48,7 @@ Examples
 @click.command(epilog=EPILOG, context_settings=SETTINGS)
 @click.argument("target", required=False, metavar="[REGION|KERNEL|FILE]")
 @click.option("--region", metavar="NAME", help="Of several regions, this one.")
-@click.option("--kernels", default="thumb2", show_default=True, metavar="SET|DIR", help="Kernel set, or a folder of kernels.")
+@KERNELS
 @click.option("--core", "cores", multiple=True, default=("cortex-m4",), show_default=True, metavar="NAME",
               help="Core whose cycles count. May be given again: all count, and none may get slower.")
 @MEMORY

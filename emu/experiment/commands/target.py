@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from emu.cli import CC, INPUT, MEMORY, OPT
+from emu.cli import CC, CORE, INPUT, KERNELS, MEMORY, OPT
 from emu.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
     from emu.experiment.target import Ran
 
 _SHARED = (
-    click.option("--core", default="cortex-m4", show_default=True, metavar="NAME",
-                 help="Core to model: cortex-m0plus, cortex-m3, cortex-m4, cortex-m7, cortex-m33."),
+    CORE,
     MEMORY,
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Instructions after which a run counts as endless."),
 )
 _KWS = (
-    click.option("--kernels", default="thumb2", show_default=True, metavar="SET|DIR", help="Kernel set of the keyword spotter, or a folder of kernels: as for emu.run kws."),
+    KERNELS,
     INPUT,
     OPT,
     CC,
