@@ -40,17 +40,17 @@
     .equ CP_ROUND, 512                  @ results end at a multiple, so that the end shows in lr
     .equ CP_GARBAGE, 8                  @ bytes of scratch in front of the results: what the first step of a filter stores
 
-@ The packed layer.
-    .equ CH_BAND, 0                     @ pooled rows
-    .equ CH_ROWS, 4
-    .equ CH_COLUMNS, 8
-    .equ CH_CHANNELS, 12
-    .equ CH_PITCH, 16                   @ bytes of an input row
-    .equ CH_SEGMENTS, 20                @ a row of the convolution
-    .equ CH_LENGTH, 24                  @ pooled columns of a segment
-    .equ CH_LAST, 28                    @ first pooled column of the last segment
-    .equ CH_FLAGS, 32                   @ of clamp_output, whose requantizers follow the filters; 0: none
-    .equ CH_FILTERS, 36
+@ The packed layer; its first word is 0, or not where conv_pool_lanes takes it.
+    .equ CH_BAND, 4                     @ pooled rows
+    .equ CH_ROWS, 8
+    .equ CH_COLUMNS, 12
+    .equ CH_CHANNELS, 16
+    .equ CH_PITCH, 20                   @ bytes of an input row
+    .equ CH_SEGMENTS, 24                @ a row of the convolution
+    .equ CH_LENGTH, 28                  @ pooled columns of a segment
+    .equ CH_LAST, 32                    @ first pooled column of the last segment
+    .equ CH_FLAGS, 36                   @ of clamp_output, whose requantizers follow the filters; 0: none
+    .equ CH_FILTERS, 40
 
 @ The frame.
     .equ CP_X, 0                        @ of the band
@@ -143,8 +143,11 @@
 
     kernel  conv2d_max_pool2d_s8
     push    {r4-r11, lr}
-    sub     sp, sp, #CP_SIZE
     ldr     r4, [r0]
+    ldr     r5, [r4]
+    cmp     r5, #0
+    bne.w   conv_pool_lanes
+    sub     sp, sp, #CP_SIZE
     stm     sp, {r1-r4}
     ldr     r5, [r4, #CH_ROWS]
     ldr     r6, [r4, #CH_LENGTH]
@@ -278,5 +281,6 @@
     end     conv2d_max_pool2d_s8
 
 #include "conv_pool_rows.inc"
+#include "conv_pool_lanes.inc"
 
     requantize_helpers

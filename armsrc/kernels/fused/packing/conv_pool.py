@@ -8,21 +8,45 @@ from armsrc.abi import Params
 from armsrc.kernelset import Packed
 
 from ...thumb2.packing import common, linear
+from . import lanes
 
 SHIFT, INPUT_SCALE = 16, 8  # of conv2d_max_pool2d.S
 _COLUMNS, _SEGMENTS = 9, 6  # pooled columns a segment, segments that the frame holds
 _AT_ONCE = 8  # filters whose results lie side by side
 _TAPS = ((0, 3), (1, 4), (2, 5), (6, 7), (7, 8))  # of a filter's words
 _AROUND = 8 + 512  # bytes of scratch around the results: CP_GARBAGE, CP_ROUND
+_WINDOWS, _LINES = 9, 5  # conv_pool_lanes.inc: windows a segment, segments that the frame holds
 
 
 def conv_pool(conv: Params, pool: Params) -> Packed | None:
     """3x3 on one channel, stride 1, and 2x2 with stride 2, neither padded, no qmin below the zero point, at most 27 columns."""
     if not _fits(conv, pool):
         return None
-    weights = np.asarray(conv["weights"]).reshape(-1, 9)
+    rq, weights = common.channels(conv), np.asarray(conv["weights"]).reshape(-1, 9)
     bias = common.folded_bias(conv, weights)
-    found = None if common.is_signed(common.channels(conv)) else linear.find(common.channels(conv), weights, bias, SHIFT, INPUT_SCALE)
+    if common.is_signed(rq):
+        return None
+    return _lanes(conv, pool, rq, weights, bias) or _walk(conv, pool, rq, weights, bias)
+
+
+def _lanes(conv: Params, pool: Params, rq: common.Channels, weights: np.ndarray, bias: np.ndarray) -> Packed | None:
+    """For conv_pool_lanes.inc; None for layers that have too large sums for it."""
+    segments = -(-pool["out_h"] // _WINDOWS)
+    if segments > _LINES:
+        return None
+    filters = lanes.filters(rq, weights.reshape(-1, 3, 3), bias, SHIFT)
+    if filters is None:
+        return None
+    length = -(-pool["out_h"] // segments)
+    bands = -(-pool["out_w"] // (_LINES // segments))
+    flags, clamp = common.clamp(conv)
+    header = [1, -(-pool["out_w"] // bands), pool["out_w"], conv["out_c"], conv["in_w"], segments, length, pool["out_h"] - length, flags,
+              pool["out_h"]]
+    return Packed(np.concatenate([common.words(header), filters.ravel(), clamp]))
+
+
+def _walk(conv: Params, pool: Params, rq: common.Channels, weights: np.ndarray, bias: np.ndarray) -> Packed | None:
+    found = linear.find(rq, weights, bias, SHIFT, INPUT_SCALE)
     if found is None:
         return None
     segments = -(-pool["out_w"] // _COLUMNS)
@@ -30,7 +54,7 @@ def conv_pool(conv: Params, pool: Params) -> Packed | None:
     bands = -(-pool["out_h"] // (_SEGMENTS // (2 * segments)))
     rows = -(-pool["out_h"] // bands)
     flags, clamp = common.clamp(conv)
-    header = [rows, pool["out_h"], pool["out_w"], conv["out_c"], conv["in_w"], segments, length, pool["out_w"] - length, flags]
+    header = [0, rows, pool["out_h"], pool["out_w"], conv["out_c"], conv["in_w"], segments, length, pool["out_w"] - length, flags]
     scaled = weights.astype(np.int64) << (found.scale - INPUT_SCALE)[:, None]
     pairs = [common.pairs(scaled[:, first], scaled[:, second]) for first, second in _TAPS]
     filters = np.stack([*pairs, common.words(found.multiplier), common.words(found.addend)], axis=1)

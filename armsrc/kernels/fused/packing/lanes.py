@@ -1,0 +1,103 @@
+"""Packs a convolution of one channel with the max pool behind it for conv_pool_lanes.inc, where sums are lanes of 16 bits.
+
+Two outputs side by side, of columns 2j and 2j + 1, are the two lanes of an accumulator. Of a kernel row the product P is that of the input's
+columns 2j, 2j + 1 and the weights w0, w1, and Q that of the columns 2j + 2, 2j + 3 and w2, w1; what each adds to which lane stands in
+_TAPS. Weights are negated, so the largest sum is the smallest lane. Input columns of even number come without a sign, times 1 as x + 128.
+
+A filter's six products go to one accumulator, or to two, whose lanes are added with UQADD16. Accumulators begin with a constant: the low
+lane must not fall below 0, because the high one would lose 1, and no lane may pass 2^16 - 1. A sum of two that does is as large as it may be,
+which only says that the lane is not the smallest one, or is below the requantizer's first step.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ...thumb2.packing import common
+from . import linear
+
+_LANE = (1 << 16) - 1
+_HALF = 1 << 15
+_SIGNED, _UNSIGNED = (common.INT8.min, common.INT8.max), (0, 255)
+_TAPS = (((0, _UNSIGNED), (1, _SIGNED)), ((0, _SIGNED),)), (((2, _UNSIGNED),), ((1, _UNSIGNED), (2, _SIGNED)))  # P, Q; lanes; (tap, input)
+
+
+class Code(NamedTuple):
+    """A form of the kernel's code, in the order of its table. second: which of P0 P1 P2 Q0 Q1 Q2 go to the second accumulator, as bits.
+    alike: whether both accumulators begin with the same constant."""
+
+    second: int
+    alike: bool
+
+
+CODES = (Code(0, True), Code(0b010010, True), Code(0b010010, False), Code(0b101100, False))  # the fastest first
+
+
+def filters(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int) -> np.ndarray | None:
+    """uint32 (out_c, 11): code, six weights, the accumulators' constants, multiplier, addend; None where some filter has none.
+    weights: int8 (out_c, 3, 3). bias: folded, (out_c,)."""
+    flat = weights.reshape(len(weights), -1)
+    low, high = common.reach(flat, np.zeros_like(bias))
+    steps = linear.staircase(rq, low + bias, high + bias) - bias[:, None]
+    found = [_filter(weights[at].astype(np.int64), steps[at], (int(low[at]), int(high[at])), rq, at, shift) for at in range(len(weights))]
+    return None if any(row is None for row in found) else common.words(np.array(found))
+
+
+def _filter(weights: np.ndarray, steps: np.ndarray, reach: tuple[int, int], rq: common.Channels, at: int, shift: int) -> list[int] | None:
+    """The words of one filter, by the first code that takes it. steps, reach: in sums without bias."""
+    asked = (linear.TARGETS > rq.qmin[at]) & (linear.TARGETS <= rq.qmax[at])
+    steps, targets = steps[asked], linear.TARGETS[asked]
+    inputs = [256 * -weights[row, 1] - (weights[row, 0] << 24) for row in range(3)]
+    inputs += [-weights[row, 2] - (weights[row, 1] << 16) for row in range(3)]
+    if max(map(abs, inputs[:3])) > common.INT32.max:
+        return None
+    for number, code in enumerate(CODES):
+        begun = _begin(weights, code, int(steps.min(initial=reach[1])))
+        if begun is None:
+            continue
+        zero, constants = begun                 # the lane of a sum of 0
+        ends = np.clip(np.array(reach) + _HALF - zero, 1 - _HALF, _HALF)
+        slope = float(rq.multiplier[at]) * 2.0 ** (shift - 15 - int(rq.shift[at]))
+        line = linear.fit([(steps + _HALF - zero, targets << shift)], ends, 16, slope, shift)
+        if line is not None:
+            return [number, *inputs, *constants, -line[0], line[1]]
+    return None
+
+
+def _begin(weights: np.ndarray, code: Code, first: int) -> tuple[int, list[int]] | None:
+    """The lane of a sum of 0, and what the accumulators begin with; None where some lane may leave its 16 bits. first: the smallest sum that
+    must be told from smaller ones."""
+    lanes = [_lane(weights, code, lane) for lane in range(2)]
+    if any(low > high for ranges, _ in lanes for low, high in ranges):
+        return None
+    used = [ranges if code.second else ranges[:1] for ranges, _ in lanes]
+    if code.alike:
+        used = [[(max(low for low, _ in ranges), min(high for _, high in ranges))] * len(ranges) for ranges in used]
+    zero = max(sum(low for low, _ in ranges) + offset for ranges, (_, offset) in zip(used, lanes, strict=True))
+    constants = [0, 0]
+    for lane, (ranges, (_, offset)) in enumerate(zip(used, lanes, strict=True)):
+        left = zero - offset - sum(low for low, _ in ranges)
+        share = left // 2 if code.alike and code.second else min(left, ranges[0][1] - ranges[0][0])
+        chosen = [ranges[0][0] + share, ranges[-1][0] + left - share][:len(ranges)]
+        if any(not low <= value <= high for value, (low, high) in zip(chosen, ranges, strict=True)) or (code.alike and len(set(chosen)) > 1):
+            return None
+        for at, value in enumerate((chosen * 2)[:2]):
+            constants[at] += value << 16 * lane
+    return (zero, constants) if not code.second or zero - first < _LANE else None
+
+
+def _lane(weights: np.ndarray, code: Code, lane: int) -> tuple[list[tuple[int, int]], int]:
+    """Of both accumulators the least and the largest beginning with which the lane fits, and by how much the sum of both is too large,
+    because some inputs come as x + 128."""
+    lows, highs, offset = [0, 0], [0, 0], 0
+    for product, taps in enumerate(_TAPS):
+        for row in range(3):
+            where = code.second >> 3 * product + row & 1
+            for tap, limits in taps[lane]:
+                ends = sorted(-int(weights[row, tap]) * limit for limit in limits)
+                lows[where] += ends[0]
+                highs[where] += ends[1]
+                offset -= int(weights[row, tap]) * (limits[0] - common.INT8.min)
+    return [(-low, _LANE - high) for low, high in zip(lows, highs, strict=True)], offset
