@@ -68,6 +68,8 @@ def fused_cases(draw: st.DrawFn, kernel: str) -> tuple[tuple[dict[str, Any], dic
     for part, params in zip((first, second), structs, strict=True):
         if abi.KERNELS[part][1]:
             params |= arithmetic(draw, part, params, style, random)
+            if part.startswith("conv2d"):
+                params["weights"] //= draw(st.sampled_from([1, 2, 3, 5]))  # small ones have kernels of their own
             if draw(st.integers(0, 9)) < 9:
                 _usual(draw, part, params, random)
         elif part.startswith("global"):
@@ -87,7 +89,7 @@ def _fused_shapes(draw: st.DrawFn, kernel: str) -> tuple[dict[str, Any], dict[st
         return shape, {"in_h": 1, "in_w": 1, "in_c": shape["in_c"], "out_c": draw(channels)}
     plain = {"kernel_h": 3, "kernel_w": 3, "stride_h": 1, "stride_w": 1, "pad_top": 0, "pad_left": 0}
     if kernel.startswith("conv2d"):
-        out_h, out_w = draw(st.integers(1, 7)), draw(st.integers(1, 28))
+        out_h, out_w = draw(st.integers(1, 7) | st.integers(8, 24)), draw(st.integers(1, 28))
         beyond = draw(st.lists(st.integers(0, 1), min_size=4, max_size=4))  # outputs that no window sees, inputs that no output sees
         conv = {"in_h": 2 * out_h + beyond[0] + beyond[2] + 2, "in_w": 2 * out_w + beyond[1] + beyond[3] + 2, "in_c": 1,
                 "out_h": 2 * out_h + beyond[0], "out_w": 2 * out_w + beyond[1], "out_c": draw(channels), **plain}

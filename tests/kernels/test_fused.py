@@ -71,8 +71,8 @@ def test_pipeline_shapes_on_extreme_values(kernels: str, kernel: str) -> None:
         checked(kernels, kernel, structs, np.full(abi.input_shape(parts[0], structs[0]), value, np.int8))
 
 
-def struct(kernel: str, sizes: dict[str, int], zero_point: int = -128) -> dict[str, Any]:
-    """A layer of those sizes, unpadded; its numbers do not change its cycles, but for the zero point."""
+def struct(kernel: str, sizes: dict[str, int], zero_point: int = -128, weight: int = 30) -> dict[str, Any]:
+    """A layer of those sizes, unpadded; its numbers do not change its cycles, but for the zero point and the size of a convolution's weights."""
     size, stride = (2, 2) if kernel.startswith("max_pool") else (3, 1)
     window = {"kernel_h": size, "kernel_w": size, "stride_h": stride, "stride_w": stride, "pad_top": 0, "pad_left": 0}
     params = sizes | (window if "out_h" in sizes else {})
@@ -80,22 +80,22 @@ def struct(kernel: str, sizes: dict[str, int], zero_point: int = -128) -> dict[s
         return params | {"qmin": -128, "qmax": 127}
     if not (shape := abi.weights_shape(kernel, params)):
         return params
-    return params | {"input_zero_point": 0, "per_channel": 0, "weights": np.full(shape, 30, np.int8),
+    return params | {"input_zero_point": 0, "per_channel": 0, "weights": np.full(shape, weight, np.int8),
                      "bias": np.zeros(params["out_c"], np.int32), "requant": np.array([[1 << 30, 5, zero_point, -128, 127]], np.int32)}
 
 
-def cycles(kernel: str, first: dict[str, int], second: dict[str, int], zero_point: int = -128) -> int:
+def cycles(kernel: str, first: dict[str, int], second: dict[str, int], zero_point: int = -128, weight: int = 30) -> int:
     """Of a call on an input of zeros."""
     parts = abi.FUSED[kernel]
-    structs = struct(parts[0], first, zero_point), struct(parts[1], second)
+    structs = struct(parts[0], first, zero_point, weight), struct(parts[1], second)
     done = checked("fused", kernel, structs, np.zeros(abi.input_shape(parts[0], structs[0]), np.int8))
     return int(pricing.price(done.counts, done.machine.instructions, core.load("cortex-m4"))[1])
 
 
-def conv_pool(rows: int, columns: int, filters: int) -> int:
+def conv_pool(rows: int, columns: int, filters: int, weight: int = 100) -> int:
     conv = {"in_h": 2 * rows + 2, "in_w": 2 * columns + 2, "in_c": 1, "out_h": 2 * rows, "out_w": 2 * columns, "out_c": filters}
     pool = {"in_h": 2 * rows, "in_w": 2 * columns, "in_c": filters, "out_h": rows, "out_w": columns}
-    return cycles("conv2d_max_pool2d_s8", conv, pool)
+    return cycles("conv2d_max_pool2d_s8", conv, pool, weight=weight)
 
 
 def depthwise_pointwise(channels: int, zero_point: int = -128) -> int:
@@ -113,6 +113,9 @@ def test_cycles_of_the_heads() -> None:
     of_filters = conv_pool(3, 9, 16) - conv_pool(3, 9, 8) - (conv_pool(2, 9, 16) - conv_pool(2, 9, 8))
     assert of_filters == 16 * (9 * 18 + 8) + 9 * 14 + 39
     assert conv_pool(3, 9, 8) - conv_pool(2, 9, 8) == of_filters + 5 * 39 + 51
+    for weight, window in ((20, 20), (32, 22), (40, 28), (45, 28)):
+        of_windows = conv_pool(7, 4, 8, weight) - conv_pool(5, 4, 8, weight) - (conv_pool(7, 2, 8, weight) - conv_pool(5, 2, 8, weight))
+        assert of_windows == 8 * 2 * (2 * window + 15) + 2 * 2 * 25
     assert abs(depthwise_pointwise(16, -1) - depthwise_pointwise(16) - 2 * 7 * 7 * 8) <= 2
     assert abs(depthwise_pointwise(32) - depthwise_pointwise(16) - (25 * (16 * 20 + 50) + 16 * 17)) < 300
     assert average_dense(17, 16, 5) - average_dense(9, 16, 5) == 117

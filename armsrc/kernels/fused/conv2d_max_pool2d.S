@@ -1,5 +1,5 @@
 @ conv2d_max_pool2d_s8: 3x3 windows on one channel, stride 1, no padding, and of their outputs the largest of two by two, stride 2
-@ (packing/conv_pool.py: what is taken, and the packed layer).
+@ (packing/conv_pool.py: what is taken, and the packed layer). Where sums are small enough conv_pool_lanes.inc takes it; else:
 @
 @ Since a requantizer is monotone, the largest accumulator of a pool's window is requantized, not the largest result sought.
 @
