@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from armsrc.kernels.fused.packing import lanes, linear
-from armsrc.kernels.thumb2.packing import common
+from armsrc.kernels.fused.packing import lanes
+from armsrc.kernels.thumb2.packing import common, linear
 from kwsq import model
 from tests.kernels.test_fused import checked
 

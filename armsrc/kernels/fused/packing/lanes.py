@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...thumb2.packing import common
-from . import linear
+from ...thumb2.packing import common, linear
 
 _LANE = (1 << 16) - 1
 _HALF = 1 << 15
+_SCALE = 16  # SMLAWB takes lanes times 2^16
 _SIGNED, _UNSIGNED = (common.INT8.min, common.INT8.max), (0, 255)
 _TAPS = (((0, _UNSIGNED), (1, _SIGNED)), ((0, _SIGNED),)), (((2, _UNSIGNED),), ((1, _UNSIGNED), (2, _SIGNED)))  # P, Q; lanes; (tap, input)
 
@@ -38,37 +38,35 @@ CODES = (Code(0, True), Code(0b010010, True), Code(0b010010, False), Code(0b1011
 def filters(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int) -> np.ndarray | None:
     """uint32 (out_c, 11): code, six weights, the accumulators' constants, multiplier, addend; None where some filter has none.
     weights: int8 (out_c, 3, 3). bias: folded, (out_c,)."""
-    flat = weights.reshape(len(weights), -1)
-    low, high = common.reach(flat, np.zeros_like(bias))
-    steps = linear.staircase(rq, low + bias, high + bias) - bias[:, None]
-    found = [_filter(weights[at].astype(np.int64), steps[at], (int(low[at]), int(high[at])), rq, at, shift) for at in range(len(weights))]
+    found = [_filter(common.Channels(*(field[at:at + 1] for field in rq)), weights[at].astype(np.int64), bias[at:at + 1], shift)
+             for at in range(len(weights))]
     return None if any(row is None for row in found) else common.words(np.array(found))
 
 
-def _filter(weights: np.ndarray, steps: np.ndarray, reach: tuple[int, int], rq: common.Channels, at: int, shift: int) -> list[int] | None:
-    """The words of one filter, by the first code that takes it. steps, reach: in sums without bias."""
-    asked = (linear.TARGETS > rq.qmin[at]) & (linear.TARGETS <= rq.qmax[at])
-    steps, targets = steps[asked], linear.TARGETS[asked]
+def _filter(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int) -> list[int] | None:
+    """The words of one filter, by the first code that takes it."""
     inputs = [256 * -weights[row, 1] - (weights[row, 0] << 24) for row in range(3)]
     inputs += [-weights[row, 2] - (weights[row, 1] << 16) for row in range(3)]
     if max(map(abs, inputs[:3])) > common.INT32.max:
         return None
+    low, high = common.reach(weights.reshape(1, -1), np.zeros(1, np.int64))
     for number, code in enumerate(CODES):
-        begun = _begin(weights, code, int(steps.min(initial=reach[1])))
+        begun = _begin(weights, code)
         if begun is None:
             continue
         zero, constants = begun                 # the lane of a sum of 0
-        ends = np.clip(np.array(reach) + _HALF - zero, 1 - _HALF, _HALF)
-        slope = float(rq.multiplier[at]) * 2.0 ** (shift - 15 - int(rq.shift[at]))
-        line = linear.fit([(steps + _HALF - zero, targets << shift)], ends, 16, slope, shift)
+        least = np.maximum(low, zero - _LANE)   # smaller sums have the same lane
+        if (linear.answers(rq, (least + bias)[:, None]) > linear.answers(rq, (low + bias)[:, None])).any():
+            continue
+        shifted = _HALF - zero                  # the kernel takes lanes less 2^15, times a multiplier below 0
+        line = linear.lines(rq, (least + shifted, high + shifted), bias - shifted, np.full(1, _SCALE), shift)
         if line is not None:
-            return [number, *inputs, *constants, -line[0], line[1]]
+            return [number, *inputs, *constants, -line.multiplier[0], line.addend[0]]
     return None
 
 
-def _begin(weights: np.ndarray, code: Code, first: int) -> tuple[int, list[int]] | None:
-    """The lane of a sum of 0, and what the accumulators begin with; None where some lane may leave its 16 bits. first: the smallest sum that
-    must be told from smaller ones."""
+def _begin(weights: np.ndarray, code: Code) -> tuple[int, list[int]] | None:
+    """The lane of a sum of 0, and what the accumulators begin with; None where some lane may leave its 16 bits."""
     lanes = [_lane(weights, code, lane) for lane in range(2)]
     if any(low > high for ranges, _ in lanes for low, high in ranges):
         return None
@@ -85,7 +83,7 @@ def _begin(weights: np.ndarray, code: Code, first: int) -> tuple[int, list[int]]
             return None
         for at, value in enumerate((chosen * 2)[:2]):
             constants[at] += value << 16 * lane
-    return (zero, constants) if not code.second or zero - first < _LANE else None
+    return zero, constants
 
 
 def _lane(weights: np.ndarray, code: Code, lane: int) -> tuple[list[tuple[int, int]], int]:
