@@ -13,7 +13,7 @@ from matplotlib import image
 
 from emu.build.cache import REPOSITORY
 from kwsq import calibrate, features, model
-from tests.cli.conftest import run_in
+from tests.cli.conftest import called_in, run_in
 
 LAYERS = ["qconv2d_3x3_8", "qmaxpool2d_2x2", "qdwconv2d_3x3", "qpwconv2d_8x16", "qglobal_avgpool2d", "qdense_16x10"]
 ADDED = ("instructions", "skipped", "cycles", "macs", "loads", "stores", "bytes_read", "bytes_written", "fetch_bytes", "weight_bytes",
@@ -24,7 +24,7 @@ SETS = ("thumb2", "c", "float")
 @pytest.fixture(scope="module", params=SETS)
 def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict:
     file = tmp_path_factory.mktemp("json") / "run.json"
-    done = run_in(REPOSITORY, "emu.run", "kws", "--kernels", request.param, "--json", str(file), "--mhz", "80")
+    done = called_in(REPOSITORY, "emu.run", "kws", "--kernels", request.param, "--json", str(file), "--mhz", "80")
     assert done.returncode == 0, done.stderr
     return json.loads(file.read_text()) | {"printed": done.stdout}
 
@@ -82,9 +82,9 @@ def test_the_table_shows_the_same_figures(measured: dict) -> None:
 
 def test_an_untrained_model_says_so(copy: Path) -> None:
     model.save(copy / "kwsq" / "models" / "kws.npz", calibrate.untrained_model())
-    done = run_in(copy, "emu.run", "kws")
+    done = run_in(copy, "emu.run", "kws", "--json", "run.json")
     assert done.returncode == 0 and "(untrained: the weights are random, so the word means nothing)" in done.stdout
-    assert json.loads(run_in(copy, "emu.run", "kws", "--json", "-").stdout)["answer"]["trained"] is False
+    assert json.loads((copy / "run.json").read_text())["answer"]["trained"] is False
 
 
 def test_the_assembly_is_at_least_twice_as_fast_as_c(run) -> None:
@@ -96,7 +96,7 @@ def test_the_assembly_is_at_least_twice_as_fast_as_c(run) -> None:
 @pytest.fixture(scope="module")
 def side_by_side(tmp_path_factory: pytest.TempPathFactory) -> dict:
     folder = tmp_path_factory.mktemp("cores")
-    done = run_in(REPOSITORY, "emu.run", "kws", "--core", "all", "--json", str(folder / "run.json"), "--csv", str(folder / "run.csv"),
+    done = called_in(REPOSITORY, "emu.run", "kws", "--core", "all", "--json", str(folder / "run.json"), "--csv", str(folder / "run.csv"),
                   "--plot", str(folder / "run.svg"))
     assert done.returncode == 0, done.stderr
     return json.loads((folder / "run.json").read_text()) | {"printed": done.stdout, "folder": folder}

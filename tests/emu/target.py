@@ -44,7 +44,7 @@ class Assembler:
         stem = self.folder / hashlib.sha256(f"{cpu}{script}{source}".encode()).hexdigest()[:20]
         elf = stem.with_suffix(".elf")
         if not elf.exists():
-            stem.with_suffix(".S").write_text(source)
+            stem.with_suffix(".s").write_text(source)
             command = [
                 str(self.driver.path),
                 *self.driver.flags,
@@ -52,7 +52,7 @@ class Assembler:
                 *_FLAGS,
                 "-T",
                 str(script),
-                stem.name + ".S",
+                stem.name + ".s",
                 "-o",
                 elf.name,
             ]

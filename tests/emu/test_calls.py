@@ -14,7 +14,7 @@ from tests.emu.c_programs import EXCEPTIONS, NEWLIB, SOURCES, Compiler, call_gra
 from tests.emu.shadow import Shadow
 from tests.emu.target import function
 
-EXAMPLES = settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_newlibs_qsort_and_longjmp(compiler, specs):
     compare(compiler.image(NEWLIB, "-O2", f"--specs={specs}.specs", libraries=("-lc", "-lgcc")))
 
 
-@pytest.mark.parametrize("optimization", ["-O0", "-O2", "-Os"])
+@pytest.mark.parametrize("optimization", ["-O0", "-O2"])
 def test_cpp_exceptions(compiler, optimization):
     """Destructors on the way, a rethrow, virtual calls, templates."""
     compare(

@@ -13,7 +13,7 @@ from tests.emu.tracer import Tracer
 
 ARGUMENTS = (0x12345678, 7, 0xFFFFFF80, 0)
 STATE = [getattr(arm, f"UC_ARM_REG_{name}") for name in (*(f"R{n}" for n in range(13)), "SP", "PC", "CPSR", *(f"S{n}" for n in range(32)))]
-EXAMPLES = settings(max_examples=100, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
 
 def state(engine) -> list[int]:
@@ -49,7 +49,7 @@ def test_each_kind_of_block(assembler, name):
 
 
 @seed(1)
-@settings(EXAMPLES, max_examples=25)
+@settings(EXAMPLES, max_examples=12)
 @given(source=programs(WITHOUT_IT))
 def test_addresses_equal_unicorns_own(assembler, source):
     """Without IT blocks Unicorn's memory hooks are right: a third witness, for every byte that is touched."""

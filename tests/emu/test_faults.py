@@ -11,7 +11,7 @@ from emu.machine import Machine
 from tests.emu.target import array, function
 
 DATA = array("weights", 16, ".rodata") + array("output", 32) + array("scratch", 8)
-WHERE = r"at 0x08[0-9a-f]{6} in kernel\+0x[0-9a-f]+ \(\S+\.S:\d+\), layer first(; cortex-\S+ has it)?$"
+WHERE = r"at 0x08[0-9a-f]{6} in kernel\+0x[0-9a-f]+ \(\S+\.s:\d+\), layer first(; cortex-\S+ has it)?$"
 OUTSIDE = "snippet:push {lr}\nbl kernel\npop {pc}"
 
 # body of a kernel -> message before "; 'instruction' at ... in kernel (file:line), layer first"
@@ -139,7 +139,7 @@ def test_a_write_that_faults_does_not_happen(assembler):
 def test_the_source_line_is_the_right_one(assembler):
     subject = machine(assembler, "nop\nmovs r1, #0\nldr r0, [r1]\nnop")
     file, line = re.search(r"\((\S+):(\d+)\), layer first", fault(subject)).groups()
-    found = next(path for path in assembler.folder.glob("*.S") if path.name == file.rsplit("/")[-1])
+    found = next(path for path in assembler.folder.glob("*.s") if path.name == file.rsplit("/")[-1])
     assert found.read_text().splitlines()[int(line) - 1].strip() == "ldr r0, [r1]"
 
 

@@ -17,6 +17,11 @@ CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33")
 DSP_CORES = CORES[2:]
 
 
+@pytest.fixture(autouse=True)
+def _own_cache() -> None:
+    """The cache of all tests: others want these images, too."""
+
+
 @pytest.fixture(scope="module")
 def yes() -> kws.Input:
     return kws.read("yes")

@@ -23,7 +23,7 @@ from emu.experiment.sweep import cluster, plan, run, worker
 from emu.experiment.sweep.measure import Stale, Task
 from tests.experiment.test_sweep_run import facts, found, planned, swept
 
-POINTS = '[grid]\nkernels = ["thumb2", "c"]\n[[shape]]\nkind = "dense"\nin_c = { from = 1, to = 60 }\nout_c = 4\n'
+POINTS = '[grid]\nkernels = ["thumb2", "c"]\n[[shape]]\nkind = "dense"\nin_c = { from = 1, to = 24 }\nout_c = 4\n'
 
 
 def start(folder: Path, *command: str) -> subprocess.Popen[bytes]:
@@ -80,9 +80,9 @@ def test_a_worker_killed_in_the_middle_loses_nothing(dask: Cluster, tmp_path: Pa
             yield number, figures
 
     done = found(planned(POINTS), tmp_path / "dask.parquet", runner)
-    assert theirs and sorted(seen) == list(range(120))
-    assert done.ran == 120 and {row["status"] for row in done.rows} == {"ok"}
-    assert facts(done.rows[::20]) == facts(swept(POINTS, tmp_path / "here.parquet").rows[::20])
+    assert theirs and sorted(seen) == list(range(48))
+    assert done.ran == 48 and {row["status"] for row in done.rows} == {"ok"}
+    assert facts(done.rows[::8]) == facts(swept(POINTS, tmp_path / "here.parquet").rows[::8])
     assert not psutil.wait_procs(theirs, 10)[1]
 
 
@@ -119,4 +119,4 @@ def test_no_worker_and_then_no_scheduler(dask: Cluster, tmp_path: Path, monkeypa
             yield from cluster.run(tasks, dask.address)
 
         with pytest.raises(InputError, match=f"{gone}; what was done is kept"):
-            found(planned(POINTS.replace("60", "300")), tmp_path / "x.parquet", runner)
+            found(planned(POINTS.replace("24", "300")), tmp_path / "x.parquet", runner)

@@ -100,11 +100,12 @@ def test_millions_of_symbols(written):
     assert refused(written(elf(symbols=MARKS + symbol(7, BASE + 9) * 2_000_000))).startswith("2,000,003 symbols; an image of at most 262,144")
 
 
-def test_a_quarter_of_a_million_functions_without_a_size(written):
-    names = b"".join(b"f%06d\0" % n for n in range(200_000))
-    rows = b"".join(struct.pack("<IIIBBH", len(NAMES) + 8 * n, BASE + 9 + 2 * n, 0, 0x12, 0, 1) for n in range(200_000))
+def test_fifty_thousand_functions_without_a_size(written):
+    """In seconds: nothing takes the square of their number."""
+    names = b"".join(b"f%06d\0" % n for n in range(50_000))
+    rows = b"".join(struct.pack("<IIIBBH", len(NAMES) + 8 * n, BASE + 9 + 2 * n, 0, 0x12, 0, 1) for n in range(50_000))
     image = Image.load(written(elf(symbols=MARKS + rows, names=NAMES + names)))
-    assert len(image.functions) == 200_000 and image.functions[0].name == "f000000" and image.functions[0].size == 2
+    assert len(image.functions) == 50_000 and image.functions[0].name == "f000000" and image.functions[0].size == 2
 
 
 def test_names_that_share_megabytes(written):

@@ -311,7 +311,7 @@ def _survives(path: Path, **options: object) -> None:
     assert peak < 256 << 20
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_files(small, tmp_path, data):
     """Words of the headers, the section table or anywhere else, replaced by the values that break readers."""
@@ -334,7 +334,7 @@ def test_huge_segments(small, tmp_path, size, which):
         _survives(patched(tmp_path / "huge.elf", small, (found[which] + 20, word(size))))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(code=st.binary(min_size=4, max_size=400), seed=st.integers(0, 7))
 def test_random_code(small, tmp_path, code, seed):
     """Machine code that means nothing, in place of the program's, on several boards."""
