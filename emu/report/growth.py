@@ -22,9 +22,9 @@ _HEAD = f"""# How cycles grow with shapes
 Written by `{COMMAND}`: the shapes of the sweep `growth` ([sweep.md](sweep.md)), channels 1 to 256 (dense: 1 to 1,024), inputs
 1x1 to 64x64, kernels 1x1 to 10x4, up to 1.5 million MACs. `fused` takes single layers as `thumb2` does. Cycles are modelled, with zero wait states.
 
-Two shapes are neighbours when they differ in one size alone by not more than twice. Where one costs over {RATIO:g} times the other's cycles a MAC, and has more
-MACs or no fewer cycles, there has to be a reason (`emu/experiment/figures/growth.toml`); those shapes have a ring. Lines join shapes that differ in their
-input alone; the broken line is what the core's multiplier bounds."""
+Two shapes are neighbours when they differ in one size alone by not more than twice. Where one costs over {RATIO:g} times the other's cycles a MAC there is a
+reason (`emu/experiment/figures/growth.toml`), and the shape has a ring, but for smaller shapes that are cheaper in all and have no other reason than
+that. Lines join shapes that differ in their input alone; the broken line is what the core's multiplier bounds."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,13 @@ def _title(growth: Growth) -> str:
 
 
 def _parts(growth: Growth) -> list[Table | Text | str]:
-    """What sticks out, by reason; what has none; and how much is due to fixed costs."""
-    steep = sum(map(len, growth.explained.values())) + len(growth.unexplained)
-    tables = [_reasons(growth)] if growth.explained else []
+    """What sticks out, by reason, fixed costs last; and what has none."""
+    steep = sum(map(len, growth.explained.values())) + len(growth.fixed) + len(growth.unexplained)
+    tables = [_reasons(growth)] if growth.explained or growth.fixed else []
     tables += [Text("Without a reason", "italic"), _without(growth.unexplained)] if growth.unexplained else []
     more = f", {len(growth.unexplained) - _MOST} of them not shown" if len(growth.unexplained) > _MOST else ""
     verdict = NONE if not growth.unexplained else f"{len(growth.unexplained):,} have no reason{more}."
-    fixed = f" {len(growth.fixed):,} more are smaller shapes, cheaper in all, dearer a MAC: {FIXED}; the most is {_pair(growth.fixed[0])}." if growth.fixed else ""
-    return [*tables, Text(f"{len(growth.rows):,} shapes, {growth.pairs:,} pairs of neighbours; {steep:,} pairs over {RATIO:g} times. {verdict}{fixed}")]
+    return [*tables, Text(f"{len(growth.rows):,} shapes, {growth.pairs:,} pairs of neighbours; {steep:,} pairs over {RATIO:g} times. {verdict}")]
 
 
 def _reasons(growth: Growth) -> Table:
@@ -77,7 +76,8 @@ def _reasons(growth: Growth) -> Table:
     table = Table(header_style="bold")
     for name, justify in (("reason", "left"), ("pairs", "right"), ("most", "right"), ("the most: cycles a MAC", "left")):
         table.add_column(name, justify=justify)
-    for text, found in sorted(growth.explained.items(), key=lambda item: -len(item[1])):
+    fixed = [(FIXED, growth.fixed)] if growth.fixed else []
+    for text, found in (*sorted(growth.explained.items(), key=lambda item: -len(item[1])), *fixed):
         most = max(found, key=lambda cliff: cliff.ratio)
         table.add_row(text, str(len(found)), f"{most.ratio:.2f}", _pair(most))
     return table

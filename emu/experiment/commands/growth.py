@@ -26,8 +26,8 @@ Examples
 def command(results: str | None, where: tuple[str, ...], page: str | None, json_file: str | None) -> None:
     """Cycles over a grid of shapes, and the shapes that cost over 1.5 times their neighbours a MAC, by reason.
 
-    Reasons stand in emu/experiment/figures/growth.toml; what has none is listed. Shapes that are cheaper in all than a larger neighbour,
-    and dearer a MAC alone, are counted apart: fixed costs explain them.
+    Reasons stand in emu/experiment/figures/growth.toml; what has none is listed. Where a shape is smaller than its neighbour, and cheaper in
+    all, fixed costs are the reason that is left.
     """
     from emu.experiment.figures import growth
     from emu.experiment.sweep import plan, run, spec, store

@@ -20,7 +20,7 @@ from emu.timing import core as cores
 
 FILE = Path(__file__).parent / "growth.toml"
 SWEEP = "growth"  # the sweep file
-FIXED = "what a call or a pixel costs once is shared by fewer MACs"  # of cliffs that are not steep
+FIXED = "smaller shapes, cheaper in all: what a call, a pixel or a channel costs once is shared by fewer MACs"  # of cliffs that are not steep
 _AXES = ("input", "in_c", "out_c", "channels", "kernel")
 _SIDES = ("row", "neighbour")
 
@@ -48,7 +48,8 @@ class Reason:
 
 @dataclass(frozen=True)
 class Growth:
-    """One kernel set on one core. pairs: of neighbours that were compared. explained: reason -> steep cliffs; fixed: those that are not steep."""
+    """One kernel set on one core. pairs: of neighbours that were compared. explained: reason -> cliffs. Without one: unexplained where they are steep,
+    else fixed."""
 
     kernels: str
     core: str
@@ -105,10 +106,9 @@ def growths(rows: Sequence[Mapping[str, Any]], reasons: Sequence[Reason]) -> tup
 
 
 def _growth(kernels: str, core: str, rows: Sequence[Mapping[str, Any]], reasons: Sequence[Reason]) -> Growth:
-    found = cliffs.find(rows)
     explained: dict[str, list[Cliff]] = {}
-    unexplained = []
-    for cliff in (cliff for cliff in found if cliff.steep):
+    unexplained, fixed = [], []
+    for cliff in cliffs.find(rows):
         reason = next((reason for reason in reasons if reason.explains(cliff)), None)
-        (explained.setdefault(reason.text, []) if reason else unexplained).append(cliff)
-    return Growth(kernels, core, tuple(rows), cliffs.pairs(rows), explained, tuple(unexplained), tuple(cliff for cliff in found if not cliff.steep))
+        (explained.setdefault(reason.text, []) if reason else unexplained if cliff.steep else fixed).append(cliff)
+    return Growth(kernels, core, tuple(rows), cliffs.pairs(rows), explained, tuple(unexplained), tuple(fixed))
