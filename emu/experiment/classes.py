@@ -15,7 +15,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from emu.experiment.sums import sums
+from emu.experiment.sums import long_sums, sums
 from emu.experiment.target import Ran
 from emu.isa.instruction import FLAGS_BIT, Flag, Instruction
 from emu.timing import pricing
@@ -45,7 +45,8 @@ _MULTIPLIES = frozenset({"multiply", "multiply_accumulate", "long_multiply_accum
 def classes(ran: Ran) -> dict[int, str]:
     """Address -> class, of every instruction that ran."""
     streams = [pricing.steps(ran.instructions, *key) for key in sorted({(s.start, s.end, s.events) for s in ran.counts.streams})]
-    rescaled, products, shifts, flags = _rescaled(ran, streams), set(), set(), set()
+    long = long_sums(streams)
+    rescaled, products, shifts, flags = _rescaled(ran, streams, long), set(long), set(), set()
     for steps in streams:
         products |= _sums_of_products(steps)
         flags |= set(_flags_of_branches(steps))
@@ -96,7 +97,7 @@ def _named(ran: Ran, addresses: Iterable[int]) -> set[int]:
 # --- data ---
 
 
-def _rescaled(ran: Ran, streams: Sequence[Sequence[Step]]) -> set[int]:
+def _rescaled(ran: Ran, streams: Sequence[Sequence[Step]], long: set[int]) -> set[int]:
     """Addresses of what high multiplies flow into, through registers, from stream to stream; and of what made their operands."""
     found: set[int] = set()
     entry: dict[int, int] = defaultdict(int)  # registers that hold such values where a stream begins
@@ -107,7 +108,7 @@ def _rescaled(ran: Ran, streams: Sequence[Sequence[Step]]) -> set[int]:
     while waiting:
         start = waiting.pop()
         for steps in by_start[start]:
-            mask = _flow(ran, steps, entry[start], found)
+            mask = _flow(ran, steps, entry[start], found, long)
             target, mask = _next(ran, steps[-1].instruction, mask)
             if target in by_start and mask & ~entry[target]:
                 entry[target] |= mask
@@ -115,11 +116,16 @@ def _rescaled(ran: Ran, streams: Sequence[Sequence[Step]]) -> set[int]:
     return found
 
 
-def _flow(ran: Ran, steps: Sequence[Step], mask: int, found: set[int]) -> int:
-    """Walk one stream: `mask` are registers that hold what a high multiply flowed into, before it, and returned, behind it."""
+def _flow(ran: Ran, steps: Sequence[Step], mask: int, found: set[int], long: set[int]) -> int:
+    """Walk one stream: `mask` are registers that hold what a high multiply flowed into, before it, and returned, behind it. What arithmetic makes
+    of a sum of 64 bits (`long`: the addresses of what adds it up) flows on like a high multiply's product."""
+    summed = 0
     makers: dict[int, int] = {}  # register -> address of what wrote it last, where that is plain arithmetic
     for instruction, skipped, _ in steps:
         if skipped:
+            continue
+        if instruction.address in long:
+            summed, mask = summed | instruction.writes, mask & ~instruction.writes
             continue
         rescales = _HIGH_MULTIPLY.match(instruction.text) or (instruction.kind == "branch_link" and _rescaling_call(ran, instruction))
         if rescales:
@@ -127,11 +133,12 @@ def _flow(ran: Ran, steps: Sequence[Step], mask: int, found: set[int]) -> int:
             found |= {makers[register] for register in _registers(operands) if register in makers}
             found.add(instruction.address)
             mask |= instruction.writes
-        elif instruction.reads & mask and not (instruction.accesses or instruction.flags & Flag.BRANCH or instruction.kind in _MULTIPLIES):
+        elif instruction.reads & (mask | summed) and not (instruction.accesses or instruction.flags & Flag.BRANCH or instruction.kind in _MULTIPLIES):
             found.add(instruction.address)
             mask |= instruction.writes
         else:
             mask &= ~instruction.writes
+        summed &= ~instruction.writes
         plain = instruction.kind == "alu"
         for register in _registers(instruction.writes):
             makers.pop(register, None)

@@ -14,6 +14,7 @@ from emu.isa.instruction import FLAGS_BIT, Flag, Instruction
 from emu.timing.roles import roles
 from emu.timing.step import Step
 
+_LONG = re.compile(r"[su]m(ull|lal)(\.w)? ")
 _ADDS = re.compile(r"ad[cd]s?[ .]")
 _FLAGS = 1 << FLAGS_BIT
 
@@ -24,6 +25,25 @@ class Sums(NamedTuple):
     products: set[int]
     shifts: set[int]
     requantized: set[int]
+
+
+def long_sums(streams: Iterable[Sequence[Step]]) -> set[int]:
+    """Addresses of SMULL and SMLAL that add up products in 64 bits: one adds to what another left; or it leaves, at the end of its stream, what
+    others elsewhere add to."""
+    found, added, last = set(), set(), []
+    for steps in streams:
+        left: dict[int, int] = {}  # pair of registers, as a mask -> address of what wrote it
+        for instruction in (step.instruction for step in steps if not step.skipped):
+            pair = instruction.writes & ~_FLAGS
+            if _LONG.match(instruction.text):
+                if pair in left and instruction.reads & pair == pair:
+                    found |= {left[pair], instruction.address}
+                    added.add(pair)
+            left = {other: address for other, address in left.items() if not other & pair}
+            if _LONG.match(instruction.text):
+                left[pair] = instruction.address
+        last += left.items()
+    return found | {address for pair, address in last if pair in added}
 
 
 def sums(streams: Iterable[Sequence[Step]]) -> Sums:

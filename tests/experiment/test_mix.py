@@ -14,7 +14,7 @@ import pytest
 
 from emu import kws
 from emu.errors import UsageError
-from emu.experiment import classes, target
+from emu.experiment import classes, sums, target
 from emu.experiment.commands.mix import command
 from emu.experiment.mix import ALL, mix
 from emu.isa.decode import decode
@@ -59,7 +59,7 @@ def test_the_convolution_spends_what_its_comments_say(thumb2: target.Ran) -> Non
 def test_data_say_of_c_what_its_sources_say(c: target.Ran) -> None:
     """Of the arithmetic of requantize.h most is found in the machine code alone, and nothing that is not there."""
     streams = [pricing.steps(c.instructions, *key) for key in sorted({(s.start, s.end, s.events) for s in c.counts.streams})]
-    found = classes._rescaled(c, streams)
+    found = classes._rescaled(c, streams, sums.long_sums(streams))
     kinds = classes.classes(c)
     assert {re.sub(r":\d+$", "", line or "") for line in c.image.source_lines(found)} == {"armsrc/kernels/c/requantize.h"}
     times = np.zeros(2, np.int64)
@@ -79,8 +79,9 @@ def classified(*hexadecimal: str) -> list[str]:
     steps = tuple(Step(instruction, False, -1) for instruction in code(*hexadecimal))
     nameless = SimpleNamespace(numbering=SimpleNamespace(names=("",), at=lambda address: 0))
     found: set[int] = set()
-    classes._flow(nameless, steps, 0, found)
-    products, flags = classes._sums_of_products(steps), set(classes._flags_of_branches(steps))
+    long = sums.long_sums([steps])
+    classes._flow(nameless, steps, 0, found, long)
+    products, flags = classes._sums_of_products(steps) | long, set(classes._flags_of_branches(steps))
     return [classes._class(step.instruction, at in found, at in products, at in flags, False, False) for step in steps for at in (step.instruction.address,)]
 
 
@@ -94,6 +95,9 @@ def classified(*hexadecimal: str) -> list[str]:
     (("013c", "0146", "fcd1"), ["loop", "other", "loop"]),  # subs r4, #1; mov r1, r0; bne
     # add r2, r3, r0, asr #31; smmlar r0, r0, r1, r2; asrs r0, r4; ssat r0, #8, r0; strb r0, [r7]; movs r0, #0
     (("03ebe072", "50fb1120", "2041", "00f30700", "3870", "0020"), ["requantize"] * 4 + ["store", "other"]),
+    # smull r4, r5, r2, r12; smlal r4, r5, r2, lr; lsrs r6, r4, #21; adc r6, r6, r5, lsl #11; smmla r6, r6, r2, r3; ssat r6, #8, r6, asr #17
+    (("82fb0c45", "c2fb0e45", "5fea5456", "46ebc526", "56fb0236", "26f34746"), ["MAC"] * 2 + ["requantize"] * 4),
+    (("82fb0c45", "2418"), ["requantize"] * 2),  # smull r4, r5, r2, r12; adds r4, r4, r0
 ])
 def test_classes_of_instructions(stream: tuple[str, ...], wanted: list[str]) -> None:
     assert classified(*stream) == wanted
