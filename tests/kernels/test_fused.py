@@ -7,17 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from unicorn import arm_const
 
 from armsrc import abi
 from emu.machine.call import KernelCall, call
 from emu.timing import core, pricing
 from kwsq import model, reference
 from tests.kernels.structs import fused_cases
-from tests.kernels.test_kernels import FUSED_SETS, kernel_set, library
+from tests.kernels.test_kernels import FUSED_SETS, fill_kept_registers, kernel_set, library, touches_nothing_else
 
 PAIRS = [(kernels, kernel) for kernels in FUSED_SETS for kernel in abi.FUSED if kernel in library(kernels).symbols]
-SAVED = [getattr(arm_const, f"UC_ARM_REG_R{number}") for number in range(4, 12)]
 
 
 def expected(kernel: str, structs: tuple[dict[str, Any], dict[str, Any]], x: np.ndarray) -> np.ndarray:
@@ -38,10 +36,6 @@ def checked(kernels: str, kernel: str, structs: tuple[dict[str, Any], dict[str, 
 def test_equals_the_reference_and_touches_nothing_else(kernels: str, kernel: str) -> None:
     taken = []
 
-    def fill(machine) -> None:
-        for number, register in enumerate(SAVED):
-            machine.engine.reg_write(register, 0xC0DE0000 + number)
-
     @settings(max_examples=90, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(fused_cases(kernel))
     def check(case) -> None:
@@ -49,12 +43,7 @@ def test_equals_the_reference_and_touches_nothing_else(kernels: str, kernel: str
         taken.append(kernel_set(kernels).fuses(kernel, *structs))
         if not taken[-1]:
             return
-        done = checked(kernels, kernel, structs, x, offsets=offsets, before=fill)
-        touched = {name: accesses for name, accesses in zip(done.counts.objects, done.counts.traffic[1], strict=True) if accesses.any()}
-        written = {name for name, accesses in touched.items() if accesses[1].any()}
-        assert written <= {"output", "scratch", "stack"} and "other" not in touched, f"accesses outside its tensors: {touched}"
-        assert [done.machine.engine.reg_read(register) for register in SAVED] == [0xC0DE0000 + number for number in range(len(SAVED))]
-        assert done.machine.engine.reg_read(arm_const.UC_ARM_REG_SP) == done.machine.stack[1]
+        touches_nothing_else(checked(kernels, kernel, structs, x, offsets=offsets, before=fill_kept_registers))
 
     check()
     assert np.mean(taken) > 0.25, "too few of the drawn pairs are taken for the test to say much"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from unicorn import arm_const
 
 from armsrc import abi, kernelset
 from armsrc.kernelset import KernelSet
@@ -15,13 +15,15 @@ from emu.build import kernel_folder, toolchain
 from emu.build.cache import REPOSITORY
 from emu.build.elf import Image
 from emu.errors import InputError
-from emu.machine.call import call
+from emu.machine import Machine
+from emu.machine.call import KernelCall, call
 from kwsq import float_reference, reference
 from tests.kernels.structs import FLOAT_KERNELS, INT8_KERNELS, cases
 
 FLOAT_SETS = ("float",)
 INT8_SETS = tuple(name for name in kernel_folder.names() if name not in FLOAT_SETS and not kernel_folder.find(name).base)
 FUSED_SETS = tuple(name for name in kernel_folder.names() if kernel_folder.find(name).base)  # what else they run is their base's
+PACKING_SETS = ("thumb2", "m0")
 M4, M0PLUS = "cortex-m4", "cortex-m0plus"
 PAIRS = [(kernels, kernel) for kernels in INT8_SETS for kernel in INT8_KERNELS] + [
     (kernels, kernel) for kernels in FLOAT_SETS for kernel in FLOAT_KERNELS]
@@ -41,50 +43,44 @@ def kernel_set(kernels: str) -> KernelSet:
     return kernelset.load(REPOSITORY / "armsrc" / "kernels" / kernels)
 
 
+def fill_kept_registers(machine: Machine) -> None:
+    """Something in each: a kernel that does not leave it there ends the run."""
+    for n in range(4, 12):
+        machine.engine.reg_write(getattr(arm_const, f"UC_ARM_REG_R{n}"), 0xC0DE0000 + n)
+    for n in range(8, 16):
+        machine.engine.reg_write(getattr(arm_const, f"UC_ARM_REG_D{n}"), 0xC0DE0000 + n)
+
+
 @pytest.mark.parametrize(("kernels", "kernel", "core"), [*((*pair, M4) for pair in PAIRS), *((*pair, M0PLUS) for pair in PAIRS if pair[0] in kws.ANY_CORE_SETS)])
 def test_equals_the_reference_and_touches_nothing_else(kernels: str, kernel: str, core: str) -> None:
-    image, packs = library(kernels, core), kernel_set(kernels)
+    """Each struct as it is, and packed where the set packs it; registers that AAPCS has a function keep are held to that by the machine."""
+    image, packs, packed = library(kernels, core), kernel_set(kernels), 0
 
     @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    @given(cases(kernel), st.booleans())
-    def check(case, packed: bool) -> None:
+    @given(cases(kernel))
+    def check(case) -> None:
+        nonlocal packed
         params, x, offsets = case
-        done = call(image, kernel, params, x, core=core, offsets=offsets, kernel_set=packs if packed else kernelset.PLAIN)
-        expected = (float_reference if abi.is_float(kernel) else reference).run_kernel(kernel, params, x).reshape(done.output.shape)
-        if abi.is_float(kernel):
-            np.testing.assert_allclose(done.output, expected, rtol=2e-5, atol=2e-4)
-        else:
-            np.testing.assert_array_equal(done.output, expected)
-        touched = {name: accesses for name, accesses in zip(done.counts.objects, done.counts.traffic[1], strict=True) if accesses.any()}
-        written = {name for name, accesses in touched.items() if accesses[1].any()}
-        assert written <= {"output", "scratch", "stack"}, f"writes outside its output: {written}"
-        assert "other" not in touched, f"accesses outside its tensors: {touched['other']}"
+        expected = (float_reference if abi.is_float(kernel) else reference).run_kernel(kernel, params, x)
+        ways = [kernelset.PLAIN, packs] if packs.pack(kernel, params) else [kernelset.PLAIN]
+        packed += len(ways) - 1
+        for way in ways:
+            done = call(image, kernel, params, x, core=core, offsets=offsets, kernel_set=way, before=fill_kept_registers)
+            if abi.is_float(kernel):
+                np.testing.assert_allclose(done.output, expected.reshape(done.output.shape), rtol=2e-5, atol=2e-4)
+            else:
+                np.testing.assert_array_equal(done.output, expected.reshape(done.output.shape))
+            touches_nothing_else(done)
 
     check()
+    assert packed > 12 or kernels not in PACKING_SETS or not abi.KERNELS[kernel][1], f"only {packed} of the drawn structs are packed"
 
 
-@pytest.mark.parametrize(("kernels", "kernel"), PAIRS)
-def test_keeps_the_registers_that_aapcs_keeps(kernels: str, kernel: str) -> None:
-    from unicorn import arm_const
-
-    saved = [getattr(arm_const, f"UC_ARM_REG_R{n}") for n in range(4, 12)] + [
-        getattr(arm_const, f"UC_ARM_REG_S{n}") for n in range(16, 32) if kernels in FLOAT_SETS]
-    image, packs = library(kernels), kernel_set(kernels)
-
-    @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    @given(cases(kernel), st.booleans())
-    def check(case, packed: bool) -> None:
-        params, x, _ = case
-
-        def fill(machine) -> None:
-            for number, register in enumerate(saved):
-                machine.engine.reg_write(register, 0xC0DE0000 + number)
-
-        machine = call(image, kernel, params, x, before=fill, kernel_set=packs if packed else kernelset.PLAIN).machine
-        assert [machine.engine.reg_read(register) for register in saved] == [0xC0DE0000 + number for number in range(len(saved))]
-        assert machine.engine.reg_read(arm_const.UC_ARM_REG_SP) == machine.stack[1]
-
-    check()
+def touches_nothing_else(done: KernelCall) -> None:
+    touched = {name: accesses for name, accesses in zip(done.counts.objects, done.counts.traffic[1], strict=True) if accesses.any()}
+    written = {name for name, accesses in touched.items() if accesses[1].any()}
+    assert written <= {"output", "scratch", "stack"}, f"writes outside its output: {written}"
+    assert "other" not in touched, f"accesses outside its tensors: {touched['other']}"
 
 
 @pytest.mark.parametrize("kernels", INT8_SETS)
