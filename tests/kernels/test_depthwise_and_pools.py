@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from armsrc.kernels.thumb2.packing import depthwise
 from emu.machine.call import call
 from kwsq import reference
 from tests.kernels.test_kernels import kernel_set, library
@@ -14,36 +15,65 @@ from tests.kernels.test_kernels import kernel_set, library
 KERNEL = "depthwise_conv2d_s8"
 
 
-def layer(shape: tuple[int, int, int], stride: int, pads: tuple[int, int], *, signed: bool, shifts: tuple[int, int] = (6, 12)) -> dict[str, Any]:
+def layer(shape: tuple[int, int, int], stride: int, pads: tuple[int, int], *, zero_point: int = -128, shifts: tuple[int, int] = (6, 12)) -> dict[str, Any]:
     """A 3x3 layer that sees all of its input, with `pads` above and left of it and as many windows as are legal."""
     random = np.random.default_rng(sum(shape))
     h, w, c = shape
-    zero_point = np.full(c, 5) if signed else np.full(c, -128)
-    requant = np.stack([random.integers(1 << 30, 1 << 31, c), random.integers(*shifts, c), zero_point, np.full(c, -128), np.full(c, 127)], axis=1)
+    requant = np.stack([random.integers(1 << 30, 1 << 31, c), random.integers(*shifts, c), np.full(c, zero_point), np.full(c, -128), np.full(c, 127)], axis=1)
     return {"in_h": h, "in_w": w, "in_c": c, "out_h": (h - 1 + pads[0]) // stride + 1, "out_w": (w - 1 + pads[1]) // stride + 1, "out_c": c,
             "kernel_h": 3, "kernel_w": 3, "stride_h": stride, "stride_w": stride, "pad_top": pads[0], "pad_left": pads[1],
             "input_zero_point": -7, "per_channel": 1, "weights": random.integers(-128, 128, (3, 3, c)).astype(np.int8),
             "bias": random.integers(-9000, 9000, c).astype(np.int32), "requant": requant.astype(np.int32)}
 
 
-@pytest.mark.parametrize("signed", [False, True])
+def assert_right(params: dict[str, Any], x: np.ndarray) -> set[str]:
+    """Also that only tensors are touched: their names."""
+    done = call(library("thumb2"), KERNEL, params, x, kernel_set=kernel_set("thumb2"), offsets={"input": 1, "output": 3})
+    np.testing.assert_array_equal(done.output, reference.run_kernel(KERNEL, params, x).reshape(done.output.shape))
+    touched = {name for name, accesses in zip(done.counts.objects, done.counts.traffic[1], strict=True) if accesses.any()}
+    assert "other" not in touched
+    return touched
+
+
+@pytest.mark.parametrize("zero_point", [-128, -1, 5])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize(("shape", "pads"), [
     ((3, 30, 4), (1, 1)), ((33, 31, 4), (1, 0)), ((32, 62, 5), (2, 2)), ((61, 4, 7), (0, 1)), ((17, 2, 9), (1, 2)), ((2, 2, 40), (0, 0)),
     ((4, 3, 260), (1, 1)), ((1, 1, 4), (2, 2)), ((1, 9, 4), (2, 0)), ((7, 8, 36), (2, 1)), ((18, 16, 4), (0, 2))])
-def test_packed_layers_at_the_ends_of_strips_and_chunks(shape: tuple[int, int, int], pads: tuple[int, int], stride: int, signed: bool) -> None:
-    params = layer(shape, stride, pads, signed=signed)
+def test_packed_layers_at_the_ends_of_strips_and_chunks(shape: tuple[int, int, int], pads: tuple[int, int], stride: int, zero_point: int) -> None:
+    params = layer(shape, stride, pads, zero_point=zero_point)
     x = np.random.default_rng(1).integers(-128, 128, shape).astype(np.int8)
-    done = call(library("thumb2"), KERNEL, params, x, kernel_set=kernel_set("thumb2"), offsets={"input": 1, "output": 3})
-    np.testing.assert_array_equal(done.output, reference.run_kernel(KERNEL, params, x).reshape(done.output.shape))
-    touched = {name for name, accesses in zip(done.counts.objects, done.counts.traffic[1], strict=True) if accesses.any()}
-    assert "packed" in touched or max(params["out_h"], params["out_w"]) == 1 or signed and shape[2] > 255
-    assert "other" not in touched
+    assert "packed" in assert_right(params, x) or zero_point > -128 and shape[2] > 255
+
+
+def same(shape: tuple[int, int, int], stride: int, zero_point: int) -> dict[str, Any]:
+    """The same layer, with as many outputs as padding on all sides gives."""
+    h, w, _ = shape
+    out_h, out_w = -(-h // stride), -(-w // stride)
+    pads = max((out_h - 1) * stride + 3 - h, 0) // 2, max((out_w - 1) * stride + 3 - w, 0) // 2
+    return layer(shape, stride, pads, zero_point=zero_point) | {"out_h": out_h, "out_w": out_w}
+
+
+@pytest.mark.parametrize(("shape", "stride", "zero_point", "code"), [
+    *((shape, 1, -128, (depthwise.LINE, 1, 0, True)) for shape in ((3, 2, 4), (2, 10, 5), (9, 9, 8), (4, 32, 4), (1, 11, 4))),
+    *((shape, 1, -128, (depthwise.LINE, 1, 64, True)) for shape in ((3, 3, 64), (2, 18, 64), (20, 10, 64))),
+    ((4, 33, 64), 1, -128, (depthwise.LINE, 1, 64, False)), ((4, 33, 4), 1, -128, (depthwise.LINE, 1, 0, False)),
+    ((6, 7, 8), 1, -1, (depthwise.BENT, 1, 8, False)), ((3, 8, 12), 1, -1, (depthwise.BENT, 1, 0, False)), ((8, 6, 9), 1, 4, (depthwise.SIGNED, 1, 0, False)),
+    *((shape, 2, -128, (depthwise.LINE, 2, 64, True)) for shape in ((4, 4, 64), (6, 18, 64), (2, 16, 64))),
+    *((shape, 2, -128, (depthwise.LINE, 2, 0, True)) for shape in ((4, 12, 4), (18, 6, 7))),
+    ((4, 20, 64), 2, -128, (depthwise.LINE, 2, 64, False)), ((5, 19, 4), 2, -128, (depthwise.LINE, 2, 0, False)),
+    ((6, 6, 4), 2, -1, (depthwise.BENT, 2, 0, False)), ((6, 8, 5), 2, 4, (depthwise.SIGNED, 2, 0, False)), ((1, 1, 4), 1, -128, (depthwise.LINE, 2, 0, False))])
+def test_each_walk_where_it_begins_and_ends(shape: tuple[int, int, int], stride: int, zero_point: int, code: tuple[int, int, int, bool]) -> None:
+    params = same(shape, stride, zero_point)
+    packed = kernel_set("thumb2").pack(KERNEL, params)
+    assert packed and depthwise.CODES[packed.words[0]] == code
+    for x in (np.random.default_rng(2).integers(-128, 128, shape), np.full(shape, -128), np.full(shape, 127)):
+        assert_right(params, x.astype(np.int8))
 
 
 @pytest.mark.parametrize("change", [{"kernel_w": 2, "weights": np.zeros((3, 2, 4), np.int8)}, {"stride_h": 2}, {"stride_h": 3, "stride_w": 3}])
 def test_other_windows_stay_as_they_are(change: dict[str, Any]) -> None:
-    params = layer((9, 9, 4), 1, (0, 0), signed=False)
+    params = layer((9, 9, 4), 1, (0, 0))
     assert kernel_set("thumb2").pack(KERNEL, params)
     assert kernel_set("thumb2").pack(KERNEL, params | change) is None
 

@@ -76,11 +76,12 @@ def depthwise(h: int, w: int, c: int = 4, **more: Any) -> Call:
     return window("depthwise_conv2d_s8", h, w, c, c, **more)
 
 
-def planes(h: int, w: int, *, stride: int = 1, **more: Any) -> Call:
-    """Packed, four channels; the input has an even number of rows, so that no band has one line only."""
+def planes(h: int, w: int, *, stride: int = 1, pad_left: int = 0, **more: Any) -> Call:
+    """Packed, four channels; the input has an even number of rows, so that no band has one line only. pad_left: of columns on both sides."""
     made = depthwise(h, w, stride=stride, packed=True, **more)
     sizes = dict(made.sizes)
-    return made._replace(sizes=tuple((sizes | {"in_h": sizes["in_h"] + sizes["in_h"] % 2}).items()))
+    padded = {"in_h": sizes["in_h"] + sizes["in_h"] % 2, "pad_left": pad_left, "in_w": sizes["in_w"] - 2 * pad_left}
+    return made._replace(sizes=tuple((sizes | padded).items()))
 
 
 def pool(h: int, w: int, c: int, size: tuple[int, int], stride: int = 1) -> Call:
@@ -220,7 +221,7 @@ def planes_claims() -> list[Claim]:
     edge = slope(lambda w: depthwise(3, w, packed=True, requantizer=RELU), 10, 18) - slope(lambda w: relu(3, w), 10, 18)
     found = [Claim("depthwise_planes.inc", "{} for a column of a band", column, 8),
              Claim("depthwise_planes.inc", "lies outside {}", column + edge, 8)]
-    for make, c, phrase in ((relu, 4, "turn: {} for eight"), (relu, 64, "other {} where that is"), (bent, 4, "bent {} and"), (signed, 4, "signed {};")):
+    for make, c, phrase in ((relu, 4, "turn: {} for eight"), (relu, 64, "other {} where that is"), (bent, 4, "bent {} or"), (bent, 8, "or {}, signed"), (signed, 4, "signed {}; from")):
         made = functools.partial(make, c=c)
         turn, line = slopes(lambda w, h, made=made: made(h, w), (10, 18), (3, 4)), slope(lambda h, made=made: made(h, 10), 3, 4)
         found.append(Claim("depthwise_lines.inc", phrase, turn, c))
@@ -228,6 +229,9 @@ def planes_claims() -> list[Claim]:
             four = line + line + line + line
             found += [Claim("depthwise_lines.inc", r"eight outputs \({} each", turn, 4 * 8),
                       Claim("depthwise_lines.inc", "{} a line besides", four - turn - turn - turn - turn - turn, 4 * 4)]  # of ten outputs
+            padded = slope(lambda h: relu(h, 9, pad_left=1), 3, 4)
+            four = padded + padded + padded + padded + padded + padded + padded + padded
+            found.append(Claim("depthwise_lines.inc", "padded {}, ", four - turn - turn - turn - turn - turn - turn - turn - turn - turn, 4 * 8))
     for make, phrase in ((relu, "{} an output"), (bent, r"bent {}\)"), (signed, r"signed {}, ")):
         output = slopes(lambda w, h, make=make: make(h, w, stride=2), (7, 9), (2, 6)) - column - column
         found.append(Claim("depthwise_down.inc", phrase, output, 2 * 4 * 4))

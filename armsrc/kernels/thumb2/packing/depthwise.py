@@ -12,9 +12,14 @@ from armsrc.kernelset import Packed
 
 from . import common, linear
 
-_LINE, _LINE_64, _BENT, _SIGNED = range(4)  # the code's forms; those of stride 2 stand behind them
-_SHIFT, _INPUT_SCALE, _STEP = 17, 8, 64  # DP_SHIFT, DP_INPUT_SCALE, DP_STEP_64
-_MOST_STEP = {_LINE: 0xFFFF, _BENT: 0xFF, _SIGNED: 0xFF}  # of y, output to output: the bits that the code has for it
+LINE, BENT, SIGNED = range(3)  # the forms
+_SHIFT, _INPUT_SCALE = 17, 8  # DP_SHIFT, DP_INPUT_SCALE
+_ANY = 0
+# The walks that there are: form, stride, step of y from output to output, whether padding is left out. Their places are what DB_CODE says.
+CODES = [(LINE, 1, _ANY, False), (LINE, 1, _ANY, True), (LINE, 1, 64, False), (LINE, 1, 64, True), (BENT, 1, _ANY, False), (BENT, 1, 8, False),
+          (SIGNED, 1, _ANY, False), (LINE, 2, _ANY, False), (LINE, 2, _ANY, True), (LINE, 2, 64, False), (LINE, 2, 64, True),
+          (BENT, 2, _ANY, False), (SIGNED, 2, _ANY, False)]
+_MOST_STEP = {LINE: 0xFFFF, BENT: 0xFF, SIGNED: 0xFF}  # of y, output to output: the bits that the code has for it
 _BAND, _BANDS = 128, 10  # bytes of a band in a plane, and its bands
 _PLANE = _BAND * _BANDS
 _COLUMNS = 32  # of a strip, at most
@@ -35,12 +40,14 @@ class _Axis(NamedTuple):
 
 
 class _Walk(NamedTuple):
-    """A layer as the code sees it. taps: int (in_c, 3 lines, 3 columns)."""
+    """A layer as the code sees it. taps: int (in_c, 3 lines, 3 columns). padded: whether the walk leaves padding out, stride 1 the
+    columns on both sides, stride 2 the line behind the last one."""
 
     lines: _Axis
     columns: _Axis
     stride: int
     taps: np.ndarray
+    padded: bool = False
 
     @property
     def along(self) -> _Axis:
@@ -51,7 +58,6 @@ class _Walk(NamedTuple):
 class _Constants(NamedTuple):
     """What a form has of every channel: int64 (out_c,) each. low: beside the last weight. bias: 0 where none is loaded."""
 
-    form: int
     scale: np.ndarray  # of the weights
     multiplier: np.ndarray
     addend: np.ndarray
@@ -67,7 +73,7 @@ def planes(p: Params) -> Packed | None:
     weights = np.asarray(p["weights"], np.int64).reshape(9, -1).T
     one = p["out_h"] == p["out_w"] == 1
     ways = _ways(p, weights, 2 if one else p["stride_h"])
-    found = ((walk, constants) for form in (_LINE, _BENT, _SIGNED) for walk in ways
+    found = ((walk, form, constants) for form in _FORMS for walk in ways
              if walk.along.step_y <= _MOST_STEP[form] and (constants := _FORMS[form](p, weights, walk.along.step_y)))
     chosen = next(found, None)
     return _packed(p, *chosen) if chosen else None
@@ -87,7 +93,15 @@ def _estimate(way: _Walk) -> int:
     """Cycles of a channel, but for what all ways have in common."""
     across = way.lines if way.stride == 1 else way.columns
     pieces = -(-way.along.out // (_COLUMNS - 2 if way.stride == 1 else _DOWN))
-    return across.out * (way.along.out * (11 + (way.along.step_y != _STEP)) + 18 * pieces)
+    return across.out * (way.along.out * (11 + (way.along.step_y != 64)) + 17 * pieces)
+
+
+def _is_padded(walk: _Walk) -> bool:
+    """Whether exactly what the walk can leave out lies outside, in one piece."""
+    lines, columns = walk.lines, walk.columns
+    if walk.stride == 1:
+        return columns.pad == 1 and 2 <= columns.out == columns.size <= _COLUMNS
+    return 2 <= lines.out <= _DOWN and 2 * lines.out - lines.pad == lines.size
 
 
 def _line(p: Params, weights: np.ndarray, step: int) -> _Constants | None:
@@ -95,8 +109,7 @@ def _line(p: Params, weights: np.ndarray, step: int) -> _Constants | None:
     found = linear.find(rq, weights, bias, _SHIFT, _INPUT_SCALE)
     if found is None:
         return None
-    zeros = np.zeros_like(bias)
-    return _Constants(_LINE_64 if step == _STEP else _LINE, found.scale - _INPUT_SCALE, found.multiplier, found.addend, zeros + step, zeros)
+    return _Constants(found.scale - _INPUT_SCALE, found.multiplier, found.addend, np.full_like(bias, step), np.zeros_like(bias))
 
 
 def _bent(p: Params, weights: np.ndarray, step: int) -> _Constants | None:
@@ -105,7 +118,7 @@ def _bent(p: Params, weights: np.ndarray, step: int) -> _Constants | None:
     found = linear.find(rq, weights, bias, _SHIFT, _INPUT_SCALE, bent=True, low_byte=step)
     if found is None or (found.below > 0).any() or (found.below < -common.INT16.max).any():
         return None
-    return _Constants(_BENT, found.scale - _INPUT_SCALE, found.multiplier, found.addend, -found.below, np.zeros_like(bias))
+    return _Constants(found.scale - _INPUT_SCALE, found.multiplier, found.addend, -found.below, np.zeros_like(bias))
 
 
 def _signed(p: Params, weights: np.ndarray, step: int) -> _Constants | None:
@@ -115,41 +128,46 @@ def _signed(p: Params, weights: np.ndarray, step: int) -> _Constants | None:
     low, high = common.reach(weights, bias)
     if found is None or max(-low.min(), high.max()) > most:
         return None
-    return _Constants(_SIGNED, found.scale, found.multiplier, found.addend, step << 8 | found.shift, bias << found.scale + _INPUT_SCALE)
+    return _Constants(found.scale, found.multiplier, found.addend, step << 8 | found.shift, bias << found.scale + _INPUT_SCALE)
 
 
-_FORMS = {_LINE: _line, _BENT: _bent, _SIGNED: _signed}
+_FORMS = {LINE: _line, BENT: _bent, SIGNED: _signed}
 
 
-def _packed(p: Params, walk: _Walk, constants: _Constants) -> Packed:
+def _packed(p: Params, walk: _Walk, form: int, constants: _Constants) -> Packed:
     c = p["in_c"]
     zero = p["input_zero_point"]
+    code = (form, walk.stride, walk.along.step_y, _is_padded(walk))
+    code, = [place for place in (code, (*code[:2], _ANY, code[3]), (*code[:3], False), (*code[:2], _ANY, False)) if place in CODES][:1]
+    walk = walk._replace(padded=code[3])
     blocks = [*range(0, c - 4, 4), c - 4]
     channels = [block + lane for block in blocks for lane in range(4)]
-    stream = _channels(walk, constants)[channels].ravel()
-    most_lines, most_columns = (16, _COLUMNS - 2) if walk.stride == 1 else (_DOWN, (_COLUMNS - 3) // 2 + 1)
+    stream = _channels(walk, form, constants, zero << _INPUT_SCALE)[channels].ravel()
+    most_lines, most_columns = (16, _COLUMNS - 2 + 2 * walk.padded) if walk.stride == 1 else (_DOWN, (_COLUMNS - 3) // 2 + 1)
     strips = [_strip(walk, lines, columns) for lines in _cut(walk.lines.out, walk.stride, most_lines)
               for columns in _cut(walk.columns.out, walk.stride, most_columns)]
     listed = np.concatenate(strips)
     flags, rows = common.clamp(p)
     weights_at = _HEADER + 4 * len(listed)
-    scaled_zero = zero << _INPUT_SCALE
-    header = [constants.form + 4 * (walk.stride - 1), c, walk.columns.step_x, walk.lines.step_x, (zero & 0xFF) * 0x01010101,
-              (scaled_zero & 0xFFFF) * 0x10001, weights_at, weights_at + stream.nbytes, p["out_h"] * p["out_w"], len(strips)]
+    header = [CODES.index(code), c, walk.columns.step_x, walk.lines.step_x, (zero & 0xFF) * 0x01010101,
+              (zero << _INPUT_SCALE & 0xFFFF) * 0x10001, weights_at, weights_at + stream.nbytes, p["out_h"] * p["out_w"], len(strips)]
     return Packed(np.concatenate([common.words(header), common.words(listed), stream, common.words([flags]), rows]), 4 * _PLANE + _BAND + 8)
 
 
-def _channels(walk: _Walk, constants: _Constants) -> np.ndarray:
-    """uint32 (in_c, n): what the code loads for a channel."""
-    first, second, third = np.moveaxis(walk.taps << constants.scale[:, None, None], 1, 0)
+def _channels(walk: _Walk, form: int, constants: _Constants, zero: int) -> np.ndarray:
+    """uint32 (in_c, n): what the code loads for a channel. zero: the zero point as inputs come."""
+    scaled = walk.taps << constants.scale[:, None, None]
+    first, second, third = np.moveaxis(scaled, 1, 0)
 
     def kind(pair: tuple[np.ndarray, np.ndarray], single: np.ndarray) -> list[np.ndarray]:
         return [common.pairs(*pair), common.pairs(single[:, 0], single[:, 1])[:, None], common.pairs(constants.low, single[:, 2])[:, None]]
 
-    bias = [common.words(constants.bias)[:, None]] if constants.form == _SIGNED else []
+    added = [constants.bias] if form == SIGNED else []
+    if walk.padded:
+        added = [zero * scaled[:, :, 0].sum(axis=1), zero * (scaled[:, :, 2] if walk.stride == 1 else scaled[:, 2]).sum(axis=1)]
     requantizer = common.words(np.stack([constants.multiplier, constants.addend], axis=1))
     odd = kind((second, third), first) if walk.stride == 1 else []
-    return np.concatenate([*bias, *kind((first, second), third), requantizer, *odd], axis=1)
+    return np.concatenate([*(common.words(of)[:, None] for of in added), *kind((first, second), third), requantizer, *odd], axis=1)
 
 
 def _cut(size: int, stride: int, most: int) -> Iterator[range]:
@@ -171,7 +189,7 @@ def _bands(walk: _Walk, lines: range) -> _Bands:
     """Stride 1: bands begin with an even line of the input. Stride 2: with what an output sees first; the last one is the plane's last."""
     line = lines.start * walk.stride - walk.lines.pad
     if walk.stride == 2:
-        return _Bands(_BANDS - 1 - len(lines), line, len(lines) + 1)
+        return _Bands(_BANDS - 1 - len(lines), line, len(lines) + 1 - walk.padded)
     odd = line % 2 if len(lines) > 1 else 0
     return _Bands(0, line - odd, (len(lines) + 3 + odd) // 2)
 
@@ -179,10 +197,10 @@ def _bands(walk: _Walk, lines: range) -> _Bands:
 def _strip(walk: _Walk, lines: range, columns: range) -> np.ndarray:
     """A strip's record and its lists."""
     width, stride = len(columns), walk.stride
-    seen = (width - 1) * stride + 3
-    behind_turns = 2 if stride == 1 else 1  # columns
-    plane = _BAND - 4 * (seen - behind_turns)
-    column = columns.start * stride - walk.columns.pad  # of x, the first one that is seen
+    left_out = stride == 1 and walk.padded
+    seen = (width - 1) * stride + 3 - 2 * left_out
+    plane = _BAND - 4 * (stride * width)  # stride 1: two columns stand behind the turns, or none; stride 2: one behind those that begin outputs
+    column = columns.start * stride - walk.columns.pad + left_out  # of x, the first one that is seen
     before, behind = max(0, -column), max(0, column + seen - walk.columns.size)
     inside = seen - before - behind
     bands = _bands(walk, lines)
@@ -204,7 +222,7 @@ def _strip(walk: _Walk, lines: range, columns: range) -> np.ndarray:
     more = inside - 1
     record = [*_places(walk, lines, columns, bands, plane), first_x, first_to - next_to, len(full),
               2 * walk.lines.step_x - inside * walk.columns.step_x, next_to, 0 if more % 2 else walk.columns.step_x,
-              more + -more % _TURN, -more % _TURN if more else _TURN, inside, len(fills), 12 * len(edges), int(stride == 1 and width == 2)]
+              more + -more % _TURN, -more % _TURN if more else _TURN, inside, len(fills), 12 * len(edges), int(stride == 1 and width == 2 and not walk.padded)]
     return np.concatenate([record, np.array([*fills, *edges], np.int64).ravel()]).astype(np.int64)
 
 
@@ -220,6 +238,7 @@ def _places(walk: _Walk, lines: range, columns: range, bands: _Bands, plane: int
         even, odd = odd, even
         start, y = start + _BAND, y + walk.lines.step_y
     back = -1 if odd_first else 1
-    turns = len(columns) - 2
-    return [start, y, even * _BAND, odd * _BAND, -_BAND if odd_first else 0, back * walk.lines.step_y, _BAND - 4 * (len(columns) + 2),
+    turns = len(columns) - 1 if walk.padded else len(columns) - 2
+    behind = 0 if walk.padded else 2
+    return [start, y, even * _BAND, odd * _BAND, -_BAND if odd_first else 0, back * walk.lines.step_y, _BAND - 4 * (len(columns) + behind),
             2 * walk.lines.step_y - (len(columns) - 1) * walk.columns.step_y, -turns % _TURN if turns else _TURN]
