@@ -102,9 +102,18 @@ class Text:
     def __init__(self, records: np.ndarray) -> None:
         self.records, self.instructions = records, Instructions(records)
         self._regions: dict[str, list[tuple[int, int, np.ndarray]]] = {}
+        self._tables: dict[tuple[str, tuple[int, ...]], list[Code]] = {}
 
     def table(self, marks: Marks, cpu: Cpu) -> list[Code]:
-        """The probe's view of the code on that core, a region for every stretch of it."""
+        """The probe's view of the code on that core, a region for every stretch of it; nobody writes to it."""
+        kernels = tuple(marks.kernels)
+        if marks != Marks(kernels=marks.kernels):
+            return self._marked(marks, cpu)
+        if (cpu.name, kernels) not in self._tables:
+            self._tables[cpu.name, kernels] = self._marked(marks, cpu)
+        return self._tables[cpu.name, kernels]
+
+    def _marked(self, marks: Marks, cpu: Cpu) -> list[Code]:
         if cpu.name not in self._regions:
             ends = self.records["address"].astype(np.int64) + self.records["size"]
             far = np.flatnonzero(self.records["address"][1:].astype(np.int64) - ends[:-1] > _FAR) + 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -38,6 +40,7 @@ def library(kernels: str, cpu: str = M4) -> Image:
     return _IMAGES[kernels, cpu]
 
 
+@functools.cache
 def kernel_set(kernels: str) -> KernelSet:
     """What the set packs."""
     return kernelset.load(REPOSITORY / "armsrc" / "kernels" / kernels)
