@@ -14,6 +14,7 @@ from . import common, matmul
 # The first word of a packed layer, behind those of matmul.py: which code takes it.
 WALK, TALL = 16, 17
 _PAIRS, _BLOCK, _FRAME = 10, 128, 768  # conv2d_walk.inc: pairs of columns a block, bytes of a block and of all in the frame
+_WIDEST = {1: 118, 2: 59}  # outputs of a row whose pairs fill the frame, by the stride across
 _AT_ONCE = 8  # filters whose results lie side by side
 _TAPS = ((0, 3), (1, 4), (2, 5), (6, 7), (7, 8))  # of a filter's words
 _OUTPUTS, _ROWS, _COLUMNS = 5, 10, 4  # conv2d_tall.inc: outputs one below the other, the largest window
@@ -23,24 +24,33 @@ def walk(p: Params) -> Packed | None:
     """3x3 windows on one channel, stride 1 or 2 across, where no requantizer is rare."""
     if (p["in_c"], p["kernel_h"], p["kernel_w"]) != (1, 3, 3) or p["stride_w"] > 2 or p["out_w"] < 2:
         return None
-    pairs = p["out_w"] + 1 if p["stride_w"] == 2 else (p["out_w"] + 3) // 2
+    stride = p["stride_w"]
+    count = -(-p["out_w"] // _WIDEST[stride])
+    width = -(-p["out_w"] // count)
+    width += count > 1 and stride == 1 and width % 2  # all strips are alike: the pairs of an odd one end otherwise
+    pairs = width + 1 if stride == 2 else (width + 3) // 2
     blocks, first = -(-pairs // _PAIRS), -pairs % _PAIRS
     fall = blocks * _BLOCK - (12 * first & ~7)  # bytes of a row: its first block begins with its first pair
-    room = _FRAME // fall
-    if not room:
-        return None
-    bands = -(-p["out_h"] // room)
-    rows = -(-p["out_h"] // bands)
-    pitch = 0 if _inside(p, 2 * pairs) else max(8, -(-2 * pairs // 4) * 4)
-    results = 0 if p["out_c"] == _AT_ONCE else rows * p["out_w"] * _AT_ONCE
-    odd = p["stride_w"] == 1 and p["out_w"] % 2
-    copied = min(p["in_w"], 2 * pairs - p["pad_left"])
+    room = _FRAME // fall if count == 1 else 1
+    rows = -(-p["out_h"] // -(-p["out_h"] // room))  # bands of equal height
+    starts = [*range(0, p["out_w"] - width, width), p["out_w"] - width]
+    pitch = 0 if _inside(p, starts[-1] * stride + 2 * pairs) else max(8, -(-2 * pairs // 4) * 4)
+    results = 0 if p["out_c"] == _AT_ONCE else rows * width * _AT_ONCE
+    odd = stride == 1 and width % 2
 
     def header(form: int) -> list[int]:
-        return [WALK, fall, first, (first + 1) % _PAIRS + _PAIRS * (p["stride_w"] - 1 + 2 * form), blocks, odd, rows, pitch, copied, results]
+        return [WALK, fall, first, (first + 1) % _PAIRS + _PAIRS * (stride - 1 + 2 * form), blocks, odd, rows, pitch, len(starts), results]
 
+    strips = [field for start in starts for field in _strip(p, start, 2 * pairs)]
     weights = np.asarray(p["weights"]).reshape(-1, 9)
-    return _packed(p, header, ("wbma", "wsmab"), weights, [_TAPS], 3, pitch * ((rows - 1) * p["stride_h"] + 3) + results)
+    return _packed(p, header, ("wbma", "wsmab"), weights, [_TAPS], 3, pitch * ((rows - 1) * p["stride_h"] + 3) + results, [width, *strips])
+
+
+def _strip(p: Params, start: int, columns: int) -> tuple[int, int, int, int]:
+    """Where output columns from `start` on begin in x, behind how much padding, how many of `columns` input columns they see, where they lie in y."""
+    at = start * p["stride_w"] - p["pad_left"]
+    pad = max(0, -at)
+    return at + pad, pad, min(p["in_w"] - at - pad, columns - pad), start * p["out_c"]
 
 
 def tall(p: Params) -> Packed | None:
@@ -82,8 +92,8 @@ def _pays(p: Params, sequences: int) -> bool:
 
 
 def _packed(p: Params, header: Callable[[int], list[int]], order: tuple[str, str], weights: np.ndarray, sequences: Sequence[Sequence[tuple[int, int]]],
-            reach: int, scratch: int) -> Packed | None:
-    """The header, which depends on the form of the requantization, its rest, and each filter: what the letters of the form's order mean.
+            reach: int, scratch: int, more: Sequence[int] = ()) -> Packed | None:
+    """The header, which depends on the form of the requantization, its rest, `more`, and each filter: what the letters of the form's order mean.
 
     weights: (out_c, taps). sequences: of pairs of taps.
     """
@@ -100,7 +110,7 @@ def _packed(p: Params, header: Callable[[int], list[int]], order: tuple[str, str
               "a": [common.words(found.addend)], "s": [common.words(found.shift)], "z": [np.zeros(len(bias), np.uint32)]}
     filters = [field for letter in order[form] for field in fields[letter]]
     flags, ranges = common.clamp(p)
-    listed = [*header(form), flags, reach, 4 * len(filters) * p["out_c"]]
+    listed = [*header(form), flags, reach, 4 * len(filters) * p["out_c"], *more]
     return Packed(np.concatenate([common.words(listed), np.stack(filters, axis=1).ravel(), ranges]), scratch)
 
 
