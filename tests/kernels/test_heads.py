@@ -119,19 +119,6 @@ def fixed(make: Callable[[Any, Any], Call], x: tuple[Any, Any], y: tuple[Any, An
 def claims() -> list[Claim]:
     relu = {"requantizer": RELU}
     found = []
-    for label, other, last, more in (("RELU", "one ReLU requantizer", "costs {} n", relu), ("SIGNED", "one other", "SIGNED {} n", {}),
-                                     ("PER_CHANNEL", "one a channel", "PER_CHANNEL {} n", {"per_channel": True})):
-        outputs = slope(lambda w, more=more: conv(4, w, 1, 8, **more), 10, 20)
-        found += [Claim("conv2d_3x3.inc", f"{label} {{}} an output", outputs, 4 * 10 * 8),
-                  Claim("conv2d.S", f"{{}}( an output)? with {other}", outputs, 4 * 10 * 8),
-                  Claim("conv2d_3x3.inc", last, slopes(lambda w, n, more=more: conv(3, w, 1, n, **more), (10, 20), (2, 4)), 3 * 5 * 2)]
-    found += [
-        Claim("conv2d_3x3.inc", "{} a row of even length", fixed(lambda h, w: conv(h, w, 1, 8, **relu), (4, 5), (10, 20)), 1),
-        Claim("conv2d_3x3.inc", "{} a row of odd length", fixed(lambda h, w: conv(h, w, 1, 8, **relu), (4, 5), (9, 19)), 1),
-        Claim("conv2d_3x3.inc", "{} a block to pack", fixed(lambda n, h: conv(h, 10, 1, n, **relu), (8, 16), (2, 4)), 1),
-        Claim("conv2d_3x3.inc", r"34 n \+ {} a pair", fixed(lambda w, n: conv(3, w, 1, n, **relu), (10, 20), (2, 4)), 3 * 5),
-    ]
-
     # matmul: the slope in K of a block of two channels, for four pairs of pixels and for one pixel; then the block without its groups
     eight = functools.partial(pointwise, 8)
     for (file, phrase), make, groups in (

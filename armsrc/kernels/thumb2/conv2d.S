@@ -1,28 +1,23 @@
 @ conv2d_s8: out_c filters of kernel_h x kernel_w x in_c weights.
 @
 @ Loop structure
-@   packed: 3x3 on one channel conv2d_walk.inc, 10x4 conv2d_tall.inc, every other conv_tiles.inc
-@   3x3 on one channel, stride 1, no padding, out_w >= 2, no rare requantizer (FLAG_ANY, FLAG_FAR), |bias| < C3_BIAS_LIMIT:
-@     conv2d_3x3.inc
-@   every other: for output pixels in pairs, row by row: two windows become int16 columns in scratch (gather.inc: gather_words
+@   packed: 3x3 on one channel conv2d_walk.inc, other windows on one channel conv2d_tall.inc where that is cheaper, every other conv_tiles.inc
+@   else: for output pixels in pairs, row by row: two windows become int16 columns in scratch (gather.inc: gather_words
 @     where in_c % 4 = 0, else gather_bytes), matmul_two walks the filters two at a time; an odd last pixel goes through matmul_one
 @     (matmul.inc)
 @   then, where some [qmin, qmax] is not [-128, 127], clamp_output goes over y
 @
-@ Registers: in the four .inc files. Here r11 -> p, r4-r7 weights, bias, requant, out_c while the path is chosen.
+@ Registers: in the .inc files. Here r11 -> p, r4-r7 weights, bias, requant, out_c while the path is chosen.
 @
-@ Cycles: 3x3 on one channel: 14.9 an output with one ReLU requantizer, 15.9 with one other, 17.4 with one a channel (out_c a
-@ multiple of 8). Every other: 1.5 a MAC and 20.25 an output, 12 for four taps of a pixel (in_c % 4 = 0) or 9 a tap, 14 a kernel
-@ row and 74.5 a pixel; where a requantizer is rare 26.5 an output more.
+@ Cycles, not packed: 1.5 a MAC and 20.25 an output, 12 for four taps of a pixel (in_c % 4 = 0) or 9 a tap, 14 a kernel row and 74.5 a
+@ pixel; where a requantizer is rare 26.5 an output more.
 @
-@ Bit-exact: gather.inc subtracts the input zero point, so padding is 0 as the ABI wants; matmul.inc, conv2d_3x3.inc,
-@ requantize.inc for the rest.
+@ Bit-exact: gather.inc subtracts the input zero point, so padding is 0 as the ABI wants; matmul.inc, requantize.inc for the rest.
 
 #include "macros.inc"
 #include "requantize.inc"
 #include "matmul.inc"
 #include "gather.inc"
-#include "conv2d_3x3.inc"
 #include "tiles.inc"
 #include "conv_tiles.inc"
 #include "conv2d_walk_doubled.inc"
@@ -54,47 +49,6 @@
     ldr     r8, [r11, #CV_PER_CHANNEL]
     stm     sp, {r4-r7}
     look_at_requantizers MM_REQUANT_STEP, MM_FLAGS
-    tst     r0, #FLAG_ANY | FLAG_FAR
-    bne     .Lgeneral
-    ldr     r0, [r11, #CV_IN_C]         @ 3x3 on one channel, stride 1, all windows inside, at least two columns?
-    ldr     r1, [r11, #CV_KERNEL_H]
-    ldr     r2, [r11, #CV_KERNEL_W]
-    ldr     r3, [r11, #CV_STRIDE_H]
-    ldr     r4, [r11, #CV_STRIDE_W]
-    ldr     r9, [r11, #CV_PAD_TOP]
-    ldr     r10, [r11, #CV_PAD_LEFT]
-    eor     r1, r1, #3
-    eor     r2, r2, #3
-    orrs    r1, r1, r2
-    orr     r9, r9, r10
-    orr     r1, r1, r9
-    orr     r0, r0, r3
-    orr     r0, r0, r4                  @ sizes and strides are at least 1
-    eor     r0, r0, #1
-    orrs    r0, r0, r1
-    bne     .Lgeneral
-    ldr     r0, [r11, #CV_IN_H]
-    ldr     r1, [r11, #CV_IN_W]
-    ldr     r2, [r11, #CV_OUT_H]
-    ldr     r3, [r11, #CV_OUT_W]
-    subs    r0, r0, #2
-    subs    r1, r1, #2
-    cmp     r2, r0
-    it      le
-    cmple   r3, r1
-    bgt     .Lgeneral
-    cmp     r3, #2
-    blt     .Lgeneral
-    require_biases r5, r7, C3_BIAS_LIMIT, r0, r2, r3, .Lgeneral
-    mov     r0, r11
-    ldr     r1, [sp, #GA_X]
-    ldr     r2, [sp, #FRAME_Y]
-    mov     r3, r8
-    ldr     r12, [sp, #MM_FLAGS]
-    bl      conv3x3_one_input
-    b       .Lclamp
-
-.Lgeneral:
     ldr     r0, [r11, #CV_KERNEL_H]
     ldr     r1, [r11, #CV_KERNEL_W]
     ldr     r2, [r11, #CV_IN_C]

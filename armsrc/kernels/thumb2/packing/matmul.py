@@ -31,8 +31,6 @@ def pointwise(p: Params) -> Packed | None:
 
 def convolution(p: Params) -> Packed | None:
     """Any convolution without rare requantizers: a kernel row is a run of taps, filled up to groups of four (conv_tiles.inc)."""
-    if p["in_c"] == 1 and p["kernel_h"] == p["kernel_w"] == 3 and p["stride_h"] == p["stride_w"] == 1 and not p["pad_top"] | p["pad_left"]:
-        return None
     kernel_h = p["kernel_h"]
     weights = np.asarray(p["weights"]).reshape(p["out_c"], kernel_h, -1)
     taps = weights.shape[2]
