@@ -35,10 +35,9 @@ def long_sums(streams: Iterable[Sequence[Step]]) -> set[int]:
         left: dict[int, int] = {}  # pair of registers, as a mask -> address of what wrote it
         for instruction in (step.instruction for step in steps if not step.skipped):
             pair = instruction.writes & ~_FLAGS
-            if _LONG.match(instruction.text):
-                if pair in left and instruction.reads & pair == pair:
-                    found |= {left[pair], instruction.address}
-                    added.add(pair)
+            if _LONG.match(instruction.text) and pair in left and instruction.reads & pair == pair:
+                found |= {left[pair], instruction.address}
+                added.add(pair)
             left = {other: address for other, address in left.items() if not other & pair}
             if _LONG.match(instruction.text):
                 left[pair] = instruction.address
