@@ -7,6 +7,7 @@
 @   else: direct.inc
 @
 @ Registers, turning:  r0 x  r1 scratch  r2 in_c  r3 bytes of a column  r4 columns left  r5 zero point  r6 0  r7 value
+@                      r8 kernel rows left  r9 the row  r10 channels left
 @
 @ Cycles on the M0+: packed 21 for eight MACs, 84 besides for four outputs (80 more exact), 7.5 an input that a row sees, and with three of
 @ them 78.5 a pixel; else 11 a MAC, 5 a kernel row, 110 an output and 106 a pixel.

@@ -1,10 +1,12 @@
 @ global_avg_pool2d_s8: y[c] = clamp(round_half_away(sum over the pixels of x[c] / pixels), qmin, qmax)
 @
 @ Loop structure
-@   for channels: the pixels' sum, four pixels a turn; then long division, eight steps, of |sum| + floor(pixels / 2)
+@   for channels: the pixels' sum, what is left of a four first, then four pixels a turn; then long division, eight steps, of
+@     |sum| + floor(pixels / 2)
 @
-@ Registers, sum:      r0 x  r1 0  r2 in_c  r3 sum  r4 value  r5 fours left  r8 pixels  r9 channels left  r10 y  r11 x of the channel  r12 p
-@ Registers, division: r0 what is left of the dividend  r1 pixels  r2 quotient  r3 sum, its sign  r4 what is compared
+@ Registers, sum:      r0 x  r1 0  r2 in_c  r3 sum  r4 value  r5 fours left  r6 single pixels left  r8 pixels  r9 channels left  r10 y
+@                      r11 x of the channel  r12 p
+@ Registers, division: r0 what is left of the dividend  r1 pixels  r2 quotient  r4 what is compared  r5 sign of the sum  r6 in_c
 @
 @ Cycles on the M0+: 19 for four pixels of a channel (4.8 an input), 80 a channel.
 @
