@@ -26,7 +26,8 @@ vector_table:
     .word   SysTick_Handler
     .size vector_table, . - vector_table
 
-/* .data from flash to RAM, .bss to zero, both a word at a time (firmware.ld aligns them), the FPU if the image needs it. */
+/* .data from flash to RAM, .bss to zero, both a word at a time (firmware.ld aligns them), the FPU where the core may have one:
+ * kernels in assembly may use it, whatever C is compiled for. */
     .section .text.Reset_Handler, "ax", %progbits
     .global Reset_Handler
     .type Reset_Handler, %function
@@ -49,8 +50,8 @@ Reset_Handler:
 4:  cmp     r0, r1
     blo     3b
 
-#ifdef __ARM_FP
-    ldr     r0, =0xE000ED88         /* CPACR */
+#if defined(__ARM_FP) || defined(__ARM_FEATURE_DSP)
+    ldr     r0, =0xE000ED88         /* CPACR, which ignores this without an FPU */
     ldr     r1, [r0]
     orr     r1, r1, #(0xF << 20)    /* full access to CP10 and CP11 */
     str     r1, [r0]

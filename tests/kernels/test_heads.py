@@ -301,14 +301,28 @@ def packed_claims() -> list[Claim]:
         found += [Claim("pointwise_8.inc", f"{said} an output", outputs, 20 * 16), Claim("pointwise_8.inc", f"{copied} a slot", slots, 4)]
         if other:
             found.append(Claim("pointwise_conv2d.S", f"{other} an output", outputs, 20 * 16))
+    far = {"packed": True, "requantizer": (1 << 30, 20, 3, -128, 127)}  # no line that dense_registers.inc would take
+    five = slopes(functools.partial(dense, **far), (32, 64), (5, 10))
     found += [
-        Claim("dense_packed.inc", "tile of five: {} for 32 inputs", slopes(functools.partial(dense, packed=True), (32, 64), (5, 10)), 1),
-        Claim("dense_packed.inc", r"32 inputs \({} a MAC", slopes(functools.partial(dense, packed=True), (32, 64), (5, 10)), 32 * 5),
-        Claim("dense_packed.inc", "{} for eight inputs", fixed(functools.partial(dense, packed=True), (32, 64), (5, 10)), 4),
+        Claim("dense_packed.inc", "tile of five: {} for 32 inputs", five, 1), Claim("dense_packed.inc", r"32 inputs \({} a MAC", five, 32 * 5),
+        Claim("dense_packed.inc", "{} for eight inputs", fixed(functools.partial(dense, **far), (32, 64), (5, 10)), 4),
     ]
     for per_channel, phrase in ((False, "{} besides"), (True, "{} where each channel")):
-        tile = fixed(lambda n, c, own=per_channel: dense(c, n, packed=True, per_channel=own), (5, 10), (32, 64))
+        tile = fixed(lambda n, c, own=per_channel: dense(c, n, per_channel=own, **far), (5, 10), (32, 64))
         found.append(Claim("dense_packed.inc", phrase, tile, 1))
+    plain, bent = (functools.partial(dense, packed=True, requantizer=requantizer) for requantizer in (RELU, FULL))
+    eights = slopes(plain, (40, 48), (12, 18))
+    found += [
+        Claim("dense_registers.inc", "{} for eight inputs", eights, 1), Claim("dense_registers.inc", r"inputs \({} a MAC", eights, 6 * 8),
+        Claim("dense_registers.inc", "of four {}; with", slopes(plain, (40, 48), (16, 20)), 1),
+        Claim("dense_registers.inc", "all besides {} and", slope(lambda n: plain(64, n), 12, 18), 1),
+        Claim("dense_registers.inc", "all besides 472 and {}", slope(lambda n: plain(64, n), 16, 20), 1),
+        Claim("dense_registers.inc", "bent {} and", slope(lambda n: bent(64, n), 12, 18), 1),
+        Claim("dense_registers.inc", "bent [0-9]+ and {}", slope(lambda n: bent(64, n), 16, 20), 1),
+        Claim("dense_registers.inc", "further block: a tile of six {}", slopes(plain, (128, 192), (6, 12)), 1),
+        Claim("dense_registers.inc", "of four {}, and", slopes(plain, (128, 192), (16, 20)), 1),
+        Claim("dense_registers.inc", "and {} to load it", fixed(lambda n, c: plain(n, c), (128, 192), (6, 12)), 1),
+    ]
 
     def row(n: int) -> Calls:  # of four pixels, with the tiles of n channels
         return slopes(lambda w, h: conv(1, w, 4, n, k=(h, 1), **saturating), (4, 8), (4, 8))

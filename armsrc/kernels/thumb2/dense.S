@@ -1,9 +1,9 @@
 @ dense_s8: out_c x in_c weights on one pixel.
 @
-@ Loop structure: a packed layer: dense_packed.inc; else the input is widened into one int16 column (scratch), then matmul_one walks the output channels two at a
-@ time (matmul.inc has its registers, cycles and proof; requantize.inc that of the requantization).
+@ Loop structure: a packed layer: dense_registers.inc, or dense_packed.inc, as its first word says; else the input is widened into one int16 column (scratch),
+@ then matmul_one walks the output channels two at a time (matmul.inc has its registers, cycles and proof; requantize.inc that of the requantization).
 @
-@ Cycles: packed: dense_packed.inc; else 2.1 a MAC, 32.5 an output beside, 12 for four inputs, and 23 a requantizer to look at.
+@ Cycles: packed: dense_registers.inc, dense_packed.inc; else 2.1 a MAC, 32.5 an output beside, 12 for four inputs, and 23 a requantizer to look at.
 @
 @ Bit-exact: matmul.inc, requantize.inc.
 
@@ -11,6 +11,7 @@
 #include "requantize.inc"
 #include "matmul.inc"
 #include "dense_packed.inc"
+#include "dense_registers.inc"
 
     .equ FRAME_P, MM_SIZE
     .equ FRAME_SIZE, MM_SIZE + 4
@@ -19,7 +20,14 @@
     push    {r4-r11, lr}
     ldr     r4, [r0, #PW_PACKED]
     cmp     r4, #0
-    bne.w   dense_packed
+    beq.w   dense_unpacked
+    ldm     r4!, {r5-r9}
+    lsls    r10, r5, #1
+    bcc.w   dense_packed
+    dense_registers
+    end     dense_s8
+
+    helper  dense_unpacked              @ r0 -> params, r1 x, r2 y, r3 scratch; behind the kernel's push
     sub     sp, sp, #FRAME_SIZE
     str     r0, [sp, #FRAME_P]
     mov     r11, r0
@@ -53,7 +61,7 @@
     bl      clamp_output
 1:  add     sp, sp, #FRAME_SIZE
     pop     {r4-r11, pc}
-    end     dense_s8
+    end     dense_unpacked
 
     dense_packed
     fill_pixel fill_column

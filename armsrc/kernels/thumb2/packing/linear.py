@@ -23,7 +23,7 @@ import numpy as np
 from . import common
 
 _TRIED = 192  # multipliers on either side
-_TARGETS = np.arange(common.INT8.min + 1, common.INT8.max + 1)
+TARGETS = np.arange(common.INT8.min + 1, common.INT8.max + 1)
 _FAR = 1 << 62
 _ROOM = 1 << 28  # of a line's offset: where it is as large, no other multiplier is tried
 
@@ -61,19 +61,19 @@ def lines(rq: common.Channels, reach: tuple[np.ndarray, np.ndarray], bias: np.nd
           bent: bool = False, low_byte: int | None = None) -> Linear | None:
     """The lines of all channels for accumulators without bias from reach[0] to reach[1], which come scaled by 2^scale; or None."""
     low, high = reach
-    steps = _steps(rq, low + bias, high + bias) - bias[:, None]
+    steps = staircase(rq, low + bias, high + bias) - bias[:, None]
     found = []
     for channel in range(len(bias)):
         zero_point, qmin, qmax = (int(field[channel]) for field in (rq.zero_point, rq.qmin, rq.qmax))
-        asked = (_TARGETS > qmin) & (_TARGETS <= qmax)
+        asked = (TARGETS > qmin) & (TARGETS <= qmax)
         parts = [asked]
         if qmin < zero_point:
             if not bent or zero_point != -1 or qmax < 0:
                 return None
-            parts = [asked & (_TARGETS > zero_point), asked & (_TARGETS <= zero_point)]
+            parts = [asked & (TARGETS > zero_point), asked & (TARGETS <= zero_point)]
         slope = float(rq.multiplier[channel]) * 2.0 ** (shift + 1 - int(rq.shift[channel]) - int(scale[channel]))
         ends = np.array([low[channel], high[channel]])
-        line = _line([(steps[channel][part], _TARGETS[part] << shift) for part in parts], ends, int(scale[channel]), slope, shift, low_byte)
+        line = _line([(steps[channel][part], TARGETS[part] << shift) for part in parts], ends, int(scale[channel]), slope, shift, low_byte)
         if line is None:
             return None
         found.append(line)
@@ -87,14 +87,14 @@ def spans(rq: common.Channels, reach: tuple[np.ndarray, np.ndarray], bias: np.nd
     if common.is_signed(rq) or slope.max() > common.INT32.max:
         return None
     low, high = reach
-    steps = _steps(rq, low + bias, high + bias) - bias[:, None]
-    asked = (_TARGETS > rq.qmin[:, None]) & (_TARGETS <= rq.qmax[:, None])
+    steps = staircase(rq, low + bias, high + bias) - bias[:, None]
+    asked = (TARGETS > rq.qmin[:, None]) & (TARGETS <= rq.qmax[:, None])
     reached, passed = asked & (steps <= high[:, None]), asked & (steps > low[:, None])
     best = Spans(slope.copy(), np.full_like(slope, _FAR), np.full_like(slope, -_FAR))
     left = np.arange(len(slope))
     for tried in range(2 * _TRIED + 1):
         multiplier = np.clip(slope[left] + (tried + 1) // 2 * (1 - 2 * (tried % 2)) * np.maximum(slope[left] >> shift + 7, 1), 0, common.INT32.max)
-        offset = (_TARGETS << 32 + shift) - steps[left] * (multiplier << scale)[:, None]
+        offset = (TARGETS << 32 + shift) - steps[left] * (multiplier << scale)[:, None]
         least = np.where(reached[left], offset, -_FAR).max(axis=1)
         most = np.where(passed[left], offset + (multiplier << scale)[:, None] - 1, _FAR - 1).min(axis=1)
         better = most - least > (best.most - best.least)[left]
@@ -145,13 +145,13 @@ def _addends(steps: np.ndarray, targets: np.ndarray, reach: np.ndarray, scale: i
     return np.maximum(least, common.INT32.min - ends[:, 0]), np.minimum(most, common.INT32.max - ends[:, 1])
 
 
-def _steps(rq: common.Channels, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+def staircase(rq: common.Channels, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """(out_c, 255): for t from -127 to 127 the smallest accumulator in [low, high] that answers t or more; high + 1 where none does."""
-    first = np.broadcast_to(low[:, None], (len(low), len(_TARGETS))).copy()
+    first = np.broadcast_to(low[:, None], (len(low), len(TARGETS))).copy()
     last = np.broadcast_to(high[:, None] + 1, first.shape).copy()
     while (first < last).any():
         middle = first + last >> 1
-        reached = answers(rq, middle) >= _TARGETS
+        reached = answers(rq, middle) >= TARGETS
         last = np.where(reached, middle, last)
         first = np.where(reached, first, np.minimum(middle + 1, last))
     return first

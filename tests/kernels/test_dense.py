@@ -1,0 +1,115 @@
+"""Packed dense layers of thumb2: borders of blocks and tiles, and the lines that requantize them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from armsrc.kernels.thumb2.packing import biased, common
+from emu.machine.call import call
+from kwsq import reference, synthetic
+from kwsq.quantize import Requantizer
+from tests.kernels.test_kernels import fill_kept_registers, kernel_set, library, touches_nothing_else
+
+MULTIPLIERS = st.one_of(st.sampled_from([1 << 30, (1 << 31) - 1]), st.integers(1 << 30, (1 << 31) - 1))
+CHANNELS = st.lists(st.tuples(MULTIPLIERS, st.lists(st.integers(-128, 127), min_size=3, max_size=3), st.integers(-60000, 60000)), min_size=1, max_size=4)
+
+
+def layer(in_c: int, out_c: int, seed: int = 0, **more: Any) -> tuple[dict[str, Any], np.ndarray]:
+    return synthetic.sample("dense_s8", {"in_h": 1, "in_w": 1, "in_c": in_c, "out_c": out_c}, seed, **more)
+
+
+def in_registers(params: dict[str, Any]) -> bool:
+    """Whether dense_registers.inc takes the layer: its first word is negative."""
+    packed = kernel_set("thumb2").pack("dense_s8", params)
+    return packed is not None and bool(packed.words[0] >> 31)
+
+
+def check(params: dict[str, Any], x: np.ndarray, **offsets: int) -> None:
+    done = call(library("thumb2"), "dense_s8", params, x, kernel_set=kernel_set("thumb2"), offsets=offsets, before=fill_kept_registers)
+    np.testing.assert_array_equal(done.output.ravel(), reference.run_kernel("dense_s8", params, x).ravel())
+    touches_nothing_else(done)
+
+
+@pytest.mark.parametrize("activation", ["relu", "none"])
+@pytest.mark.parametrize("in_c", [*range(20, 34), 56, 57, 63, 64, 65, 71, 72, 120, 127, 128, 129, 136, 192, 200])
+def test_inputs_at_the_borders_of_blocks(in_c: int, activation: str) -> None:
+    params, x = layer(in_c, in_c % 7 + 16, in_c, activation=activation)
+    assert in_registers(params)
+    check(params, x, input=in_c % 4, output=in_c // 4 % 4)
+
+
+@pytest.mark.parametrize("in_c", [48, 64, 130])
+@pytest.mark.parametrize("out_c", [*range(1, 15), 23])
+def test_channels_at_the_borders_of_tiles(in_c: int, out_c: int) -> None:
+    for activation in ("relu", "none"):
+        params, x = layer(in_c, out_c, out_c, activation=activation, per_channel=bool(out_c % 2))
+        params["requant"][:, 4] = 127 - out_c % 2  # clamp_output, too
+        assert in_registers(params) == (in_c * out_c >= 320 and out_c >= 4)
+        check(params, x)
+
+
+@pytest.mark.parametrize("value", [-128, 127])
+@pytest.mark.parametrize("weight", [-127, 127])
+def test_extreme_sums(value: int, weight: int) -> None:
+    params, x = layer(200, 11)
+    params["weights"][:] = weight
+    params["bias"][:] = -weight * params["input_zero_point"] * np.int32(-200) + np.sign(weight * value) * -200 * 127 * 127
+    x[:] = value
+    assert in_registers(params)
+    check(params, x)
+
+
+def test_a_weight_that_no_pair_holds_is_left_to_the_other_form() -> None:
+    params, x = layer(64, 7)
+    params["weights"][3, 4:6] = 5, -128
+    assert in_registers(params)
+    check(params, x)
+    params["weights"][3, 4:6] = -1, -128
+    assert not in_registers(params)
+    check(params, x)
+
+
+def test_sums_that_do_not_fit_are_left_to_the_other_form() -> None:
+    params, x = layer(1200, 5)
+    assert not in_registers(params)
+    check(params, x)
+
+
+def is_exact(channels: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int, *, bent: bool) -> bool:
+    """Whether there are lines. Fails where one is wrong at any accumulator."""
+    line = biased.find(channels, weights, bias, shift, bent=bent)
+    if line is None:
+        return False
+    low, high = common.reach(weights, np.zeros_like(bias))
+    for row in range(len(bias)):
+        acc = np.arange(low[row], high[row] + 1)
+        a = (acc << biased.SCALE) + line.bias[row]
+        sums = (a * line.multiplier[row] >> 32) + line.addend[row] + np.where(a < 0, line.below[row], 0)
+        assert abs(a).max() < 1 << 31 and abs(sums).max() < 1 << 31 and 0 <= line.multiplier[row] < 1 << 31
+        y = np.clip(np.clip(sums >> shift, -128, 127), channels.qmin[row], channels.qmax[row])
+        np.testing.assert_array_equal(y, Requantizer(*(int(field[row]) for field in channels)).apply(acc + bias[row]))
+    return True
+
+
+def channels(drawn: list[Any], shift: int, zero_point: int, qmin: int, qmax: int) -> tuple[common.Channels, np.ndarray, np.ndarray]:
+    """Requantizers, weights and biases."""
+    multipliers, weights, biases = (np.array(part, np.int64) for part in zip(*drawn, strict=True))
+    rest = (np.full(len(drawn), value, np.int64) for value in (shift, zero_point, qmin, qmax))
+    return common.Channels(multipliers, *rest), weights.astype(np.int8), biases
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(CHANNELS, st.integers(-3, 31), st.integers(-128, 127), st.tuples(st.integers(-128, 127), st.integers(-128, 127)), st.booleans())
+def test_what_is_found_is_exact(drawn: list[Any], shift: int, zero_point: int, ends: tuple[int, int], bent: bool) -> None:
+    is_exact(*channels(drawn, shift, zero_point, *sorted(ends)), 13, bent=bent)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(CHANNELS, st.integers(6, 11), st.integers(-100, 100), st.booleans())
+def test_networks_requantizers_have_bent_lines(drawn: list[Any], shift: int, zero_point: int, signed: bool) -> None:
+    assert is_exact(*channels(drawn, shift, zero_point, -128 if signed else zero_point, 127), 13, bent=True)
