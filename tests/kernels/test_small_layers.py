@@ -9,7 +9,7 @@ from emu.machine.call import call
 from kwsq import reference
 from tests.kernels.test_kernels import kernel_set, library
 
-POINTWISE, AVERAGE = "pointwise_conv2d_s8", "global_avg_pool2d_s8"
+POINTWISE, AVERAGE, MAXIMUM = "pointwise_conv2d_s8", "global_avg_pool2d_s8", "max_pool2d_s8"
 FORMS = {"saturating": 4, "doubled": 5, "alike": 6}  # the first word of the packed layer
 
 
@@ -43,3 +43,16 @@ def test_eight_inputs(form: str, out_c: int) -> None:
         expected = "alike" if out_c == 1 and form == "saturating" else form
         assert kernel_set("thumb2").pack(POINTWISE, params).words[0] == FORMS[expected]
         check(POINTWISE, params, rng.integers(-128, 128, (1, pixels, 8)).astype(np.int8), out_c % 4)
+
+
+@pytest.mark.parametrize("c", [1, 2, 3, 4, 5, 8, 9])
+@pytest.mark.parametrize("window", [(1, 1), (2, 2), (3, 3), (1, 3), (3, 1), (2, 3), (4, 5), (5, 4)])
+def test_maxima(window: tuple[int, int], c: int) -> None:
+    """Inside the input, and with windows that padding clips on every side."""
+    rng = np.random.default_rng(sum(window) + c)
+    for stride, pads in ((1, (0, 0)), (2, (0, 0)), (2, (window[0] - 1, window[1] // 2))):
+        h, w = 7, 8
+        out = [(size + pad - 1) // stride + 1 if any(pads) else (size - k) // stride + 1 for size, pad, k in zip((h, w), pads, window, strict=True)]
+        params = {"in_h": h, "in_w": w, "in_c": c, "out_h": out[0], "out_w": out[1], "kernel_h": window[0], "kernel_w": window[1], "stride_h": stride,
+                  "stride_w": stride, "pad_top": pads[0], "pad_left": pads[1]}
+        check(MAXIMUM, params, rng.integers(-128, 128, (h, w, c)).astype(np.int8), c % 4)

@@ -1,11 +1,11 @@
 @ max_pool2d_s8: the largest value of every window, channel by channel; padding counts for nothing.
 @
 @ Loop structure
-@   2x2 windows that all lie inside the input, in_c >= 4 (.Lpair_*): for every output pixel, for words of four channels,
-@     four loads, three SIMD maxima, one store; in_c % 8 = 0 (.Leight_*): two words a turn; in_c = 8, stride 2 (.Lflat_*), where a
+@   2x2 windows that all lie inside the input (.Lpair_*): for every output pixel, for words of four channels,
+@     four loads, three SIMD maxima, one store; in_c < 4 (.Lfew_pixel): the same byte by byte; in_c % 8 = 0 (.Leight_*): two words a turn; in_c = 8, stride 2 (.Lflat_*), where a
 @     row's windows follow each other in memory: two pixels a turn; an odd last one behind them
 @   every other (.Lgeneral): for every output pixel the window is clipped to the input; for blocks of four channels (below
-@     four channels: of one) for its rows and columns one load and one maximum
+@     four channels: of one) for its rows and columns one load and one maximum: two columns a turn, all of a row where there are three
 @   A last block that is not full is moved back so that it ends at in_c: some channels are computed twice, none is read
 @   or written outside the tensors.
 @
@@ -13,18 +13,18 @@
 @                     r9 outputs left in the row  r10 in_c & 3 (.Leight_*: a word)  r11 from behind the full words to the next
 @                     window  r12 free  lr bytes of a row
 @ Registers, .Lflat: r0, r1, r2, r9 as for 2x2  r3-r8, r10, r11, lr words  r12 free
-@ Registers, general: r0 x of the block  r1 x of the tap  r2 y  r3 in_c  r4 maximum  r5 tap  r6 columns left  r7 rows left
-@                     r8 columns  r9 rows  r10 bytes of a row  r11 p  r12 channels left  lr free
+@ Registers, general: r0 x of the block  r1 x of the tap  r2 y  r3 in_c  r4 maximum  r5, lr taps  r6 pairs of columns left (three: a tap)
+@                     r7 rows left  r8 columns  r9 rows  r10 from behind a row to the next (three: bytes of a row)  r11 free  r12 channels left
 @
 @ Cycles: 2x2: in_c = 8, stride 2: 49 for two pixels (16 loads 18, 24 for the maxima, stores 3, step and loop 4), 3.06 an output; in_c % 8 = 0: 26 for eight channels (8 loads 10, 12 for the maxima, store 1, loop 3), 3.25 an output, and 5 a pixel;
-@ else 15 for four channels and, where in_c % 4 = 0, 7 a pixel.
-@ General: 8 a word and tap (load 2, maximum 2, step and loop 4), 5 a word and row of the window, 11 a word (98 for 3x3), and 45 a
-@ pixel.
+@ else 15 for four channels and, where in_c % 4 = 0, 7 a pixel; in_c < 4: 16 an output and 7 a pixel.
+@ General: 11 for two taps of a word, or 14 a row of three and 18 a word (46 for 3x3), and 49 a pixel.
 @
 @ Bit-exact: SSUB8 sets each lane's GE flag from the exact 9-bit difference a - b, and SEL takes a where a - b >= 0.
 @ A clipped window always holds a pixel: 0 <= pad < kernel, and the last window starts inside the input.
 
 #include "macros.inc"
+#include "max_pool_window.inc"
 
     .equ FRAME_P, 0
     .equ FRAME_X, 4
@@ -62,8 +62,6 @@
     ldr     r5, [r11, #MP_KERNEL_W]
     ldr     r6, [r11, #MP_PAD_TOP]
     ldr     r7, [r11, #MP_PAD_LEFT]
-    cmp     r3, #4
-    blt     .Lgeneral
     cmp     r4, #2
     it      eq
     cmpeq   r5, #2
@@ -101,11 +99,16 @@
     it      eq
     cmpeq   r3, #8
     beq     .Lflat
+    cmp     r3, #4
+    it      lt
+    sublt   r11, r11, r3                @ from behind the channels
 .Lpair_row:
     add     r1, r0, lr
     ldr     r9, [sp, #FRAME_COLS_LEFT]
     tst     r3, #7
     beq     .Leight_pixel
+    cmp     r3, #4
+    blt     .Lfew_pixel
     .balign 4
 .Lpair_pixel:
     lsr.w   r8, r3, #2
@@ -160,6 +163,25 @@
     add     r1, r1, r11
     subs    r9, r9, #1
     bne     .Leight_pixel
+    b       .Lpair_row_done
+
+    .balign 4
+.Lfew_pixel:                            @ in_c < 4
+    mov     r8, r3
+1:  ldrb    r5, [r0, r3]
+    ldrb    r7, [r1, r3]
+    ldrb    r4, [r0], #1
+    ldrb    r6, [r1], #1
+    maximum r4, r5, r12
+    maximum r6, r7, r12
+    maximum r4, r6, r12
+    subs    r8, r8, #1
+    strb    r4, [r2], #1
+    bne     1b
+    add     r0, r0, r11
+    add     r1, r1, r11
+    subs    r9, r9, #1
+    bne     .Lfew_pixel
     b       .Lpair_row_done
 
 .Lpair_rest:                            @ in_c & 3 channels: step back to the last whole word that ends at in_c
@@ -268,61 +290,35 @@
     sub     r0, r6, r0
     add     r4, r4, r0
     ldr     r0, [sp, #FRAME_X]
-    mla     lr, r4, r3, r0              @ x of the window
+    mla     r0, r4, r3, r0              @ x of the window
     mul     r10, r10, r3
     mov     r12, r3                     @ channels left
-    mov     r0, lr
+    cmp     r8, #3
+    beq     .Lthree
+    mls     r10, r8, r3, r10            @ from behind a row's taps to the next one
     cmp     r3, #4
     blt     .Lbyte
 .Lword:
-    mov     r7, r9
-    mov     r1, r0
-    ldr     r4, [r1]
-1:  mov     r6, r8
-2:  ldr     r5, [r1]
-    add     r1, r1, r3
-    ssub8   lr, r4, r5
-    sel     r4, r4, r5
-    subs    r6, r6, #1
-    bne     2b
-    mls     r1, r8, r3, r1              @ back to the first column, one row down
-    add     r1, r1, r10
-    subs    r7, r7, #1
-    bne     1b
-    str     r4, [r2], #4
-    adds    r0, r0, #4
-    subs    r12, r12, #4
-    beq     .Lnext
-    cmp     r12, #4
-    bge     .Lword
-    rsb     r4, r12, #4                 @ the last block starts earlier, so that it ends at in_c
-    sub     r0, r0, r4
-    sub     r2, r2, r4
-    mov     r12, #4
-    b       .Lword
-
+    any_columns ldr
+    next_word .Lword
 .Lbyte:
-    mov     r7, r9
-    mov     r1, r0
-    mvn     r4, #127
-1:  mov     r6, r8
-2:  ldrsb   r5, [r1]
-    add     r1, r1, r3
-    cmp     r5, r4
-    it      gt
-    movgt   r4, r5
-    subs    r6, r6, #1
-    bne     2b
-    mls     r1, r8, r3, r1
-    add     r1, r1, r10
-    subs    r7, r7, #1
-    bne     1b
-    strb    r4, [r2], #1
-    adds    r0, r0, #1
-    subs    r12, r12, #1
-    bne     .Lbyte
+    any_columns ldrb
+    next_byte .Lbyte
+
+.Lthree:
+    cmp     r3, #4
+    blt     .Lthree_byte
+    .balign 4
+.Lthree_word:
+    three_columns ldr
+    next_word .Lthree_word
+    .balign 4
+.Lthree_byte:
+    three_columns ldrb
+    next_byte .Lthree_byte
 
 .Lnext:
+    ldr     r11, [sp, #FRAME_P]
     ldr     r5, [sp, #FRAME_OX]
     ldr     r6, [r11, #MP_STRIDE_W]
     ldr     r4, [sp, #FRAME_COLS_LEFT]
