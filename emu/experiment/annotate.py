@@ -126,7 +126,7 @@ def _near(name: str, names: Iterable[str]) -> str:
 def annotate(ran: Ran, scope: Scope = Scope()) -> Listing:
     """What ran in that scope. Its rows' cycles add up to what `Prices.price` says of the layers, and to a FunctionProfile's functions."""
     counts = ran.counts if scope.layer is None else ran.counts.of_layer(scope.layer)
-    tallies, layers = _tallied(ran, counts)
+    tallies, layers = _tallied(ran, counts, scope.functions)
     by_function: dict[int, dict[int, _Tally]] = defaultdict(dict)
     for (function, address), tally in tallies.items():
         if scope.functions is None or function in scope.functions:
@@ -141,15 +141,21 @@ def annotate(ran: Ran, scope: Scope = Scope()) -> Listing:
                    bool(ran.counts.touches))
 
 
-def _tallied(ran: Ran, counts: Counts) -> tuple[dict[_Place, _Tally], dict[int, set[int]]]:
-    """By function and address; and the layers in which every function ran. Code without a name belongs to the function that was running."""
+def _tallied(ran: Ran, counts: Counts, functions: frozenset[int] | None) -> tuple[dict[_Place, _Tally], dict[int, set[int]]]:
+    """By function and address; and the layers in which every function ran. Code without a name belongs to the function that was running.
+
+    functions: streams in which none of these ran are left out (None: none is).
+    """
     tallies: dict[_Place, _Tally] = defaultdict(_Tally)
     layers: dict[int, set[int]] = defaultdict(set)
+    places = [place for number in functions or () for place in ran.numbering.ranges(number)]
     for key, streams in _by_price(counts).items():
         start, end, _, _, events = key
         times: Counter[int] = Counter()
         for stream in streams:
             times[_running(counts, stream.context)] += stream.count
+        if functions is not None and not (functions & times.keys() or any(first <= end and start < behind for first, behind in places)):
+            continue
         within = {stream.layer for stream in streams}
         for step, why in zip(pricing.steps(ran.instructions, start, end, events), ran.prices.explain(*key), strict=True):
             address = step.instruction.address

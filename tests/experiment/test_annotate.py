@@ -41,6 +41,19 @@ def of() -> object:
     return make
 
 
+@pytest.fixture(scope="module")
+def listed(of) -> object:
+    """listed(job): the listing of all that ran, made once."""
+    made: dict[kws.Job, Listing] = {}
+
+    def make(job: kws.Job = JOBS[0]) -> Listing:
+        if job not in made:
+            made[job] = annotate.annotate(of(job))
+        return made[job]
+
+    return make
+
+
 def rows(listing: Listing) -> list[Row]:
     return [row for function in listing.functions for row in function.rows]
 
@@ -72,9 +85,8 @@ class TestAddsUp:
                 assert by_tensor(listing) == row.traffic, row.name
         assert listing.total == profile.totals.cycles
 
-    def test_by_function(self, of, job: kws.Job) -> None:
-        ran = of(job)
-        listing = annotate.annotate(ran)
+    def test_by_function(self, of, listed, job: kws.Job) -> None:
+        ran, listing = of(job), listed(job)
         profile = functions.profile(ran.counts, ran.image, ran.instructions, ran.numbering, ran.prices, ran.core.name, lines=False)
         found = {f.name: (f.calls, f.instructions, f.cycles, *moved(f.rows)) for f in listing.functions}
         falls = Counter(site.callee for site in profile.calls if site.kind == "fall")
@@ -83,8 +95,13 @@ class TestAddsUp:
         assert listing.cycles == listing.total == int(ran.prices.price(ran.counts).sum())
         assert [f.cycles for f in listing.functions] == sorted((f.cycles for f in listing.functions), reverse=True)
 
-    def test_within_itself(self, of, job: kws.Job) -> None:
-        listing = annotate.annotate(of(job))
+    def test_of_a_function_alone(self, of, listed, job: kws.Job) -> None:
+        for whole in listed(job).functions[::3]:
+            (alone,) = annotate.annotate(of(job), annotate.scope(of(job), whole.name)).functions
+            assert (alone.rows, alone.cycles, alone.layers, alone.calls) == (whole.rows, whole.cycles, whole.layers, whole.calls)
+
+    def test_within_itself(self, listed, job: kws.Job) -> None:
+        listing = listed(job)
         for row in rows(listing):
             assert row.minimum + sum(row.reasons.values()) == row.cycles and row.stalls == row.cycles - row.minimum
             assert 0 <= row.skipped <= row.executed

@@ -61,11 +61,19 @@ class Builder:
         if not elf.exists():
             path = stem.with_suffix(Path(name).suffix)
             path.write_text(text)
-            done = subprocess.run([*command, str(path), *base, "-o", str(elf)], capture_output=True, text=True, check=False)
+            parts = (self._object(part, command) if part.endswith(".c") else part for part in base)
+            done = subprocess.run([*command, str(path), *parts, "-o", str(elf)], capture_output=True, text=True, check=False)
             if "cannot read spec file" in done.stderr or "No such file or directory" in done.stderr and "--specs" in " ".join(command):
                 pytest.skip(f"no such library here: {done.stderr.splitlines()[0]}")
             assert not done.returncode, done.stderr
         return elf
+
+    def _object(self, source: str, command: list[str]) -> str:
+        """Of start-up code, compiled once for the same options."""
+        made = self.folder / f"{hashlib.sha256(chr(0).join([source, *command]).encode()).hexdigest()[:20]}.o"
+        if not made.exists():
+            subprocess.run([*command, "-ffreestanding", "-c", source, "-o", str(made)], capture_output=True, check=True)
+        return str(made)
 
 
 @pytest.fixture(scope="session")
