@@ -96,21 +96,7 @@
     adds    r2, r2, r1
     str     r2, [sp, #FRAME_IY]
     ldr     r0, [sp, #FRAME_SCRATCH]
-.Lpixel:
-    str     r0, [sp, #FRAME_WINDOW]
-    ldr     r1, [sp, #M_KERNEL]
-    blx     r1
-    ldr     r0, [sp, #FRAME_WINDOW]
-    ldr     r1, [sp, #FRAME_STRIDE_BYTES]
-    adds    r0, r0, r1
-    ldr     r2, [sp, #FRAME_COLS_LEFT]
-    subs    r2, r2, #1
-    str     r2, [sp, #FRAME_COLS_LEFT]
-    bne     .Lpixel
-    ldr     r0, [sp, #FRAME_ROWS_LEFT]
-    subs    r0, r0, #1
-    str     r0, [sp, #FRAME_ROWS_LEFT]
-    bne     .Lrow
+    windows M_KERNEL, FRAME_STRIDE_BYTES, .Lrow
     leave   FRAME_SIZE
     end     conv2d_s8
 

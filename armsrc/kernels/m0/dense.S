@@ -17,13 +17,8 @@
 #include "widen.inc"
 
     kernel  dense_s8
-    enter   D_SIZE
-    ldr     r4, [r0, #PW_PACKED]
-    cmp     r4, #0
-    bne     1f
-    bl      direct_pointwise
-    leave   D_SIZE
-1:  ldr     r5, [r0, #PW_IN_C]
+    pointwise_packed
+    ldr     r5, [r0, #PW_IN_C]
     str     r3, [sp, #M_COLUMN]
     mov     r8, r1
     mov     r9, r5

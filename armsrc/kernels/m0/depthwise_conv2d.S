@@ -133,21 +133,7 @@
     mov     r11, r1
     lsls    r1, r1, #1
     mov     r12, r1
-.Lpixel:
-    str     r0, [sp, #FRAME_WINDOW]
-    ldr     r1, [sp, #FRAME_KERNEL]
-    blx     r1
-    ldr     r0, [sp, #FRAME_WINDOW]
-    ldr     r1, [sp, #FRAME_STEP]
-    adds    r0, r0, r1
-    ldr     r1, [sp, #FRAME_COLS_LEFT]
-    subs    r1, r1, #1
-    str     r1, [sp, #FRAME_COLS_LEFT]
-    bne     .Lpixel
-    ldr     r0, [sp, #FRAME_ROWS_LEFT]
-    subs    r0, r0, #1
-    str     r0, [sp, #FRAME_ROWS_LEFT]
-    bne     .Lrow
+    windows FRAME_KERNEL, FRAME_STEP, .Lrow
     leave   D_SIZE
     end     depthwise_conv2d_s8
 

@@ -113,10 +113,7 @@
     subs    r0, r0, #1
     mov     lr, r0
     bne     .Lsquare_pixel
-    ldr     r0, [sp, #FRAME_ROWS_LEFT]
-    subs    r0, r0, #1
-    str     r0, [sp, #FRAME_ROWS_LEFT]
-    bne     .Lsquare_row
+    one_less FRAME_ROWS_LEFT, .Lsquare_row, r0
     leave   FRAME_SIZE
 
 .Lgeneral_row:
@@ -176,17 +173,11 @@
     ldr     r2, [r0, #MP_STRIDE_W]
     adds    r1, r1, r2
     str     r1, [sp, #FRAME_IX]
-    ldr     r1, [sp, #FRAME_COLS_LEFT]
-    subs    r1, r1, #1
-    str     r1, [sp, #FRAME_COLS_LEFT]
-    bne     .Lgeneral_pixel
+    one_less FRAME_COLS_LEFT, .Lgeneral_pixel, r1
     ldr     r1, [sp, #FRAME_IY]
     ldr     r2, [r0, #MP_STRIDE_H]
     adds    r1, r1, r2
     str     r1, [sp, #FRAME_IY]
-    ldr     r1, [sp, #FRAME_ROWS_LEFT]
-    subs    r1, r1, #1
-    str     r1, [sp, #FRAME_ROWS_LEFT]
-    bne     .Lgeneral_row
+    one_less FRAME_ROWS_LEFT, .Lgeneral_row, r1
     leave   FRAME_SIZE
     end     max_pool2d_s8

@@ -22,13 +22,8 @@
     .equ FRAME_PIXELS, M_SIZE + 12
 
     kernel  pointwise_conv2d_s8
-    enter   D_SIZE
-    ldr     r4, [r0, #PW_PACKED]
-    cmp     r4, #0
-    bne     1f
-    bl      direct_pointwise
-    leave   D_SIZE
-1:  str     r1, [sp, #FRAME_X]
+    pointwise_packed
+    str     r1, [sp, #FRAME_X]
     str     r3, [sp, #FRAME_SCRATCH]
     ldr     r1, [r0, #PW_IN_C]
     str     r1, [sp, #FRAME_TAPS]
@@ -46,10 +41,7 @@
     ldr     r0, [sp, #FRAME_SCRATCH]
     ldr     r1, [sp, #M_KERNEL]
     blx     r1
-    ldr     r0, [sp, #FRAME_PIXELS]
-    subs    r0, r0, #1
-    str     r0, [sp, #FRAME_PIXELS]
-    bne     2b
+    one_less FRAME_PIXELS, 2b, r0
     leave   D_SIZE
     end     pointwise_conv2d_s8
 
