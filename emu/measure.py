@@ -14,7 +14,7 @@ from emu.build.program import Program, Tensor
 from emu.errors import BuildError, InputError, TargetFault
 from emu.isa.cpu import Cpu
 from emu.isa.instruction import Instruction
-from emu.machine import Machine
+from emu.machine import Machine, writes
 from emu.machine.code import Marks
 from emu.probe import MISALIGNED, Counts
 from emu.profile import Profile, profile
@@ -116,11 +116,7 @@ def check_writes(program: Program, counts: Counts) -> None:
     """A layer may write its output, scratch, stack and variables of its own. Raises TargetFault for another tensor, and for no object at all."""
     tensors = {program.input.symbol, *(layer.output.symbol for layer in program.layers)}
     for number, layer in enumerate(program.layers, 1):
-        for name, accesses in zip(counts.objects, counts.traffic[number], strict=True):
-            writes = int(accesses[1].sum())
-            if writes and (name == "other" or (name in tensors and name != layer.output.symbol)):
-                where = "outside every object" if name == "other" else f"into {name}, which is not its output"
-                raise TargetFault(f"layer {layer.name} ({layer.kernel}) wrote {where}: {writes} time{'s' * (writes > 1)}")
+        writes.check(f"layer {layer.name} ({layer.kernel})", counts.objects, counts.traffic[number], tensors - {layer.output.symbol})
 
 
 def check_layers(image: Image, program: Program, counts: Counts, runs: int = 1) -> None:

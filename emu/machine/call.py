@@ -16,6 +16,7 @@ from armsrc import abi
 from armsrc.kernelset import PLAIN, KernelSet, Packed, scratch_bytes
 from emu.build.elf import Image
 from emu.errors import InputError
+from emu.machine import writes
 from emu.machine.faults import Object
 from emu.machine.machine import DEFAULT_LIMIT, Machine
 from emu.probe import Counts
@@ -57,7 +58,7 @@ def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *,
     second: the struct of a fused kernel's second layer. kernel_set: the image's, which packs the tables if it wants to.
     offsets: bytes by which "input", "output" or "weights" are moved off their 16-byte alignment. before: called with the machine
     when everything is in place, to set registers or look around. followers: caches and predictors that follow the run.
-    Raises armsrc.abi.AbiError for a struct that the ABI calls illegal, InputError for a wrong input or image, TargetFault.
+    Raises armsrc.abi.AbiError for a struct that the ABI calls illegal, InputError for a wrong input or image, TargetFault, also for a store outside output, scratch, stack and the kernel's own variables.
     """
     parts, structs = abi.FUSED.get(kernel, (kernel,)), (params,) if second is None else (params, second)
     abi.check_call(kernel, structs)
@@ -87,8 +88,9 @@ def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *,
     if before:
         before(machine)
     machine.call(kernel, struct_at, x_at, y_at, scratch_at)
-    output = np.frombuffer(machine.read(y_at, out_bytes), dtype).reshape(out_shape)
-    return KernelCall(kernel, output, machine.counts(), machine)
+    output, counts = np.frombuffer(machine.read(y_at, out_bytes), dtype).reshape(out_shape), machine.counts()
+    writes.check(kernel, counts.objects, counts.traffic[1], {"input"})
+    return KernelCall(kernel, output, counts, machine)
 
 
 def _tables(kernel: str, structs: Sequence[Mapping[str, Any]], packed: Packed | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

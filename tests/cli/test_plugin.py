@@ -34,6 +34,23 @@ def mine(tmp_path: Path) -> Path:
     return shutil.copytree(REPOSITORY / "armsrc/kernels/c", tmp_path / "mine")
 
 
+@pytest.mark.parametrize(("statement", "message"), [
+    ("y[channels] = 1;", f"^{POOL} wrote outside every object: 1 time$"),
+    ("((int8_t *)x)[1] = x[1];", f"^{POOL} wrote into input, which is not its output: 1 time$"),
+    ("*(int8_t *)scratch = 1; ((int8_t *)scratch)[4] = 1;", f"^{POOL} wrote outside every object: 1 time$"),
+    ("static int calls; calls++;", None),
+])
+def test_where_a_kernel_may_write(thumbcycle, mine: Path, statement: str, message: str | None) -> None:
+    """Of scratch a pool gets nothing (there are four bytes, so that it has an address)."""
+    source = mine / "global_avg_pool2d.c"
+    source.write_text(source.read_text().replace("(void)scratch;", f"(void)scratch; {statement}"))
+    if message is None:
+        thumbcycle(POOL, PARAMS, X, kernels=mine).assert_bit_exact()
+        return
+    with pytest.raises(TargetFault, match=message):
+        thumbcycle(POOL, PARAMS, X, kernels=mine)
+
+
 def test_a_suite_of_its_own(mine: Path) -> None:
     (mine.parent / "test_mine.py").write_text(f"""
 import numpy as np
