@@ -4,6 +4,7 @@
 
     pack(kernel, *params) -> Packed | None     the layer's tables as the set's kernel wants them, or None: as the ABI has them
     fuses(kernel, first, second) -> bool       whether the set's `kernel`, one of abi.FUSED, takes these two layers in one call
+    scratch(kernel, *params) -> int            bytes of scratch that the kernel needs, where the ABI promises less
 
 `params` are structs as armsrc.abi sees them, legal ones: one, or the two of a fused kernel, which must be packed. A packed layer keeps
 neither weights nor bias nor requantizers of its own: all that the kernel reads stands in `Packed.words`. pack.py may import modules
@@ -43,15 +44,16 @@ class KernelSet:
 
     pack: Callable[..., Packed | None] = lambda kernel, *params: None
     fuses: Callable[[str, abi.Params, abi.Params], bool] = lambda kernel, first, second: False
+    scratch: Callable[..., int] = lambda kernel, *params: 0
 
 
 PLAIN = KernelSet()
 
 
-def scratch_bytes(kernel: str, packed: Packed | None, *params: abi.Params) -> int:
-    """Bytes of scratch that a kernel is given. packed: what its set made of its tables."""
+def scratch_bytes(kernel_set: KernelSet, kernel: str, packed: Packed | None, *params: abi.Params) -> int:
+    """Bytes of scratch that a kernel of the set is given. packed: what the set made of its tables."""
     promised = [abi.scratch_bytes(part, p) for part, p in zip(abi.FUSED.get(kernel, (kernel,)), params, strict=True)]
-    return max(*promised, packed.scratch if packed else 0, 0)
+    return max(*promised, packed.scratch if packed else 0, kernel_set.scratch(kernel, *params))
 
 
 def load(folder: Path, failure: type[Exception] = ValueError) -> KernelSet:
@@ -61,7 +63,7 @@ def load(folder: Path, failure: type[Exception] = ValueError) -> KernelSet:
         return PLAIN
     with _told(path, failure):
         module = _imported(folder)
-    return KernelSet(**{name: made(path, function, failure) for name, made in (("pack", _packs), ("fuses", _fuses))
+    return KernelSet(**{name: made(path, function, failure) for name, made in (("pack", _packs), ("fuses", _fuses), ("scratch", _scratch))
                         if (function := getattr(module, name, None)) is not None})
 
 
@@ -84,6 +86,21 @@ def _fuses(path: Path, function: Callable[..., bool], failure: type[Exception]) 
     return fuses
 
 
+def _scratch(path: Path, function: Callable[..., int], failure: type[Exception]) -> Callable[..., int]:
+    def scratch(kernel: str, *params: abi.Params) -> int:
+        with _told(path, failure, f"scratch({kernel!r})"):
+            number = function(kernel, *params)
+        if not _is_size(number):
+            raise failure(f"{path}: scratch({kernel!r}) returned {number!r}: a number of bytes is wanted")
+        return int(number)
+
+    return scratch
+
+
+def _is_size(number: object) -> bool:
+    return isinstance(number, int | np.integer) and number >= 0
+
+
 def _wrong(packed: object) -> str:
     """What a layer was packed into that is no Packed as it should be; "" when it is one."""
     if not isinstance(packed, Packed):
@@ -91,7 +108,7 @@ def _wrong(packed: object) -> str:
     words, scratch = np.asarray(packed.words), packed.scratch
     if words.dtype != np.uint32 or words.ndim != 1 or not words.size:
         return f"words {words.dtype} {words.shape}: uint32 (n,) is wanted"
-    return "" if isinstance(scratch, int | np.integer) and scratch >= 0 else f"scratch {scratch!r}: a number of bytes is wanted"
+    return "" if _is_size(scratch) else f"scratch {scratch!r}: a number of bytes is wanted"
 
 
 @contextmanager

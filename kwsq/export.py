@@ -34,6 +34,7 @@ class Call:
     layers: tuple[Layer, ...]
     kernel: str
     packed: Packed | None
+    scratch_bytes: int  # that the kernel is given
 
     @property
     def name(self) -> str:
@@ -49,11 +50,6 @@ class Call:
     def weight_bytes(self) -> int:
         return self.packed.words.nbytes if self.packed else sum(layer.weight_bytes for layer in self.layers)
 
-    @property
-    def scratch_bytes(self) -> int:
-        """Bytes of scratch that the kernel is given."""
-        return scratch_bytes(self.kernel, self.packed, *(layer.params() for layer in self.layers))
-
 
 @functools.lru_cache(maxsize=1)  # source and manifest ask for the same, one behind the other
 def calls(network: Network, kernel_set: KernelSet = PLAIN) -> tuple[Call, ...]:
@@ -64,11 +60,12 @@ def calls(network: Network, kernel_set: KernelSet = PLAIN) -> tuple[Call, ...]:
         kernel = _fused(kernel_set, left[:2])
         group = tuple(left[:2 if kernel else 1])
         del left[:len(group)]
-        packed = kernel_set.pack(kernel or group[0].kernel, *(layer.params() for layer in group))
+        name, params = kernel or group[0].kernel, [layer.params() for layer in group]
+        packed = kernel_set.pack(name, *params)
         if kernel and packed is None:
             raise InputError(f"the kernel set takes {' and '.join(layer.name for layer in group)} as one {kernel}, but packs nothing for it: "
                              "its pack.py's fuses says yes, its pack None")
-        found.append(Call(group, kernel or group[0].kernel, packed))
+        found.append(Call(group, name, packed, scratch_bytes(kernel_set, name, packed, *params)))
     return tuple(found)
 
 

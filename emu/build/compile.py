@@ -79,7 +79,8 @@ def packing(implemented: Mapping[str, kernel_folder.KernelFolder], source_root: 
         owner, *parts = (order.index(implemented[name].folder) for name in (kernel, *abi.FUSED[kernel]))
         return owner <= min(parts) and packs[order[owner]].fuses(kernel, first, second)
 
-    return kernelset.KernelSet(lambda kernel, *params: packs[implemented[kernel].folder].pack(kernel, *params), fuses)
+    return kernelset.KernelSet(lambda kernel, *params: packs[implemented[kernel].folder].pack(kernel, *params), fuses,
+                               lambda kernel, *params: packs[implemented[kernel].folder].scratch(kernel, *params))
 
 
 def machine_flags(cpu: str, float_abi: bool) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *,
     out_shape = abi.output_shape(parts[-1], structs[-1])
     out_bytes = int(np.prod(out_shape)) * dtype.itemsize
     x_at, y_at = ram("input", x.nbytes, offsets.get("input", 0)), ram("output", out_bytes, offsets.get("output", 0))
-    scratch_at = ram("scratch", max(scratch_bytes(kernel, packed, *structs), 4))
+    scratch_at = ram("scratch", max(scratch_bytes(kernel_set, kernel, packed, *structs), 4))
     sizes = _pages(flash.end + 4, image, "__flash_start"), _pages(ram.end, image, "__ram_start")
     machine = Machine(image, core, kernels=[kernel], layers=1, layer_names=[kernel], limit=limit, sizes=sizes,
                       objects=[*flash.objects, *ram.objects], followers=followers)

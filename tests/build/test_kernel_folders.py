@@ -259,6 +259,7 @@ def test_its_packing_is_for_its_own_kernels_alone(mine, toolchain) -> None:
     ("def pack(kernel, p):\n    return 3\n", r"/pack\.py: pack\('dense_s8'\) returned 3: a Packed is wanted, or None$"),
     ("from armsrc.kernelset import Packed\nimport numpy as np\ndef pack(kernel, p):\n    return Packed(np.zeros(4))\n", r"returned words float64 \(4,\): uint32 \(n,\) is wanted$"),
     ("from armsrc.kernelset import Packed\nimport numpy as np\ndef pack(kernel, p):\n    return Packed(np.zeros(4, np.uint32), -4)\n", r"returned scratch -4: a number of bytes is wanted$"),
+    ("def scratch(kernel, p):\n    return '3'\n", r"/pack\.py: scratch\('dense_s8'\) returned '3': a number of bytes is wanted$"),
     ("raise ValueError('two\\nlines')\n", r"/pack\.py:1: ValueError: two lines$"),
 ])
 def test_a_pack_py_that_does_not_do_as_it_should(mine, text, message) -> None:

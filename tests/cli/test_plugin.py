@@ -51,6 +51,17 @@ def test_where_a_kernel_may_write(thumbcycle, mine: Path, statement: str, messag
         thumbcycle(POOL, PARAMS, X, kernels=mine)
 
 
+def test_a_library_that_wants_more_scratch(thumbcycle, mine: Path) -> None:
+    source = mine / "global_avg_pool2d.c"
+    source.write_text(source.read_text().replace("(void)scratch;", "for (int32_t i = 0; i < 3 * p->in_c; i++) ((volatile int8_t *)scratch)[i] = 1;"))
+    with pytest.raises(TargetFault, match="wrote outside every object: 44 times$"):
+        thumbcycle(POOL, PARAMS, X, kernels=mine)
+    (mine / "pack.py").write_text("def scratch(kernel, p):\n    return 3 * p['in_c'] if kernel.startswith('global') else 0\n")
+    done = thumbcycle(POOL, PARAMS, X, kernels=mine)
+    done.assert_bit_exact()
+    assert done.traffic["scratch"].bytes_written == 3 * 16
+
+
 def test_a_suite_of_its_own(mine: Path) -> None:
     (mine.parent / "test_mine.py").write_text(f"""
 import numpy as np

@@ -224,7 +224,7 @@ def test_a_set_says_in_pack_py_what_it_packs(tmp_path):
     dense = {"in_c": 4, "out_c": 1}
     assert loaded.pack("dense_s8", dense).words.nbytes == 12 and loaded.pack("conv2d_s8", dense) is None
     assert not loaded.fuses("conv2d_max_pool2d_s8", dense, dense)
-    assert kernelset.scratch_bytes("dense_s8", loaded.pack("dense_s8", dense), dense) == 20  # 4 * 4 + 4 * 1 are promised
+    assert kernelset.scratch_bytes(loaded, "dense_s8", loaded.pack("dense_s8", dense), dense) == 20  # 4 * 4 + 4 * 1 are promised
     (tmp_path / "pack.py").write_text("pack = 1 / 0\n")
     with pytest.raises(ValueError, match=r"pack\.py:1: ZeroDivisionError: division by zero"):
         kernelset.load(tmp_path)
