@@ -7,7 +7,7 @@ from collections.abc import Callable
 from armsrc.abi import Params
 from armsrc.kernelset import Packed
 
-from .packing import chains, conv, dense, depthwise, matmul, registers
+from .packing import chains, conv, dense, depthwise, matmul, registers, settled
 
 # kernel -> what may pack its layers, by the path that they choose; the first that takes a layer does.
 PACKERS: dict[str, tuple[Callable[[Params], Packed | None], ...]] = {
@@ -20,4 +20,6 @@ PACKERS: dict[str, tuple[Callable[[Params], Packed | None], ...]] = {
 
 def pack(kernel: str, *params: Params) -> Packed | None:
     """The tables of a layer as its kernel wants them; None where no packer takes it."""
-    return next(filter(None, (packer(*params) for packer in PACKERS.get(kernel, ()))), None)
+    packers = PACKERS.get(kernel, ())
+    layers = [settled.settled(p, channels_at=-1 if kernel == "depthwise_conv2d_s8" else 0) for p in params] if packers else []
+    return next(filter(None, (packer(*layers) for packer in packers)), None)
