@@ -97,6 +97,7 @@ class Files:
 
     def __init__(self, job: Job) -> None:
         self._root = job.root
+        self._asked: dict[str, list[str]] = {}
         self._read: dict[str, bytes | None] = {f"{GENERATED}/{name}": text.encode() for name, text in job.generated.items()}
 
     def get(self, name: str) -> bytes | None:
@@ -115,13 +116,19 @@ class Files:
         waiting = [name]
         while waiting:
             includer = waiting.pop()
-            for asked in INCLUDE.findall(self.get(includer) or b""):
-                places = (posixpath.normpath(f"{folder}/{asked.decode(errors='replace')}") for folder in (posixpath.dirname(includer), *folders))
+            for asked in self._asks(includer):
+                places = (posixpath.normpath(f"{folder}/{asked}") for folder in (posixpath.dirname(includer), *folders))
                 place = next((place for place in places if place == name or place in found or self.get(place) is not None), None)
                 if place is not None and place != name and place not in found:
                     found[place] = self.get(place) or b""
                     waiting.append(place)
         return dict(sorted(found.items()))
+
+    def _asks(self, name: str) -> list[str]:
+        """What that file includes, as it says it."""
+        if name not in self._asked:
+            self._asked[name] = [asked.decode(errors="replace") for asked in INCLUDE.findall(self.get(name) or b"")]
+        return self._asked[name]
 
 
 def _source(job: Job, files: Files, name: str, include: tuple[str, ...], own: tuple[str, ...] = ()) -> Source:
