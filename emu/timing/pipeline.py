@@ -103,6 +103,7 @@ def _issue(steps: Sequence[Step], taken: bool, core: Core, fetch: Fetch | None, 
     known, ahead, held_up = core.known, core.fetch_ahead, core.rules["room_behind_access"]
     issues: list[int] = []
     free = 0  # cycle in which the next one can issue
+    left = -1  # word of code before which all is decoded
     last = before = fact = None
     for step, lost in zip(steps, displaced, strict=False):
         instruction, skipped, memory = step
@@ -117,10 +118,11 @@ def _issue(steps: Sequence[Step], taken: bool, core: Core, fetch: Fetch | None, 
         issues.append(at)
         if account:
             _tell(account, fetch, fact, skipped, cost, (free, start, at), reason)
-        if fetch:
-            fetch.leave(fact.next_word, at - ahead + (held_up if last and last.accesses and at in (free, free - fact.early) else 0))
-            if lost or fact.speculates and not (taken and len(issues) == len(steps)):
-                fetch.lose(at - 1, lost or core.fetch_speculation)
+        if fetch and fact.next_word != left:
+            left = fact.next_word
+            fetch.leave(left, at - ahead + (held_up if last and last.accesses and at in (free, free - fact.early) else 0))
+        if fetch and (lost or fact.speculates and not (taken and len(issues) == len(steps))):
+            fetch.lose(at - 1, lost or core.fetch_speculation)
         free = at + cost
         if bus and memory >= 0 and not skipped:
             free = _accessed(fact, bus, memory, at, free, saved, account)
@@ -193,6 +195,16 @@ def _refill_behind(fact: Facts, last: Facts | None) -> str:
 
 def _facts(instruction: Instruction, core: Core) -> Facts:
     """Finds the facts of an instruction and keeps them, with the instruction, so that its id stays its own."""
+    form = instruction[1:-1]  # all but where it stands and how it is written
+    alike = core.known.get(form)
+    if alike is None:
+        alike = core.known[form] = _facts_of_form(instruction, core)
+    end = instruction.address + instruction.size
+    found = core.known[id(instruction)] = Facts(instruction, end - 1 >> 2, end >> 2, *alike[3:])
+    return found
+
+
+def _facts_of_form(instruction: Instruction, core: Core) -> Facts:
     kind, flags, rules = instruction.kind, instruction.flags, core.rules
     cost = core.cycles[kind] + core.per_access[kind] * max(0, instruction.accesses - 1)
     if kind == "store" and flags & _INDEXED:
@@ -205,9 +217,9 @@ def _facts(instruction: Instruction, core: Core) -> Facts:
     accesses, result = kind in _MEMORY, instruction.writes & _S_REGISTERS if kind in _FP_RESULTS else 0
     single = kind in ("store", "store_multiple") and instruction.accesses == 1
     access = Access(instruction.accesses, kind in _STORES, single, kind == "store", bool(flags & _INDEXED))
-    end, address = instruction.address + instruction.size, (register for register in {instruction.base, instruction.index} if register >= 0)
-    found = core.known[id(instruction)] = Facts(
-        instruction=instruction, last_word=end - 1 >> 2, next_word=end >> 2, cost=cost, least=cost - spare, early=early,
+    address = (register for register in {instruction.base, instruction.index} if register >= 0)
+    return Facts(
+        instruction=instruction, last_word=0, next_word=0, cost=cost, least=cost - spare, early=early,
         loads=kind in _LOADS, late=kind not in _LOADS and kind != "store_multiple", accesses=accesses,
         single_load=single_load, access=access, writeback=bool(flags & _WRITEBACK), folds=kind == "it",
         speculates=kind == "branch" and not (flags & _ALWAYS and not flags & _IN_IT),
@@ -215,7 +227,6 @@ def _facts(instruction: Instruction, core: Core) -> Facts:
         writes=instruction.writes, fp_result=result, hazards=accesses or bool(result) or kind in ("it", "nop"),
         through_lr=kind == "branch_link" or kind in ("branch_register", "alu") and bool(instruction.reads & _LR),
         refill=_refill(instruction))
-    return found
 
 
 def _refill(instruction: Instruction) -> str:
