@@ -64,7 +64,7 @@ def test_this_tree_keeps_its_budgets(whole: Done) -> None:
     document = json.loads(whole.stdout)
     assert document["passed"] and len(document["runs"]) == len(budgets.load(str(REPOSITORY / "budgets.toml")).runs) >= 8
     for run in document["runs"]:
-        assert run["bit_exact"]
+        assert run["bit_exact"] or run["kernels"] == "float" and run["bit_exact"] is None
         assert {row["verdict"] for row in run["layers"]} <= {"same", "not comparable"}, "an improvement: python -m emu.check --update"
         assert all(row["verdict"] == "same" for row in run["layers"]) or run["compiler"] != run["budget_compiler"]
 
