@@ -35,7 +35,7 @@ def render(found: Outcome, target: str) -> str:
         parts += [Text(_title(rows), "italic"), table.drawn()]
         if len(table.variants) > 1 and len(table.subjects) > MOST_COLUMNS:
             parts += [Text("each variant over all of them", "italic"), _variants(table)]
-    return printed([*parts, *_problems(rows), _summary(found, target)])
+    return printed([*parts, *problems(rows), _summary(found, target)])
 
 
 def varied(rows: Sequence[Row], axes: Sequence[str] = AXES) -> tuple[str, ...]:
@@ -154,7 +154,7 @@ def _variants(table: _Pivot) -> Table:
     return drawn
 
 
-def _problems(rows: Sequence[Row]) -> list[str]:
+def problems(rows: Sequence[Row]) -> list[str]:
     """Statuses but ok, and texts: each once, with the number of its points."""
     counted = Counter((row["status"], row["error"] or "") for row in rows if row["status"] != "ok")
     first = {(row["status"], row["error"] or ""): row for row in reversed(rows)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from emu.experiment.__main__ import main
 from emu.experiment.figures import growth
 from emu.experiment.sweep import cliffs, local, plan, spec
 from emu.experiment.sweep import run as sweeps
+from emu.kernels.new import TEMPLATE
 from emu.report import growth as report
 from tests.experiment.test_sweep_command import row
 
@@ -88,8 +90,22 @@ def test_the_command(run, tmp_path: Path) -> None:
     assert (one["shapes"], one["pairs"]) == (4, 2) and one["kernels"] == "thumb2"
 
 
+def test_a_folder_of_kernels(run, tmp_path: Path) -> None:
+    """Its shapes on the core that is asked for; those that are wrong are no figures, and the status says so."""
+    mine = shutil.copytree(TEMPLATE, tmp_path / "mine")
+    some = ("--where", "shape=dense [24]->[18]", "--where", "kernels=*")
+    status, output, error = run(mine, "m0", "--core", "cortex-m3", *some)
+    assert (status, error) == (0, "") and "mine on cortex-m3" in output and "m0 on cortex-m3" in output
+    dense = mine / "src/dense.S"
+    dense.write_text(dense.read_text().replace("    strb    r0, [r6], #1", "    cmp     r10, #8\n    it      eq\n    addeq   r0, r0, #3\n    strb    r0, [r6], #1"))
+    status, output, error = run(mine, *some)
+    assert status == 1 and "2 shapes" in output
+    assert re.search(r"(?s)^note: not bit-exact: .*first dense 2->8, .*\nerror: dense 2->8, .*mine on cortex-m4: layer dense_s8 is not bit-exact: ", error)
+
+
 @pytest.mark.parametrize(("arguments", "status", "message"), [
     (("--results", "no.parquet"), 3, "no.parquet: No such file"), (("--where", "kernels=thumb3"), 2, "no point passes --where"),
+    (("thumb3",), 2, "no kernel set 'thumb3'"), (("c", "--core", "cortex-m5"), 2, "no core 'cortex-m5'"), (("c", "--results", "x.parquet"), 2, "kernel sets of its own"),
     (("--where", "kind=global*", "--where", "kernels=c", "--where", "in_c=1"), 3, "no row with MACs is ok and passes --where")])
 def test_wrong_arguments(run, arguments: tuple[str, ...], status: int, message: str) -> None:
     found, output, error = run(*arguments)

@@ -12,7 +12,6 @@ from emu.experiment import bounds
 from emu.experiment.figures.goals import Goal, Measure, Published
 from emu.experiment.sweep import plan, run, spec
 from emu.experiment.sweep.shapes import NETWORK
-from emu.experiment.sweep.spec import Variant
 from emu.profile import Row
 from emu.timing import core as cores
 
@@ -120,9 +119,7 @@ def figures(published: Published, runner: run.Runner, advance: Callable[[int], N
 
 def _plans(published: Published, measure: Measure) -> dict[str, plan.Plan]:
     """Sweep file -> its shapes with these kernels."""
-    variants = tuple(Variant(kernels, None, spec.DEFAULTS["opt"].removeprefix("-"), (), measure.core, spec.DEFAULTS["memory"], measure.core)
-                     for kernels in measure.kernels)
-    return {name: plan.make(replace(spec.load(name), variants=variants)) for name in published.shapes}
+    return {name: plan.make(spec.with_kernels(spec.load(name), measure.kernels, measure.core)) for name in published.shapes}
 
 
 def _spotter(kernels: str, core: str, roof: bounds.Rate) -> Group:

@@ -22,7 +22,7 @@ import contextlib
 import itertools
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,12 @@ def load(target: str) -> Sweep:
         return parse(path.stem, table, path.parent)
     except SpecError as error:
         raise InputError(f"{target}: {error}") from None
+
+
+def with_kernels(sweep: Sweep, kernels: Iterable[str], core: str) -> Sweep:
+    """Its shapes with these sets or folders on that core, whatever its grids say."""
+    variants = (Variant(name, None, DEFAULTS["opt"].removeprefix("-"), (), core, DEFAULTS["memory"], core) for name in kernels)
+    return replace(sweep, variants=tuple(variants))
 
 
 def parse(name: str, table: dict[str, Any], folder: Path) -> Sweep:
