@@ -1,4 +1,4 @@
-"""Packs convolutions with one input channel for the kernels that keep a filter in the registers (conv2d_walk.inc)."""
+"""Packs convolutions with one input channel: conv2d_walk.inc, conv2d_tall.inc."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ _OUTPUTS, _ROWS, _COLUMNS = 5, 10, 4  # conv2d_tall.inc: outputs one below the o
 
 
 def walk(p: Params) -> Packed | None:
-    """3x3 windows on one channel, stride 1 or 2 across, where no requantizer is rare."""
-    if (p["in_c"], p["kernel_h"], p["kernel_w"]) != (1, 3, 3) or p["stride_w"] > 2 or p["out_w"] < 2:
+    """Windows of up to 3x3 on one channel, stride 1 or 2 across, where no requantizer is rare: smaller ones as 3x3 with weights of 0."""
+    kernel_h, kernel_w = p["kernel_h"], p["kernel_w"]
+    if p["in_c"] > 1 or max(kernel_h, kernel_w) > 3 or p["stride_w"] > 2 or p["out_w"] < 2:
         return None
     stride = p["stride_w"]
     count = -(-p["out_w"] // _WIDEST[stride])
@@ -42,8 +43,9 @@ def walk(p: Params) -> Packed | None:
         return [WALK, fall, first, (first + 1) % _PAIRS + _PAIRS * (stride - 1 + 2 * form), blocks, odd, rows, pitch, len(starts), results]
 
     strips = [field for start in starts for field in _strip(p, start, 2 * pairs)]
-    weights = np.asarray(p["weights"]).reshape(-1, 9)
-    return _packed(p, header, ("wbma", "wsmab"), weights, [_TAPS], 3, pitch * ((rows - 1) * p["stride_h"] + 3) + results, [width, *strips])
+    weights = np.zeros((p["out_c"], 3, 3), np.int8)
+    weights[:, :kernel_h, :kernel_w] = np.asarray(p["weights"])[..., 0]
+    return _packed(p, header, ("wbma", "wsmab"), weights.reshape(-1, 9), [_TAPS], 3, pitch * ((rows - 1) * p["stride_h"] + 3) + results, [width, *strips])
 
 
 def _strip(p: Params, start: int, columns: int) -> tuple[int, int, int, int]:
