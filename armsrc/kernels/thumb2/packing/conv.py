@@ -14,6 +14,7 @@ from . import common, matmul
 # The first word of a packed layer, behind those of matmul.py: which code takes it.
 WALK, TALL = 16, 17
 _PAIRS, _BLOCK, _FRAME = 10, 128, 768  # conv2d_walk.inc: pairs of columns a block, bytes of a block and of all in the frame
+_FEW = 32  # outputs for which conv_tiles.inc takes smaller windows in fewer cycles
 _WIDEST = {1: 118, 2: 59}  # outputs of a row whose pairs fill the frame, by the stride across
 _AT_ONCE = 8  # filters whose results lie side by side
 _TAPS = ((0, 3), (1, 4), (2, 5), (6, 7), (7, 8))  # of a filter's words
@@ -24,6 +25,8 @@ def walk(p: Params) -> Packed | None:
     """Windows of up to 3x3 on one channel, stride 1 or 2 across, where no requantizer is rare: smaller ones as 3x3 with weights of 0."""
     kernel_h, kernel_w = p["kernel_h"], p["kernel_w"]
     if p["in_c"] > 1 or max(kernel_h, kernel_w) > 3 or p["stride_w"] > 2 or p["out_w"] < 2:
+        return None
+    if kernel_h * kernel_w < 9 and p["out_h"] * p["out_w"] < _FEW:
         return None
     stride = p["stride_w"]
     count = -(-p["out_w"] // _WIDEST[stride])
