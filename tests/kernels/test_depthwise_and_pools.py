@@ -71,8 +71,33 @@ def test_each_walk_where_it_begins_and_ends(shape: tuple[int, int, int], stride:
         assert_right(params, x.astype(np.int8))
 
 
-@pytest.mark.parametrize("change", [{"kernel_w": 2, "weights": np.zeros((3, 2, 4), np.int8)}, {"stride_h": 2}, {"stride_h": 3, "stride_w": 3}])
-def test_other_windows_stay_as_they_are(change: dict[str, Any]) -> None:
+WINDOWS = [((1, 1), (1, 1)), ((2, 2), (1, 1)), ((3, 1), (2, 2)), ((1, 3), (1, 2)), ((4, 4), (1, 1)), ((5, 5), (2, 2)), ((7, 7), (1, 1)), ((10, 4), (2, 2)),
+           ((3, 3), (1, 2)), ((3, 3), (4, 1)), ((19, 2), (1, 1)), ((2, 31), (1, 2)), ((6, 5), (3, 1))]
+
+
+@pytest.mark.parametrize("zero_point", [-128, 7])
+@pytest.mark.parametrize("shape", [(9, 7, 4), (21, 33, 1), (6, 12, 6)])
+@pytest.mark.parametrize(("window", "strides"), WINDOWS)
+def test_other_windows(window: tuple[int, int], strides: tuple[int, int], shape: tuple[int, int, int], zero_point: int) -> None:
+    random = np.random.default_rng(sum(window))
+    pads = (window[0] - 1) // 2, (window[1] - 1) // 2
+    sizes = {name: (shape[axis] - 1) // strides[axis] + 1 for axis, name in enumerate(("out_h", "out_w"))}
+    params = layer(shape, 1, pads, zero_point=zero_point) | sizes | {
+        "kernel_h": window[0], "kernel_w": window[1], "stride_h": strides[0], "stride_w": strides[1],
+        "weights": random.integers(-128, 128, (*window, shape[2])).astype(np.int8)}
+    assert "packed" in assert_right(params, random.integers(-128, 128, shape).astype(np.int8))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize(("size", "stride", "zero_point"), [((5, 4), 1, -128), ((8, 9), 2, -128), ((1, 3), 1, -1), ((20, 6), 1, 3)])
+def test_fewer_than_four_channels(size: tuple[int, int], stride: int, zero_point: int, channels: int) -> None:
+    shape = (*size, channels)
+    x = np.random.default_rng(3).integers(-128, 128, shape).astype(np.int8)
+    assert "packed" in assert_right(same(shape, stride, zero_point), x)
+
+
+@pytest.mark.parametrize("change", [{"stride_h": 3, "stride_w": 3}, {"kernel_h": 40, "kernel_w": 40, "weights": np.zeros((40, 40, 4), np.int8)}])
+def test_windows_that_stay_as_they_are(change: dict[str, Any]) -> None:
     params = layer((9, 9, 4), 1, (0, 0))
     assert kernel_set("thumb2").pack(KERNEL, params)
     assert kernel_set("thumb2").pack(KERNEL, params | change) is None

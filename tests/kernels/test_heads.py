@@ -226,7 +226,15 @@ def planes_claims() -> list[Claim]:
     four = fixed(lambda w, h: relu(h, w), (10, 14), (2, 4))  # columns of a band
     besides = fixed(lambda h, w: relu(h, w, stride=2), (1, 3), (4, 8)) - four
     found.append(Claim("depthwise_down.inc", "{} a column besides", besides, 2 * 4))
-    return found
+
+    def wide(h: int, w: int = 4, kernel_w: int = 4, stride: int = 1) -> Call:  # windows of three bands
+        return relu(h, w, k=(5, kernel_w), stride=stride)
+
+    two = fixed(lambda w, h: relu(h, w), (10, 12), (2, 4))  # columns of a band
+    read = slopes(lambda h, k: wide(h, kernel_w=k), (2, 4), (4, 6)) - two
+    groups = slopes(wide, (2, 4), (4, 8)) - two - two - read - read
+    return [*found, Claim("depthwise_windows.inc", "{} for four pairs of lines", read, 2 * 3 * 4), Claim("depthwise_windows.inc", "two\\), {} besides", groups, 2 * 4),
+            Claim("depthwise_windows.inc", "stride 2: {} for two", slopes(lambda h, k: wide(h, kernel_w=k, stride=2), (2, 4), (4, 5)) - two, 2 * 3 * 4)]
 
 
 def one_channel_claims() -> list[Claim]:
