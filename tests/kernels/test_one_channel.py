@@ -25,7 +25,7 @@ def layers(draw: st.DrawFn, kernel: tuple[st.SearchStrategy[int], st.SearchStrat
         most = (p[f"in_{axis}"] - 1 + p[f"pad_{edge}"]) // p[f"stride_{axis}"] + 1
         inside = (p[f"in_{axis}"] + p[f"pad_{edge}"] - p[f"kernel_{axis}"]) // p[f"stride_{axis}"] + 1
         p[f"out_{axis}"] = inside if inside >= least and draw(st.booleans()) else draw(st.integers(min(least, most), most))
-    p["out_c"] = draw(st.sampled_from([1, 3, 8, 8, 12, 16]))
+    p["out_c"] = draw(st.sampled_from([1, 2, 3, 5, 6, 7, 8, 8, 12, 16]))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     p["weights"] = random.integers(-128, 128, (p["out_c"], p["kernel_h"], p["kernel_w"], 1)).astype(np.int8)
     p["weights"][0] = draw(st.sampled_from([-128, 127, 0]))
