@@ -26,9 +26,9 @@ def lane_sums(words: np.ndarray, windows: np.ndarray) -> np.ndarray:
     for product in range(6):
         kind, row = divmod(product, 3)
         value = (pairs[:, row, 0] << 8) * weights[product] + (1 << 31) >> 32 if kind == 0 else pairs[:, row, 1] * weights[product]
-        sums[lanes.CODES[code].second >> product & 1] += value
+        sums[lanes.CODES[code] >> product & 1] += value
     halves = [np.stack([total & 0xFFFF, total >> 16 & 0xFFFF], axis=1) for total in sums]
-    return np.minimum(halves[0] + halves[1], 0xFFFF) if lanes.CODES[code].second else halves[0]
+    return np.minimum(halves[0] + halves[1], 0xFFFF) if lanes.CODES[code] else halves[0]
 
 
 def answers(words: np.ndarray, windows: np.ndarray) -> np.ndarray:

@@ -11,8 +11,6 @@ which only says that the lane is not the smallest one, or is below the requantiz
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ...thumb2.packing import common, linear
@@ -24,15 +22,8 @@ _SIGNED, _UNSIGNED = (common.INT8.min, common.INT8.max), (0, 255)
 _TAPS = (((0, _UNSIGNED), (1, _SIGNED)), ((0, _SIGNED),)), (((2, _UNSIGNED),), ((1, _UNSIGNED), (2, _SIGNED)))  # P, Q; lanes; (tap, input)
 
 
-class Code(NamedTuple):
-    """A form of the kernel's code, in the order of its table. second: which of P0 P1 P2 Q0 Q1 Q2 go to the second accumulator, as bits.
-    alike: whether both accumulators begin with the same constant."""
-
-    second: int
-    alike: bool
-
-
-CODES = (Code(0, True), Code(0b010010, True), Code(0b010010, False), Code(0b101100, False))  # the fastest first
+# Forms of the kernel's code, the fastest first: which of P0 P1 P2 Q0 Q1 Q2 go to the second accumulator, as bits.
+CODES = (0, 0b010010, 0b101100)
 
 
 def filters(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int) -> np.ndarray | None:
@@ -65,37 +56,35 @@ def _filter(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: i
     return None
 
 
-def _begin(weights: np.ndarray, code: Code) -> tuple[int, list[int]] | None:
+def _begin(weights: np.ndarray, code: int) -> tuple[int, list[int]] | None:
     """The lane of a sum of 0, and what the accumulators begin with; None where some lane may leave its 16 bits."""
     lanes = [_lane(weights, code, lane) for lane in range(2)]
-    if any(low > high for ranges, _ in lanes for low, high in ranges):
+    if any(least > most for ranges, _ in lanes for least, most in ranges):
         return None
-    used = [ranges if code.second else ranges[:1] for ranges, _ in lanes]
-    if code.alike:
-        used = [[(max(low for low, _ in ranges), min(high for _, high in ranges))] * len(ranges) for ranges in used]
-    zero = max(sum(low for low, _ in ranges) + offset for ranges, (_, offset) in zip(used, lanes, strict=True))
+    zero = max(sum(least for least, _ in ranges) + offset for ranges, offset in lanes)
     constants = [0, 0]
-    for lane, (ranges, (_, offset)) in enumerate(zip(used, lanes, strict=True)):
-        left = zero - offset - sum(low for low, _ in ranges)
-        share = left // 2 if code.alike and code.second else min(left, ranges[0][1] - ranges[0][0])
-        chosen = [ranges[0][0] + share, ranges[-1][0] + left - share][:len(ranges)]
-        if any(not low <= value <= high for value, (low, high) in zip(chosen, ranges, strict=True)) or (code.alike and len(set(chosen)) > 1):
+    for lane, (ranges, offset) in enumerate(lanes):
+        left = zero - offset - sum(least for least, _ in ranges)
+        for at, (least, most) in enumerate(ranges):
+            more = min(left, most - least)
+            constants[at] += least + more << 16 * lane
+            left -= more
+        if left:
             return None
-        for at, value in enumerate((chosen * 2)[:2]):
-            constants[at] += value << 16 * lane
     return zero, constants
 
 
-def _lane(weights: np.ndarray, code: Code, lane: int) -> tuple[list[tuple[int, int]], int]:
-    """Of both accumulators the least and the largest beginning with which the lane fits, and by how much the sum of both is too large,
-    because some inputs come as x + 128."""
+def _lane(weights: np.ndarray, code: int, lane: int) -> tuple[list[tuple[int, int]], int]:
+    """Of each accumulator the least and the largest beginning with which the lane fits, and by how much their sum is too large, because some
+    inputs come as x + 128."""
     lows, highs, offset = [0, 0], [0, 0], 0
     for product, taps in enumerate(_TAPS):
         for row in range(3):
-            where = code.second >> 3 * product + row & 1
+            where = code >> 3 * product + row & 1
             for tap, limits in taps[lane]:
                 ends = sorted(-int(weights[row, tap]) * limit for limit in limits)
                 lows[where] += ends[0]
                 highs[where] += ends[1]
                 offset -= int(weights[row, tap]) * (limits[0] - common.INT8.min)
-    return [(-low, _LANE - high) for low, high in zip(lows, highs, strict=True)], offset
+    ranges = [(-low, _LANE - high) for low, high in zip(lows, highs, strict=True)]
+    return ranges if code else ranges[:1], offset
