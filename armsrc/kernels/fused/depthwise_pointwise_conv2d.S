@@ -7,8 +7,8 @@
 @     the tile's pixels are multiplied (pixels.inc)
 @   then, where some [qmin, qmax] of the pointwise layer is not [-128, 127], clamp_output goes over y
 @
-@ The tile holds the depthwise layer's results times 2^8, eight channels a pixel: rows of even number, then the odd ones. Its low bytes are
-@ cleared once, and results go to the high ones, so that nothing is widened.
+@ The tile holds the depthwise layer's results times 2^8, eight channels a pixel. Its low bytes are cleared once, and results go to the high
+@ ones, so that nothing is widened.
 @
 @ Cycles on the M4: in walk.inc, pixels.inc.
 @
@@ -16,6 +16,8 @@
 
 #include "macros.inc"
 #include "requantize.inc"
+
+    .fpu    fpv4-sp-d16
 
     .equ DP_SHIFT, 16                   @ packing/depthwise_pointwise.py: SHIFT
     .equ DP_MOST, 8                     @ columns a segment
@@ -39,7 +41,8 @@
     .equ DH_TILE, 32                    @ words of the tile
     .equ DH_FLAGS, 36                   @ of clamp_output; its requantizers stand behind the pointwise layer's channels
     .equ DH_BENT, 40                    @ 1: some sum takes something where it is negative
-    .equ DH_CHANNELS, 44                @ eight channels, then the pointwise layer's
+    .equ DH_ALIKE, 44                   @ the pointwise layer's multiplier, if it has only one, else 0
+    .equ DH_CHANNELS, 48                @ eight channels, then the pointwise layer's
     .equ DP_CHANNEL, 52                 @ W0 W1 W2 H G of even rows, multiplier, addend, below, W0 W1 W2 H G of odd rows
     .equ DP_CHANNEL_ODD, 32
     .equ DH_POINTWISE, DH_CHANNELS + 8 * DP_CHANNEL
@@ -62,12 +65,11 @@
     .equ DF_BEGIN_ODD, 56
     .equ DF_BASE_Y, 60
     .equ DF_PX, 64                      @ pixels.inc: the next pair of pixels, ...
-    .equ DF_PIXELS, 68                  @ ... pixels left, ...
+    .equ DF_PAIRS_END, 68               @ ... and behind the run's last one, ...
     .equ DF_PY, 72                      @ ... y of the next pixel, ...
-    .equ DF_ROW_Y, 76                   @ ... of its row, ...
-    .equ DF_IN_ROW, 80                  @ ... pixels left of its row, ...
-    .equ DF_ROWS, 84                    @ ... rows left of even number, then of odd, ...
-    .equ DF_ODD_TURN, 88                @ ... 1: even rows are still under way
+    .equ DF_RUN_Y, 76                   @ ... of its run, ...
+    .equ DF_RUN, 80                     @ ... pixels of a run, ...
+    .equ DF_RUNS, 84                    @ ... runs left, ...
     .equ DF_ENTRY, 92                   @ ... code of the first channel
     .equ DF_BLOCK, 96                   @ ... channels left, behind these
     .equ DF_CHANNELS, 100               @ ... and these
@@ -181,6 +183,32 @@
 
     .set    F, 8
 
+@ \rows rows, perhaps none: behind each the code goes on at \next, behind the last one at \last; then how far up the frame is.
+    .macro  prepare_rows rows, next, last, which
+    add     r2, sp, #F + DP_AT - 3 * DP_PLANE
+    movs    r1, \rows
+    mov     r3, \next
+    mov     r4, #0
+    beq     2f
+1:  subs    r1, r1, #1
+    it      eq
+    moveq   r3, \last
+    add     r4, r4, #DP_ROWS
+    str     r3, [r2, #\which]
+    str     r3, [r2, #\which + DP_PLANE]
+    str     r3, [r2, #\which + 2 * DP_PLANE]
+    str     r3, [r2, #\which + 3 * DP_PLANE]
+    sub     r2, r2, #DP_ROWS
+    bne     1b
+2:  str     r4, [r2, #\which + 3 * DP_PLANE]
+    add     r4, r4, #DP_PLANE
+    str     r4, [r2, #\which + 2 * DP_PLANE]
+    add     r4, r4, #DP_PLANE
+    str     r4, [r2, #\which + DP_PLANE]
+    add     r4, r4, #DP_PLANE
+    str     r4, [r2, #\which]
+    .endm
+
 @ Where the code goes on behind each row, of the four channels in the frame. Clobbers all.
     helper  prepare
     push    {r3, lr}
@@ -195,41 +223,17 @@
     b       6f
 5:  wk_begins 1
 6:  strd    r5, r6, [sp, #F + DF_BEGIN_EVEN]
-    add     r0, sp, #F + DP_AT
+    ldr     r0, [r4, #DH_LENGTH]
+    lsls    r0, r0, #4
+    vmov    s0, r0                      @ a row of the tile
     ldr     r7, =.Lwalk_odd + 1
     ldr     r8, =.Lwalk_done + 1
     ldrd    r9, r10, [sp, #F + DF_EVEN]
     cmp     r10, #0
     it      eq
     ldreq   r7, =.Lwalk_only + 1
-    movs    r1, #0
-1:  mov     r2, r0                      @ a channel: r1 how far down it begins
-    mov     r3, r9
-    mov     r4, r1
-2:  subs    r3, r3, #1
-    ite     ne
-    strne   r5, [r2, #DP_NEXT_EVEN]
-    streq   r7, [r2, #DP_NEXT_EVEN]
-    add     r4, r4, #DP_ROWS
-    sub     r2, r2, #DP_ROWS
-    bne     2b
-    str     r4, [r2, #DP_NEXT_EVEN]     @ and how far up the frame is
-    mov     r2, r0
-    mov     r4, r1
-    movs    r3, r10
-    beq     4f
-3:  subs    r3, r3, #1
-    ite     ne
-    strne   r6, [r2, #DP_NEXT_ODD]
-    streq   r8, [r2, #DP_NEXT_ODD]
-    add     r4, r4, #DP_ROWS
-    sub     r2, r2, #DP_ROWS
-    bne     3b
-4:  str     r4, [r2, #DP_NEXT_ODD]
-    sub     r0, r0, #DP_PLANE
-    add     r1, r1, #DP_PLANE
-    cmp     r1, #4 * DP_PLANE
-    bne     1b
+    prepare_rows r9, r5, r7, DP_NEXT_EVEN
+    prepare_rows r10, r6, r8, DP_NEXT_ODD
     pop     {r3, pc}
     .ltorg
     end     prepare
@@ -247,10 +251,10 @@
     .macro  build_column
     ldr.w   r3, [r0], #8
     ldr.w   r4, [r1], #8
+    str.w   r6, [r10, #3 * DP_PLANE]
+    str.w   r7, [r10, #2 * DP_PLANE]
+    str.w   r8, [r10, #DP_PLANE]
     str.w   r9, [r10], #4
-    str.w   r6, [r10, #3 * DP_PLANE - 4]
-    str.w   r7, [r10, #2 * DP_PLANE - 4]
-    str.w   r8, [r10, #DP_PLANE - 4]
     build_pairs
     .endm
 

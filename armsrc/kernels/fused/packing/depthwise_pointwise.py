@@ -26,7 +26,8 @@ def depthwise_pointwise(depthwise: Params, pointwise: Params) -> Packed | None:
     of_depthwise, of_pointwise = common.channels(depthwise), common.channels(pointwise)
     taps, weights = np.asarray(depthwise["weights"]).reshape(9, -1).T, np.asarray(pointwise["weights"])
     first = linear.find(of_depthwise, taps, common.folded_bias(depthwise, taps), SHIFT, INPUT_SCALE, bent=True)
-    second = linear.find(of_pointwise, weights, common.folded_bias(pointwise, weights), SHIFT, INPUT_SCALE)
+    pointwise_rows = of_pointwise, weights, common.folded_bias(pointwise, weights), SHIFT, INPUT_SCALE
+    second = linear.find(*pointwise_rows, alike=True) or linear.find(*pointwise_rows)
     if first is None or second is None or common.clamp(depthwise)[0]:
         return None
     height, width = depthwise["out_h"], depthwise["out_w"]
@@ -34,14 +35,16 @@ def depthwise_pointwise(depthwise: Params, pointwise: Params) -> Packed | None:
     segments = -(-width // _COLUMNS)
     length = -(-width // segments)
     flags, clamp = common.clamp(pointwise)
-    tile = -(-(rows * length + 3) * _PIXEL // 64) * 64  # the kernel clears as many bytes at once
+    tile = -(-(rows * length + 1) * _PIXEL // 64) * 64  # the kernel clears as many bytes at once
+    multiplier = second.multiplier[0] if (second.multiplier == second.multiplier[0]).all() else 0
     header = [rows, height, width, depthwise["in_w"] * _CHANNELS, pointwise["out_c"], segments, length, width - length, tile // 4, flags,
-              int(first.below.any())]
+              int(first.below.any()), multiplier]
     scaled = np.pad(taps.astype(np.int64) << (first.scale - INPUT_SCALE)[:, None], ((0, 0), (0, 1)))
     even, odd = ([common.pairs(scaled[:, low], scaled[:, high]) for low, high in words] for words in (_EVEN, _ODD))
     channels = np.stack([*even, *map(common.words, (first.multiplier, first.addend, first.below)), *odd], axis=1)
     scaled = weights.astype(np.int64) << (second.scale - INPUT_SCALE)[:, None]
-    slots = np.stack([*common.pairs(scaled[:, ::2], scaled[:, 1::2]).T, *map(common.words, (second.multiplier, second.addend))], axis=1)
+    own = (second.addend,) if multiplier else (second.addend, second.multiplier)
+    slots = np.stack([*common.pairs(scaled[:, ::2], scaled[:, 1::2]).T, *map(common.words, own)], axis=1)
     return Packed(np.concatenate([common.words(header), channels.ravel(), slots.ravel(), clamp]), tile)
 
 

@@ -46,12 +46,14 @@ class Spans(NamedTuple):
 
 
 def find(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int, input_scale: int, *, bent: bool = False,
-         low_byte: int | None = None) -> Linear | None:
+         low_byte: int | None = None, alike: bool = False) -> Linear | None:
     """The lines of all channels, or None. weights: int8 (out_c, taps). bias: folded, (out_c,). Inputs come scaled by 2^input_scale.
     bent: channels that can answer below a zero point of -1 may have two lines. low_byte: what multipliers end with; they are as large as they
-    can be then."""
+    can be then. alike: one scale for all channels, so that those with one requantizer have one multiplier."""
     reach = common.reach(weights, np.zeros_like(bias))
     scale = _scale(weights, np.maximum(-reach[0], reach[1]), input_scale)
+    if alike:
+        scale = np.full_like(scale, scale.min())
     if low_byte is not None:
         scale = np.minimum(scale, np.maximum(shift + 1 - rq.shift, input_scale))
     return lines(rq, reach, bias, scale, shift, bent=bent, low_byte=low_byte)
