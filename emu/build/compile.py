@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from armsrc import abi, kernelset
 from emu.build import kernel_folder
 from emu.build.cache import REPOSITORY, cache_dir, key
+from emu.build.includes import LearnedError
 from emu.build.link import flags_of, link
 from emu.build.objects import contents
 from emu.build.owners import find_owners
@@ -19,6 +22,8 @@ from emu.errors import BuildError
 from emu.isa import cpu as cores
 from emu.names import check as check_name
 
+T = TypeVar("T")
+_MOST_ATTEMPTS = 5
 OPTIMIZATIONS = ("O0", "O1", "O2", "O3", "Os", "Ofast", "Og")
 
 
@@ -39,14 +44,25 @@ def build(kernels: str, *, generated: Mapping[str, str], float_abi: bool, toolch
     """
     check_name("linker script", script, FIRMWARE_SOURCES)
     job = _job(kernels, generated, float_abi, toolchain, script, opt, extra_flags, cpu, source_root or REPOSITORY)
-    files = Files(job)
+    return _until_known(job, _build)
+
+
+def _until_known(job: Job, make: Callable[[Job, Files], T]) -> T:
+    """make(job, its files), again where the compiler has read files that were not in their keys."""
+    for _ in range(_MOST_ATTEMPTS):
+        with contextlib.suppress(LearnedError):
+            return make(job, Files(job))
+    raise BuildError(f"kernel set {job.sets[0]}: what its sources include changes while they are compiled")
+
+
+def _build(job: Job, files: Files) -> Path:
     owned = find_owners(job, files)
     sources = [*of_firmware(job, files), *owned.sources, *of_network(job, files)]
     link_flags = flags_of(job, owned)
-    script_path = job.root / "armsrc" / "firmware" / f"{script}.ld"
+    script_path = job.root / "armsrc" / "firmware" / f"{job.script}.ld"
     given = [part for name in owned.linked for part in (name, contents(job.root / name))]
-    image_key = key([SCHEMA, toolchain.identity, *link_flags, script_path.read_bytes(), *(source.key for source in sources), *given])
-    image = cache_dir() / "images" / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', job.sets[0].name)}-{opt}-{script}-{image_key[:16]}.elf"
+    image_key = key([SCHEMA, job.toolchain.identity, *link_flags, script_path.read_bytes(), *(source.key for source in sources), *given])
+    image = cache_dir() / "images" / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', job.sets[0].name)}-{job.opt}-{job.script}-{image_key[:16]}.elf"
     if not image.exists():
         objects = dict(zip(compile_all(job, sources), sources, strict=True))
         link(job, [*link_flags, "-T", str(script_path)], objects, owned.linked, image)
@@ -60,7 +76,7 @@ def implementations(kernels: str, *, float_abi: bool, toolchain: Toolchain, opt:
     Compiles the set's own sources, when they have changed. Raises what `build` does.
     """
     job = _job(kernels, {}, float_abi, toolchain, "library", opt, extra_flags, cpu, source_root or REPOSITORY)
-    return find_owners(job, Files(job)).kernels
+    return _until_known(job, find_owners).kernels
 
 
 def packing(implemented: Mapping[str, kernel_folder.KernelFolder], source_root: Path | None = None) -> kernelset.KernelSet:
@@ -96,4 +112,4 @@ def _job(kernels: str, generated: Mapping[str, str], float_abi: bool, toolchain:
     check_name("optimization", opt, OPTIMIZATIONS)
     machine = machine_flags(cpu, float_abi)
     flags = (*machine, *COMPILE_FLAGS, f"-{opt}", *(("-ffp-contract=fast", "-Wdouble-promotion") if float_abi else ()))
-    return Job(root, toolchain, sets, generated, cpu, script, float_abi, machine, flags, tuple(extra_flags))
+    return Job(root, toolchain, sets, generated, cpu, script, float_abi, opt, machine, flags, tuple(extra_flags))

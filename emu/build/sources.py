@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emu.build.cache import key
+from emu.build.includes import learned, named
 from emu.build.kernel_folder import ASSEMBLY, CPP, FUSED, KINDS, SOURCES, KernelFolder
 from emu.build.toolchain import Toolchain
 from emu.errors import InputError
 
-SCHEMA = "3"  # of the cache's keys
+SCHEMA = "4"  # of the cache's keys
 ABI, FIRMWARE, RUNTIME = "armsrc/include", "armsrc/firmware", "armsrc/runtime"
 GENERATED = "generated"  # what error lines and debug information call the folder of generated files
 FIRMWARE_SOURCES = {"firmware": ("startup.S", "main.c", "runtime.c", "done.S"), "library": ("library.c", "runtime.c", "done.S")}
@@ -23,18 +24,21 @@ CPP_FLAGS = ("-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-stat
 OWN_MEMCPY = f"{FIRMWARE}/runtime.c"
 # Only what differs, by path.
 SPECIAL_FLAGS = {f"{FIRMWARE}/{name}": ("-fno-eliminate-unused-debug-types",) for name in ("main.c", "library.c")}
-# What a preprocessor or the assembler reads besides: #include, .include, .incbin, with quotes or brackets.
-INCLUDE = re.compile(rb'^[ \t]*(?:#[ \t]*include|\.include|\.incbin)[ \t]*["<]([^">\n]+)[">]', re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Source:
-    """name: relative to the folder that holds armsrc/, generated/..., or an absolute path. include: folders, likewise. key: of its object."""
+    """name: relative to the folder that holds armsrc/, generated/..., or an absolute path. include: folders, likewise. key: of its object.
+
+    included: the names of the files that are in the key, itself among them; made_with: key of all but what they contain.
+    """
 
     name: str
     include: tuple[str, ...]
     flags: tuple[str, ...]
     key: str
+    included: tuple[str, ...]
+    made_with: str
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Job:
     cpu: str
     script: str
     floating: bool
+    opt: str
     machine: tuple[str, ...]
     flags: tuple[str, ...]
     last: tuple[str, ...]
@@ -117,7 +122,7 @@ class Files:
         while waiting:
             includer = waiting.pop()
             for asked in self._asks(includer):
-                places = (posixpath.normpath(f"{folder}/{asked}") for folder in (posixpath.dirname(includer), *folders))
+                places = (posixpath.normpath(posixpath.join(folder, asked)) for folder in (posixpath.dirname(includer), *folders))
                 place = next((place for place in places if place == name or place in found or self.get(place) is not None), None)
                 if place is not None and place != name and place not in found:
                     found[place] = self.get(place) or b""
@@ -127,17 +132,18 @@ class Files:
     def _asks(self, name: str) -> list[str]:
         """What that file includes, as it says it."""
         if name not in self._asked:
-            self._asked[name] = [asked.decode(errors="replace") for asked in INCLUDE.findall(self.get(name) or b"")]
+            self._asked[name] = named(self.get(name) or b"")
         return self._asked[name]
 
 
 def _source(job: Job, files: Files, name: str, include: tuple[str, ...], own: tuple[str, ...] = ()) -> Source:
     flags = (*job.flags, *_language(name), *SPECIAL_FLAGS.get(name, ()), *(job.toolchain.family.own_memcpy if name == OWN_MEMCPY else ()),
              *own, *job.last)
-    parts: list[str | bytes] = [SCHEMA, job.toolchain.identity, *job.toolchain.flags, *flags, *include, name, files.get(name) or b""]
-    for header, text in files.included(name, include).items():
-        parts += [header, text]
-    return Source(name, include, flags, key(parts))
+    made_with = [SCHEMA, job.toolchain.identity, *job.toolchain.flags, *flags, *include, name]
+    place = key(made_with)[:32]
+    read = files.included(name, include) | {other: files.get(other) or b"" for other in learned(place)}
+    contents = (part for pair in sorted(read.items()) for part in pair)
+    return Source(name, include, flags, key([*made_with, files.get(name) or b"", *contents]), (name, *read), place)
 
 
 def _language(name: str) -> tuple[str, ...]:

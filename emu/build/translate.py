@@ -8,6 +8,7 @@ from pathlib import Path
 
 from emu.build.cache import cache_dir, temporary
 from emu.build.driver import keep, run
+from emu.build.includes import learn
 from emu.build.sources import GENERATED, Job, Source
 
 
@@ -17,7 +18,7 @@ def object_of(source: Source) -> Path:
 
 
 def compile_all(job: Job, sources: Sequence[Source]) -> list[Path]:
-    """The objects of all sources. Raises the first failure in their order."""
+    """The objects of all sources. Raises the first failure in their order, and includes.LearnedError where keys have to be made anew."""
     import shutil
     from concurrent.futures import ThreadPoolExecutor
 
@@ -55,9 +56,12 @@ def _compile(job: Job, source: Source, work: Path) -> Path:
     renamed = [f"-fdebug-prefix-map={folder}={folders[folder]}" for folder in sorted(folders, key=len)]
     include = [f"-I{place(folder)}" for folder in source.include]
     draft = temporary(target)
+    told = draft.with_name(f"{draft.name}.d")
     try:
-        run(job, [*source.flags, *renamed, *include, "-c", place(source.name), "-o", str(draft)], source.name, {str(work): GENERATED})
+        run(job, [*source.flags, *renamed, *include, "-MMD", "-MF", str(told), "-c", place(source.name), "-o", str(draft)], source.name, {str(work): GENERATED})
+        learn(source.made_with, source.included, told, job.root, (str(work), GENERATED))
         keep(job, draft, target, source.name)
     finally:
         draft.unlink(missing_ok=True)
+        told.unlink(missing_ok=True)
     return target

@@ -135,6 +135,19 @@ def test_everything_is_in_the_key(mine, toolchain, tmp_path) -> None:
     assert len(images) == 3
 
 
+@pytest.mark.parametrize(("name", "how"), [
+    ("value.h", "#define NAME \"value.h\"\n#include NAME\n"), ("value.h", '#include /* here */ "value.h"\n'), ("value.h", '#include \\\n  "value.h"\n'),
+    ("a value.h", "#define NAME \"a value.h\"\n#include NAME\n"), ("value.h", '#include "HERE/value.h"\n'), ("value.h", '#define NAME "HERE/value.h"\n#include NAME\n'),
+    ("value.inc", '__asm__(".include \\"value.inc\\"");\n'), ("value.h", '#if __has_include("other.h")\n__asm__("nop");\n#endif\n')])
+def test_however_a_file_is_included_what_changes_in_it_changes_the_image(mine, toolchain, name, how) -> None:
+    """Nobody has to see in the source's text what it includes."""
+    folder(mine, {"dense.c": how.replace("HERE", str(mine)) + DENSE, name: '__asm__("nop");\n' if name.endswith(".h") else "nop\n"})
+    first, again = library(mine, toolchain), library(mine, toolchain)
+    assert first.path == again.path
+    folder(mine, {"other.h" if "has_include" in how else name: '__asm__("nop; nop");\n' if name.endswith(".h") else "nop\nnop\n"})
+    assert library(mine, toolchain).sha256 != first.sha256
+
+
 @pytest.mark.parametrize(("text", "message"), [
     ("sources = [", r"kernels\.toml: Invalid value"),
     ('source = ["dense.c"]', r"kernels\.toml:1: no key is called 'source' .did you mean sources.*; there are sources, include"),
