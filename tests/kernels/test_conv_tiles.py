@@ -39,6 +39,19 @@ def test_equals_the_reference(kernel: tuple[int, int], in_c: int) -> None:
         assert "other" not in done.counts.objects or not done.counts.traffic[1][done.counts.objects.index("other")].any()
 
 
+@pytest.mark.parametrize("in_c", [1, 3, 4])
+@pytest.mark.parametrize(("kernel", "stride", "pad"), [((3, 1), 1, 1), ((5, 1), 2, 2), ((4, 3), 1, 0), ((2, 2), 2, 1)])
+def test_columns_of_outputs_are_rows(kernel: tuple[int, int], stride: int, pad: int, in_c: int) -> None:
+    """Windows as wide as the input; the kernel makes all pixels of the column in one row."""
+    p, x = layer(kernel, in_c, (9, 1), stride, 0, signed=False)
+    p |= {"pad_top": pad, "in_h": p["in_h"] - pad}
+    x = x[:p["in_h"]]
+    packed = matmul.convolution(p)
+    assert packed.words[1] == 1 and packed.words[13] == 9  # kernel rows, outputs of a row
+    done = call(library("thumb2"), CONV, p, x, kernel_set=kernel_set("thumb2"))
+    np.testing.assert_array_equal(done.output, reference.run_kernel(CONV, p, x).reshape(done.output.shape))
+
+
 @pytest.mark.parametrize(("kernel_h", "taps", "groups"), [(3, 9, 7), (3, 6, 5), (5, 5, 7), (4, 5, 5), (2, 2, 1), (3, 1, 1), (1, 1, 1), (1, 6, 2), (3, 7, 6), (3, 8, 6)])
 def test_groups_of_four_taps(kernel_h: int, taps: int, groups: int) -> None:
     """Every tap is in a group once, and no group is in vain."""

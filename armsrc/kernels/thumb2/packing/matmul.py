@@ -31,6 +31,7 @@ def pointwise(p: Params) -> Packed | None:
 
 def convolution(p: Params) -> Packed | None:
     """Any convolution without rare requantizers: a kernel row is a run of taps, filled up to groups of four (conv_tiles.inc)."""
+    p = _lying(p)
     kernel_h = p["kernel_h"]
     weights = np.asarray(p["weights"]).reshape(p["out_c"], kernel_h, -1)
     taps = weights.shape[2]
@@ -46,8 +47,16 @@ def convolution(p: Params) -> Packed | None:
     reach = (p["out_w"] - 1) * p["stride_w"] + p["kernel_w"] - p["pad_left"]
     new = min(kernel_h, p["stride_h"])
     header = [TILES + form, kernel_h, _GROUP * (run - 1) + left, row, p["pad_left"] * p["in_c"], min(p["in_w"], reach) * p["in_c"], step, new * row, new,
-              p["stride_h"] - new, (p["input_zero_point"] & 0xFF) * 0x01010101]
+              p["stride_h"] - new, (p["input_zero_point"] & 0xFF) * 0x01010101, -p["pad_top"], p["out_h"], p["out_w"], p["in_h"], p["in_w"] * p["in_c"]]
     return Packed(np.concatenate([common.words(header), tiles.words]), tiles.scratch + kernel_h * row)
+
+
+def _lying(p: Params) -> Params:
+    """A column of outputs as a row of them, where windows are as wide as the input: the same tensors, but pixels lie side by side, and a window is a run."""
+    if p["out_w"] > 1 or p["kernel_w"] != p["in_w"] or p["pad_left"]:
+        return p
+    sizes = {"in_w": p["in_h"], "in_c": p["in_w"] * p["in_c"], "out_w": p["out_h"], "kernel_w": p["kernel_h"], "stride_w": p["stride_h"], "pad_left": p["pad_top"]}
+    return {**p, "in_h": 1, "out_h": 1, "kernel_h": 1, "stride_h": 1, "pad_top": 0, **sizes}
 
 
 def runs(kernel_h: int, taps: int) -> tuple[int, int]:
