@@ -51,7 +51,7 @@ def _until_known(job: Job, make: Callable[[Job, Files], T]) -> T:
     """make(job, its files), again where the compiler has read files that were not in their keys."""
     for _ in range(_MOST_ATTEMPTS):
         with contextlib.suppress(LearnedError):
-            return make(job, Files(job))
+            return make(job, Files(job.root, job.generated))
     raise BuildError(f"kernel set {job.sets[0]}: what its sources include changes while they are compiled")
 
 

@@ -85,10 +85,14 @@ def of_firmware(job: Job, files: Files) -> list[Source]:
 
 def of_set(job: Job, files: Files, number: int, taken: Iterable[str]) -> list[Source]:
     """The sources of job.sets[number], in which kernels that sets before it implement have another name. A base's includes are seen, too."""
-    folder, *bases = job.sets[number:]
-    include = (ABI, folder.folder, *folder.include, *(base.folder for base in bases))
+    folder, include = job.sets[number], searched(job.sets[number:])
     renamed = tuple(f"-D{kernel}={kernel}_of_{re.sub(r'[^A-Za-z0-9_]', '_', folder.name)}" for kernel in taken)
     return [_source(job, files, name, include, (*folder.flags, *renamed)) for name in folder.sources]
+
+
+def searched(chain: Sequence[KernelFolder]) -> tuple[str, ...]:
+    """Folders in which the sources of a set, the first, look for what they include."""
+    return (ABI, chain[0].folder, *chain[0].include, *(base.folder for base in chain[1:]))
 
 
 def of_network(job: Job, files: Files) -> list[Source]:
@@ -100,10 +104,10 @@ def of_network(job: Job, files: Files) -> list[Source]:
 class Files:
     """Sources and headers by name, each read once."""
 
-    def __init__(self, job: Job) -> None:
-        self._root = job.root
+    def __init__(self, root: Path, generated: Mapping[str, str]) -> None:
+        self._root = root
         self._asked: dict[str, list[str]] = {}
-        self._read: dict[str, bytes | None] = {f"{GENERATED}/{name}": text.encode() for name, text in job.generated.items()}
+        self._read: dict[str, bytes | None] = {f"{GENERATED}/{name}": text.encode() for name, text in generated.items()}
 
     def get(self, name: str) -> bytes | None:
         """The content of the file of that name, or None when there is none."""

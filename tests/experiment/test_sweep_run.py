@@ -114,6 +114,19 @@ def test_nothing_is_done_twice(small: run.Outcome, results: Path, tmp_path: Path
     assert fewer.ran == 0 and len(fewer.rows) == 8 and fewer.others == 4
 
 
+def test_sources_are_all_that_takes_part_wherever_it_lies(tmp_path: Path) -> None:
+    """In the folder, beside it by kernels.toml, and by #include."""
+    for name, text in {"mine/kernels.toml": 'sources = ["*.c", "../beside.c"]\n', "mine/a.c": '#include "../outside.h"\n', "beside.c": "", "outside.h": "",
+                       "other.h": ""}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = [identity.sources(str(tmp_path / "mine"))]
+    for name in ("mine/a.c", "beside.c", "outside.h", "other.h"):
+        (tmp_path / name).write_text((tmp_path / name).read_text() + "\n")
+        found.append(identity.sources(str(tmp_path / "mine")))
+    assert len(set(found)) == 4 and found[3] == found[4]
+
+
 def test_a_point_whose_sources_changed_is_done_again(small: run.Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {row["point"]: row for row in small.rows}
     assert not plan.left(planned(SMALL), before).points

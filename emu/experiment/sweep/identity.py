@@ -8,6 +8,7 @@ from pathlib import Path
 
 from emu.build import kernel_folder
 from emu.build.cache import REPOSITORY, key
+from emu.build.sources import Files, searched
 from emu.timing.core import CORES
 from emu.timing.memory import MEMORIES
 
@@ -21,8 +22,10 @@ _SOURCES = ("armsrc/abi.py", "armsrc/kernelset.py", "armsrc/include", "armsrc/fi
 def sources(kernels: str) -> str:
     """Of a kernel set or folder with its bases, with all of armsrc that takes part in its images."""
     chain = kernel_folder.chain(kernels, kernels == kernel_folder.FLOAT_BASE)
-    return _hash((*_SOURCES, *(place for folder in chain for place in (folder.folder, *folder.linked, *folder.include))),
-                 lambda path: "__pycache__" not in path.parts)
+    places = [place for folder in chain for place in (folder.folder, *folder.linked, *folder.include)]
+    files = Files(REPOSITORY, {})
+    outside = [name for number, folder in enumerate(chain) for source in folder.sources for name in (source, *files.included(source, searched(chain[number:])))]
+    return _hash(dict.fromkeys((*_SOURCES, *places, *outside)), lambda path: "__pycache__" not in path.parts)
 
 
 @functools.cache
