@@ -23,10 +23,10 @@ def layer(in_c: int, out_c: int, seed: int = 0, **more: Any) -> tuple[dict[str, 
     return synthetic.sample("dense_s8", {"in_h": 1, "in_w": 1, "in_c": in_c, "out_c": out_c}, seed, **more)
 
 
-def in_registers(params: dict[str, Any]) -> bool:
-    """Whether dense_registers.inc takes the layer: its first word is negative."""
+def form(params: dict[str, Any]) -> str:
+    """What takes the layer: its first word says so."""
     packed = kernel_set("thumb2").pack("dense_s8", params)
-    return packed is not None and bool(packed.words[0] >> 31)
+    return "unpacked" if packed is None else ("packed", "few", "registers")[min(int(packed.words[0] >> 30), 2)]
 
 
 def check(params: dict[str, Any], x: np.ndarray, **offsets: int) -> None:
@@ -39,44 +39,48 @@ def check(params: dict[str, Any], x: np.ndarray, **offsets: int) -> None:
 @pytest.mark.parametrize("in_c", [*range(20, 34), 56, 57, 63, 64, 65, 71, 72, 120, 127, 128, 129, 136, 192, 200])
 def test_inputs_at_the_borders_of_blocks(in_c: int, activation: str) -> None:
     params, x = layer(in_c, in_c % 7 + 16, in_c, activation=activation)
-    assert in_registers(params)
+    assert form(params) == "registers"
     check(params, x, input=in_c % 4, output=in_c // 4 % 4)
 
 
-@pytest.mark.parametrize("in_c", [48, 64, 130])
-@pytest.mark.parametrize("out_c", [*range(1, 15), 23])
+@pytest.mark.parametrize("in_c", [16, 44, 64, 130, 144])
+@pytest.mark.parametrize("out_c", [*range(1, 18), 23])
 def test_channels_at_the_borders_of_tiles(in_c: int, out_c: int) -> None:
     for activation in ("relu", "none"):
         params, x = layer(in_c, out_c, out_c, activation=activation, per_channel=bool(out_c % 2))
         params["requant"][:, 4] = 127 - out_c % 2  # clamp_output, too
-        assert in_registers(params) == (in_c * out_c >= 320 and out_c >= 4)
-        check(params, x)
+        few = in_c % 16 == 0 and out_c <= (10 if in_c == 64 else 16)
+        assert form(params) == ("few" if few else "registers" if out_c >= 6 and in_c * out_c >= 320 else "packed")
+        check(params, x, input=out_c % 4, output=in_c % 4)
 
 
 @pytest.mark.parametrize("value", [-128, 127])
 @pytest.mark.parametrize("weight", [-127, 127])
-def test_extreme_sums(value: int, weight: int) -> None:
-    params, x = layer(200, 11)
+@pytest.mark.parametrize("in_c", [200, 208])
+def test_extreme_sums(in_c: int, weight: int, value: int) -> None:
+    """Both ends of the accumulator, and a bias that brings one of them near 0."""
+    params, x = layer(in_c, 11)
     params["weights"][:] = weight
-    params["bias"][:] = -weight * params["input_zero_point"] * np.int32(-200) + np.sign(weight * value) * -200 * 127 * 127
+    params["bias"][:] = in_c * weight * (params["input_zero_point"] - value)
     x[:] = value
-    assert in_registers(params)
-    check(params, x)
+    assert form(params) == ("few" if in_c == 208 else "registers")
+    for x[:] in (-128, 127):
+        check(params, x)
 
 
-def test_a_weight_that_no_pair_holds_is_left_to_the_other_form() -> None:
-    params, x = layer(64, 7)
-    params["weights"][3, 4:6] = 5, -128
-    assert in_registers(params)
-    check(params, x)
-    params["weights"][3, 4:6] = -1, -128
-    assert not in_registers(params)
-    check(params, x)
+@pytest.mark.parametrize(("in_c", "where", "forms"), [(60, (3, slice(4, 6)), ("registers", "packed")),
+                                                      (64, (slice(2, 4), 5), ("few", "registers"))])
+def test_a_weight_that_no_pair_holds_is_left_to_another_form(in_c: int, where: Any, forms: tuple[str, str]) -> None:
+    params, x = layer(in_c, 7)
+    for first, expected in zip((5, -1), forms, strict=True):
+        params["weights"][where] = first, -128
+        assert form(params) == expected
+        check(params, x)
 
 
 def test_sums_that_do_not_fit_are_left_to_the_other_form() -> None:
     params, x = layer(1200, 5)
-    assert not in_registers(params)
+    assert form(params) == "packed"
     check(params, x)
 
 

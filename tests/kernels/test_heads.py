@@ -320,18 +320,21 @@ def packed_claims() -> list[Claim]:
         tile = fixed(lambda n, c, own=per_channel: dense(c, n, per_channel=own, **far), (5, 10), (32, 64))
         found.append(Claim("dense_packed.inc", phrase, tile, 1))
     plain, bent = (functools.partial(dense, packed=True, requantizer=requantizer) for requantizer in (RELU, FULL))
-    eights = slopes(plain, (40, 48), (12, 18))
+    eights = slopes(plain, (40, 56), (18, 24))
     found += [
-        Claim("dense_registers.inc", "{} for eight inputs", eights, 1), Claim("dense_registers.inc", r"inputs \({} a MAC", eights, 6 * 8),
-        Claim("dense_registers.inc", "of four {}; with", slopes(plain, (40, 48), (16, 20)), 1),
-        Claim("dense_registers.inc", "all besides {} and", slope(lambda n: plain(64, n), 12, 18), 1),
-        Claim("dense_registers.inc", "all besides 472 and {}", slope(lambda n: plain(64, n), 16, 20), 1),
-        Claim("dense_registers.inc", "bent {} and", slope(lambda n: bent(64, n), 12, 18), 1),
-        Claim("dense_registers.inc", "bent [0-9]+ and {}", slope(lambda n: bent(64, n), 16, 20), 1),
-        Claim("dense_registers.inc", "further block: a tile of six {}", slopes(plain, (128, 192), (6, 12)), 1),
-        Claim("dense_registers.inc", "of four {}, and", slopes(plain, (128, 192), (16, 20)), 1),
-        Claim("dense_registers.inc", "and {} to load it", fixed(lambda n, c: plain(n, c), (128, 192), (6, 12)), 1),
+        Claim("dense_registers.inc", "{} for eight inputs", eights, 2), Claim("dense_registers.inc", r"inputs \({} a MAC", eights, 6 * 16),
+        Claim("dense_registers.inc", "of four {}; with", slopes(plain, (40, 56), (22, 26)), 2),
+        Claim("dense_registers.inc", "all besides {} and", slope(lambda n: plain(64, n), 18, 24), 1),
+        Claim("dense_registers.inc", "all besides [0-9]+ and {}", slope(lambda n: plain(64, n), 22, 26), 1),
+        Claim("dense_registers.inc", "bent {} and", slope(lambda n: bent(64, n), 18, 24), 1),
+        Claim("dense_registers.inc", "bent [0-9]+ and {}", slope(lambda n: bent(64, n), 22, 26), 1),
+        Claim("dense_registers.inc", "further block: a tile of six {}", slopes(plain, (128, 192), (18, 24)), 1),
+        Claim("dense_registers.inc", "of four {}, and", slopes(plain, (128, 192), (22, 26)), 1),
+        Claim("dense_registers.inc", "and {} to load it", slope(lambda c: plain(c, 18), 128, 192) - slopes(plain, (128, 192), (18, 36)), 1),
     ]
+    for n, phrase in ((8, r"tile of eight {} \("), (6, "of six {}, of four"), (4, "of four {}, of two"), (2, "of two {}")):
+        found.append(Claim("dense_few.inc", phrase, slope(lambda c, n=n: plain(c, n), 16, 32), 1))
+    found.append(Claim("dense_few.inc", r"165 \({} a MAC", slope(lambda c: plain(c, 8), 16, 32), 16 * 8))
 
     def row(n: int) -> Calls:  # of four pixels, with the tiles of n channels
         return slopes(lambda w, h: conv(1, w, 4, n, k=(h, 1), **saturating), (4, 8), (4, 8))

@@ -12,6 +12,7 @@
 #include "matmul.inc"
 #include "dense_packed.inc"
 #include "dense_registers.inc"
+#include "dense_few.inc"
 
     .equ FRAME_P, MM_SIZE
     .equ FRAME_SIZE, MM_SIZE + 4
@@ -64,6 +65,7 @@
     end     dense_unpacked
 
     dense_packed
+    dense_few
     fill_pixel fill_column
     matmul  matmul_one, 1
     requantize_helpers

@@ -10,19 +10,20 @@ from armsrc.kernelset import Packed
 from . import biased, common
 
 _SHIFT, _SHORT_SHIFT = 15, 13  # of the code; the second one for bent lines in a single block shorter than 64 inputs
-_BLOCK, _EIGHT = 64, 8  # inputs that the FPU's registers hold, and that a step of the code takes
-_FEW, _SIZES = 320, (6, 4)  # weights; channels of tiles
+BLOCK, _EIGHT = 64, 8  # inputs that the FPU's registers hold, and that a step of the code takes
+_LEAST, _LEAST_OUT_C = 320, 6  # weights, outputs
+_SIZES = 6, 4  # channels of tiles
 _UNSAVED = 32  # inputs in registers that a function need not keep
 _FORM, _SAVED, _GENERAL = 1 << 31, 1 << 30, 1 << 29
-_SINGLE_BENT, _SUMS, _BENT, _PLAIN, _SHORTER = 0x20000000, 0x30000000, 0x60000000, 0x70000000, 0x80000000  # flags of the code
+_SUMS, _BENT, _SHORTER, _MORE = 0x20000000, 0x30000000, 0xB0000000, 0x40000000  # flags of the code
 
 
 def dense(p: Params) -> Packed | None:
-    """Layers with a line for each channel (biased.py), and without a weight of -128 behind a negative one in a pair. Few inputs and outputs
-    are cheaper elsewhere."""
+    """Layers with a line for each channel (biased.py), and without a weight of -128 behind a negative one in a pair. Few of them are
+    cheaper elsewhere."""
     weights, rq = np.asarray(p["weights"], np.int64), common.channels(p)
     out_c, in_c = weights.shape
-    if in_c * out_c < _FEW or out_c < min(_SIZES):
+    if in_c * out_c < _LEAST or out_c < _LEAST_OUT_C:
         return None
     padded = np.pad(weights, ((0, 0), (0, -in_c % _EIGHT)))
     halves = padded[:, 0::2] + (padded[:, 1::2] << 8)
@@ -35,24 +36,20 @@ def dense(p: Params) -> Packed | None:
     words = common.pairs(halves[:, 0::2], halves[:, 1::2])
     constants = [common.words(part) for part in ((line.addend, line.below, line.multiplier) if bent else (line.multiplier,))]
     tiles, blocks = _tiles(out_c), _blocks(words)
-    first, channels = blocks[0].shape[1] * 4, tiles[-1][-1] + 1
-    single = in_c == _BLOCK
-    biases = [] if single else [np.pad(bias, (0, channels - out_c))]
-    stream = [part for block in blocks for tile in tiles
-              for part in _tile(tile, block, [bias] * single, constants * (block is blocks[-1]))]
-    six = sum(6 for tile in tiles if len(tile) == 6)
-    last = _BENT if bent else _PLAIN
-    state = bent * _SINGLE_BENT if single else (_SUMS if len(blocks) > 1 else last) | (first < _BLOCK) * _SHORTER
+    first, later, channels = blocks[0].shape[1] * 4, len(blocks) - 1, tiles[-1][-1] + 1
+    stream = [part for block in blocks for tile in tiles for part in _tile(tile, block, constants * (block is blocks[-1]))]
+    six, last = sum(6 for tile in tiles if len(tile) == 6), bent * _BENT
+    state = (_SUMS if later else last) if first == BLOCK else _SHORTER | bool(later) * _MORE
     flags, rows = common.clamp(p)
-    form = _FORM | (len(blocks) > 1 or first > _UNSAVED) * _SAVED | (not single) * _GENERAL
-    header = [form, state, len(blocks) - 1, (_BLOCK - first) // _EIGHT, in_c % _EIGHT,
-              six, out_c - six, last, 4 * channels * (not single), in_c, flags, short]
-    return Packed(np.concatenate([common.words(header), *biases, *stream, rows]), 4 * channels if len(blocks) > 1 else 0)
+    form, general = _FORM | (later > 0 or first > _UNSAVED) * _SAVED, in_c != BLOCK
+    header = [form | general * _GENERAL, state | general, later, (BLOCK - first) // _EIGHT, in_c % _EIGHT,
+              six, out_c - six, 4 * channels, last, in_c, flags, bent * (2 - short)]
+    return Packed(np.concatenate([common.words(header), np.pad(bias, (0, channels - out_c)), *stream, rows]), 4 * (channels + max(_SIZES)) * bool(later))
 
 
 def _line(rq: common.Channels, weights: np.ndarray, bias: np.ndarray) -> tuple[biased.Line | None, bool, bool]:
     """The layer's lines, whether they are bent, and whether the short shift is theirs."""
-    forms = ((False, False), (True, False), (True, True))[:3 if weights.shape[1] <= _BLOCK - _EIGHT else 2]
+    forms = ((False, False), (True, False), (True, True))[:3 if weights.shape[1] <= BLOCK - _EIGHT else 2]
     found = ((biased.find(rq, weights, bias, _SHORT_SHIFT if short else _SHIFT, bent=bent), bent, short) for bent, short in forms)
     return next((form for form in found if form[0]), (None, False, False))
 
@@ -68,17 +65,16 @@ def _tiles(out_c: int) -> list[np.ndarray]:
 
 def _blocks(words: np.ndarray) -> list[np.ndarray]:
     """words (out_c, groups of four inputs) by block; the first one is what is left over by the others."""
-    size = _BLOCK // 4
+    size = BLOCK // 4
     first = (words.shape[1] - 1) % size + 1
     return np.split(words, range(first, words.shape[1], size), axis=1)
 
 
-def _tile(channels: np.ndarray, words: np.ndarray, biases: list[np.ndarray], constants: list[np.ndarray]) -> list[np.ndarray]:
+def _tile(channels: np.ndarray, words: np.ndarray, constants: list[np.ndarray]) -> list[np.ndarray]:
     """A tile's part of the stream. Channels that are not there are zeros."""
     def of(table: np.ndarray) -> np.ndarray:
         there = table[channels[0]:channels[-1] + 1]
         return np.pad(there, [(0, len(channels) - len(there)), *[(0, 0)] * (table.ndim - 1)])
 
     size = len(channels) if len(constants) == 1 else 2
-    end = [of(table)[at:at + size] for at in range(0, len(channels), size) for table in constants]
-    return [*map(of, biases), of(words).T.ravel(), *end]
+    return [of(words).T.ravel(), *(of(table)[at:at + size] for at in range(0, len(channels), size) for table in constants)]
