@@ -19,6 +19,7 @@ INT8_KERNELS = [kernel for kernel in abi.KERNELS if not abi.is_float(kernel)]
 FLOAT_KERNELS = [kernel for kernel in abi.KERNELS if abi.is_float(kernel)]
 STYLES = ("random", "all_min", "all_max", "sparse", "rails")  # of weights, and of biases
 INPUTS = ("random", "random", "all_min", "all_max")
+SMALL = 9  # of inputs about their zero point, in cases that are about rounding
 
 
 class Draw:
@@ -64,10 +65,15 @@ def _case(draw: Draw, kernel: str) -> tuple[Params, np.ndarray, dict[str, int]]:
             _usual(draw, kernel, params)
         if style == "rails" and draw.once_in(2):
             of_input = _to_the_rails(kernel, params)
+        elif draw.once_in(4):
+            return params, _to_halves(draw, kernel, params), _offsets(draw)
     elif kernel == "global_avg_pool2d_s8":
         params["qmin"], params["qmax"] = sorted((draw.int(-128, 127), draw.int(-128, 127)))
-    offsets = {name: draw.int(0, 3) for name in ("input", "output", "weights")}
-    return params, _input(draw, of_input, abi.input_shape(kernel, params)), offsets
+    return params, _input(draw, of_input, abi.input_shape(kernel, params)), _offsets(draw)
+
+
+def _offsets(draw: Draw) -> dict[str, int]:
+    return {name: draw.int(0, 3) for name in ("input", "output", "weights")}
 
 
 def _input(draw: Draw, style: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -86,6 +92,17 @@ def _to_the_rails(kernel: str, params: Params) -> str:
     params["weights"] = (by_channel.T if abi.KERNELS[kernel][1] == "HWC" else by_channel).reshape(params["weights"].shape).astype(np.int8)
     params["bias"], params["input_zero_point"] = (sign * room).astype(np.int32), -128
     return "all_max"
+
+
+def _to_halves(draw: Draw, kernel: str, params: Params) -> np.ndarray:
+    """Weights, biases and shifts so small that outputs are not clamped, and many accumulators stand at a half or beside one; and an input."""
+    random = draw.random
+    params["weights"] = random.integers(-1, 2, params["weights"].shape).astype(np.int8)
+    params["bias"] = random.integers(-9, 10, params["out_c"]).astype(np.int32)
+    params["requant"][:, 0] = np.where(random.random(len(params["requant"])) < 0.5, 1 << 30, params["requant"][:, 0].clip(1 << 30))
+    params["requant"][:, 1] = random.integers(1, 5, len(params["requant"]))
+    middle = np.clip(params["input_zero_point"], SMALL - 128, 127 - SMALL)
+    return (middle + random.integers(-SMALL, SMALL + 1, abi.input_shape(kernel, params))).astype(np.int8)
 
 
 def shapes(draw: Draw, kernel: str) -> Params:
@@ -133,6 +150,13 @@ def _fused_case(draw: Draw, kernel: str) -> tuple[tuple[Params, Params], np.ndar
         elif part.startswith("global"):
             params["qmin"], params["qmax"] = (-100, 90) if draw.once_in(8) else (-128, 127)
     x = _input(draw, draw.of(INPUTS), abi.input_shape(first, structs[0]))
+    if draw.once_in(3):
+        halves = [_to_halves(draw, part, params) for part, params in zip((first, second), structs, strict=True) if abi.KERNELS[part][1]]
+        x = halves[0] if abi.KERNELS[first][1] else (structs[1]["input_zero_point"] + draw.random.integers(-SMALL, SMALL + 1, x.shape)).clip(-128, 127).astype(np.int8)
+        if second.startswith(("pointwise", "dense")) and "requant" in structs[0]:
+            structs[1]["input_zero_point"] = int(structs[0]["requant"][0, 2])
+        if second.startswith("dense"):
+            structs[1]["requant"][:] = structs[1]["requant"][0]
     return structs, x, {name: draw.int(0, 3) for name in ("input", "output")}
 
 
