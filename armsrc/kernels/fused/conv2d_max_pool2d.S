@@ -31,6 +31,8 @@
 #include "macros.inc"
 #include "requantize.inc"
 
+    .fpu    fpv4-sp-d16
+
     .equ CP_SHIFT, 16                   @ packing/conv_pool.py: SHIFT
     .equ CP_MOST, 9                     @ pooled columns a segment
     .equ CP_SEGMENTS, 6                 @ in the frame
