@@ -41,7 +41,7 @@ def layers(draw: st.DrawFn, kernel: tuple[st.SearchStrategy[int], st.SearchStrat
 
 WALK = layers((st.sampled_from([3, 3, 2, 1]), st.sampled_from([3, 3, 2, 1])), 2, 2)
 TALL = layers((st.integers(7, 10), st.integers(3, 4)), 2, 5)
-LOW = layers((st.integers(3, 5), st.sampled_from([3, 4, 5, 5])), 1, 5)
+LOW = layers((st.integers(2, 5), st.sampled_from([1, 2, 3, 4, 5, 5])), 1, 5)
 
 
 @pytest.mark.parametrize("stride", [1, 2])

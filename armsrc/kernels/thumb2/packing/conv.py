@@ -84,7 +84,7 @@ def tall(p: Params) -> Packed | None:
         return [TALL, second, sequences if low or form else 0, 0, 0, 0, 0, pitch, copied, 0]
 
     return _packed(p, header, ("brmaz" if low else "bwma", "brmas"), weights.reshape(p["out_c"], -1), listed[:sequences], height,
-                   pitch * ((_OUTPUTS - 1) * stride + height) + _COLUMNS)
+                   pitch * ((_OUTPUTS - 1) * stride + height) + width)  # both halves are read, whatever the window's width
 
 
 def _pays(p: Params, sequences: int) -> bool:
