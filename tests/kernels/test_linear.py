@@ -18,11 +18,12 @@ def one(*fields: int) -> common.Channels:
     return common.Channels(*(np.array([value], np.int64) for value in fields))
 
 
-def found(channel: common.Channels, weights: np.ndarray, bias: int, *, bent: bool) -> bool:
+def found(channel: common.Channels, weights: np.ndarray, bias: int, *, bent: bool, low_byte: int | None = None) -> bool:
     """Whether there is a line. Fails where it is wrong, or something does not fit its type."""
-    line = linear.find(channel, weights, np.array([bias]), SHIFT, INPUT_SCALE, bent=bent)
+    line = linear.find(channel, weights, np.array([bias]), SHIFT, INPUT_SCALE, bent=bent, low_byte=low_byte)
     if line is None:
         return False
+    assert low_byte in (None, line.multiplier[0] & 0xFF)
     low, high = (int(end[0]) for end in common.reach(weights, np.zeros(1, np.int64)))
     acc = np.arange(low, high + 1)
     scaled = acc << line.scale
@@ -45,12 +46,12 @@ def test_what_is_found_is_exact(multiplier: int, shift: int, zero_point: int, en
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.integers(1 << 30, (1 << 31) - 1), st.integers(4, 10), st.sampled_from([-128, -1, 0, 50]), st.booleans(),
-       st.lists(st.integers(-127, 127), min_size=8, max_size=9), st.integers(-3000, 3000))
+       st.lists(st.integers(-127, 127), min_size=8, max_size=9), st.integers(-3000, 3000), st.sampled_from([None, 0, 8, 255]))
 def test_networks_requantizers_have_lines(multiplier: int, shift: int, zero_point: int, signed: bool, weights: list[int],
-                                          bias: int) -> None:
+                                          bias: int, low_byte: int | None) -> None:
     signed = signed and zero_point == -1
     channel = one(multiplier, shift, zero_point, -128 if signed else zero_point, 127)
-    assert found(channel, np.array([weights], np.int8), bias, bent=signed)
+    assert found(channel, np.array([weights], np.int8), bias, bent=signed, low_byte=low_byte)
 
 
 def test_signed_ones_have_no_single_line() -> None:

@@ -93,10 +93,9 @@ def packed(p: Params, code: int, lines: Axis, columns: Axis, strips: Sequence[np
     """The layer. channels: uint32 (in_c, n), what the code loads for a channel."""
     c, zero = p["in_c"], p["input_zero_point"]
     lanes, last = min(c, 4), max(c - 4, 0)
-    stream = channels[[block + lane for block in [*range(0, last, 4), last] for lane in range(lanes)]].ravel()
     listed = np.concatenate(strips)
     flags, rows = common.clamp(p)
     weights_at = _HEADER + 4 * len(listed)
     header = [code, c, columns.step_x, lines.step_x, (zero & 0xFF) * 0x01010101, (zero << INPUT_SCALE & 0xFFFF) * 0x10001, weights_at,
-              weights_at + stream.nbytes, p["out_h"] * p["out_w"], len(strips), lanes, last, channels.shape[1] * 4]
-    return Packed(np.concatenate([common.words(header), common.words(listed), stream, common.words([flags]), rows]), 4 * PLANE + BAND + _BEYOND)
+              weights_at + channels.nbytes, p["out_h"] * p["out_w"], len(strips), lanes, last, channels.shape[1] * 4]
+    return Packed(np.concatenate([common.words(header), common.words(listed), channels.ravel(), common.words([flags]), rows]), 4 * PLANE + BAND + _BEYOND)
