@@ -1,7 +1,7 @@
 @ depthwise_conv2d_s8: weights HWC.
 @
 @ Loop structure
-@   packed, 3x3: for rows, for columns of the output: for channels: nine taps from x, one requantization. Where windows reach into the
+@   packed, up to 3x3: for rows, for columns of the output: for channels: nine taps from x, one requantization. Where windows reach into the
 @     padding, the three rows that a row of the output sees are first copied into scratch, the input's zero point around them.
 @   else: direct.inc
 @

@@ -74,9 +74,12 @@ def _group(w: np.ndarray, records: np.ndarray, step: int) -> list[np.ndarray]:
 
 
 def _pack_depthwise(p: Params) -> Packed | None:
-    if (p["kernel_h"], p["kernel_w"]) != (3, 3):
+    kernel_h, kernel_w = p["kernel_h"], p["kernel_w"]
+    if max(kernel_h, kernel_w) > 3:
         return None
-    weights = np.asarray(p["weights"]).reshape(9, -1).T
+    weights = np.zeros((3, 3, p["in_c"]), np.int8)  # smaller windows as 3x3
+    weights[:kernel_h, :kernel_w] = p["weights"]
+    weights = weights.reshape(9, -1).T
     made = _records(p, weights)
     if made is None:
         return None
