@@ -170,7 +170,7 @@ def broken(folder: Path, body: str) -> None:
     ("for (;;) { }", "", 5, ["no end in sight after 1,000,000 instructions", "dense_s8"]),
     ("deeper(p, 1);", ("__attribute__((noinline)) static int deeper(const void *p, int n) { volatile int a[64]; a[n & 63] = n; "
                        "return deeper(p, n + 1) + a[5]; }"), 5, ["stack overflow"]),
-    ('__asm volatile(".inst.w 0xee300a20");', "", 5, ["FPU off", "CPACR"]),
+    ('*(volatile unsigned *)0xE000ED88 = 0; __asm volatile(".inst.w 0xee300a20");', "", 5, ["FPU off", "CPACR"]),
     ("(void)*(volatile int *)0xE000E010;", "", 5, ["SYST_CSR", "no peripheral"]),
 ])
 def test_a_kernel_that_goes_wrong(tmp_path: Path, one_line_error, body, head, status, messages) -> None:

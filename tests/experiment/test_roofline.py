@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from capstone import CS_ARCH_ARM, CS_MODE_MCLASS, CS_MODE_THUMB, Cs
 
+from armsrc import kernelset
 from emu import kws
+from emu.build.cache import REPOSITORY
 from emu.errors import BuildError, UsageError
 from emu.experiment import bounds, roofline
 from emu.experiment.commands.roofline import command
@@ -23,6 +25,7 @@ from emu.report import shown as forms
 from emu.report.roofline import Shown, draw
 from emu.timing.core import load
 from emu.timing.pricing import Prices
+from kwsq import model
 
 
 @pytest.mark.parametrize(("core", "floating", "macs", "moved", "prices"), [
@@ -71,8 +74,9 @@ def test_points_are_the_profiles(spotter: roofline.Rooflines) -> None:
     assert [(p.name, p.macs, p.cycles, p.moved) for p in one.points] == [
         (row.name, row.macs, row.cycles, row.bytes_read + row.bytes_written) for row in rows]
     assert one.without == ("qmaxpool2d_2x2", "qglobal_avgpool2d")
-    # 20 x 20 inputs, 13 words and 8 filters of 8 words (packing/conv.py), 18 x 18 x 8 outputs
-    assert one.points[0].unique == 400 + 4 * (13 + 8 * 8) + 18 * 18 * 8
+    # 20 x 20 inputs, all that is packed, 18 x 18 x 8 outputs
+    packed = kernelset.load(REPOSITORY / "armsrc/kernels/thumb2").pack("conv2d_s8", model.load()["int8"][0].params())
+    assert one.points[0].unique == 400 + packed.words.nbytes + 18 * 18 * 8
     assert one.points[0].bound == pytest.approx(23328 / 2 + one.points[0].moved / 4)
     assert all(0 < point.share < 1 for each in spotter.found for point in each.points)
 
