@@ -333,7 +333,7 @@ def packed_claims() -> list[Claim]:
         Claim("dense_registers.inc", "and {} to load it", slope(lambda c: plain(c, 18), 128, 192) - slopes(plain, (128, 192), (18, 36)), 1),
     ]
     for n, phrase in ((8, r"tile of eight {} \("), (6, "of six {}, of four"), (4, "of four {}, of two"), (2, "of two {}")):
-        found.append(Claim("dense_few.inc", phrase, slope(lambda c, n=n: plain(c, n), 16, 32), 1))
+        found.append(Claim("dense_few.inc", phrase, slope(lambda c, n=n: plain(c, n), 32, 64), 2))
     found.append(Claim("dense_few.inc", r"165 \({} a MAC", slope(lambda c: plain(c, 8), 16, 32), 16 * 8))
 
     def row(n: int) -> Calls:  # of four pixels, with the tiles of n channels

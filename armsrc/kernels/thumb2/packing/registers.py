@@ -9,7 +9,7 @@ from armsrc.kernelset import Packed
 
 from . import biased, common
 
-_SHIFT, _SHORT_SHIFT = 15, 13  # of the code; the second one for bent lines in a single block shorter than 64 inputs
+_SHIFT, _SHORT_SHIFT = 15, 13  # of the code; the second one for single blocks shorter than 64 inputs
 BLOCK, _EIGHT = 64, 8  # inputs that the FPU's registers hold, and that a step of the code takes
 _LEAST, _LEAST_OUT_C = 320, 6  # weights, outputs
 _SIZES = 6, 4  # channels of tiles
@@ -43,13 +43,13 @@ def dense(p: Params) -> Packed | None:
     flags, rows = common.clamp(p)
     form, general = _FORM | (later > 0 or first > _UNSAVED) * _SAVED, in_c != BLOCK
     header = [form | general * _GENERAL, state | general, later, (BLOCK - first) // _EIGHT, in_c % _EIGHT,
-              six, out_c - six, 4 * channels, last, in_c, flags, bent * (2 - short)]
+              six, out_c - six, 4 * channels, last, in_c, flags, bent * 3 ^ short]
     return Packed(np.concatenate([common.words(header), np.pad(bias, (0, channels - out_c)), *stream, rows]), 4 * (channels + max(_SIZES)) * bool(later))
 
 
 def _line(rq: common.Channels, weights: np.ndarray, bias: np.ndarray) -> tuple[biased.Line | None, bool, bool]:
     """The layer's lines, whether they are bent, and whether the short shift is theirs."""
-    forms = ((False, False), (True, False), (True, True))[:3 if weights.shape[1] <= BLOCK - _EIGHT else 2]
+    forms = [(bent, short) for bent in (False, True) for short in (False, True)[:1 + (weights.shape[1] <= BLOCK - _EIGHT)]]
     found = ((biased.find(rq, weights, bias, _SHORT_SHIFT if short else _SHIFT, bent=bent), bent, short) for bent, short in forms)
     return next((form for form in found if form[0]), (None, False, False))
 
