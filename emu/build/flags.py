@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 MAKE_CODE = ("-f", "-m", "-D", "-U", "--param=")
 DO_NOT = {**dict.fromkeys(("-mcpu", "-march", "-mfpu", "-mfloat-abi", "-mthumb", "-marm"), "the core's name says what the code is for"),
-          **dict.fromkeys(("-fplugin", "-fprofile", "-fauto-profile", "-fdump", "-fpass-plugin"), "it reads or writes files of its own")}
+          **dict.fromkeys(("-fplugin", "-fprofile", "-fauto-profile", "-fdump", "-fpass-plugin", "-fstack-usage", "-ftest-coverage", "-fcallgraph-info"), "it reads or writes files of its own")}
 
 
 def obstacle(flag: str, others: Sequence[str] = ()) -> str:
     """Why that option cannot be given, "" when it can. others: beginnings of options that may be given as well."""
+    if not flag.isprintable():
+        return "it cannot be printed"
     for prefix, reason in DO_NOT.items():
         if flag.startswith(prefix):
             return reason

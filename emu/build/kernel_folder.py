@@ -223,7 +223,7 @@ def _flags(file: _File) -> tuple[str, ...]:
         if flag.startswith("-I"):
             raise file.error("flags", f"flags: {flag}: folders stand in include = [...]")
         if reason := obstacle(flag, FLAGS):
-            raise file.error("flags", f"flags: {flag} cannot be given: {reason}")
+            raise file.error("flags", f"flags: {flag if flag.isprintable() else ascii(flag)} cannot be given: {reason}")
     return tuple(flags)
 
 

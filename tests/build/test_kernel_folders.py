@@ -158,6 +158,8 @@ def test_however_a_file_is_included_what_changes_in_it_changes_the_image(mine, t
     ('flags = ["-Iinclude"]', r":1: flags: -Iinclude: folders stand in include = "),
     ('flags = ["-mcpu=cortex-m3"]', r":1: flags: -mcpu=cortex-m3 cannot be given: the core's name says"),
     ('flags = ["-include", "x.h"]', r":1: flags: -include cannot be given: an option that only changes the code is wanted .-O\.\.\., -std="),
+    ('flags = ["-fstack-usage"]', r":1: flags: -fstack-usage cannot be given: it reads or writes files of its own$"),
+    ('flags = ["-DA=1\\n2"]', r":1: flags: '-DA=1.n2' cannot be given: it cannot be printed$"),
     ("compiler = 3", r":1: compiler must be a compiler's name or path, not 3"),
     ('base = "thumb"', r":1: base: no kernel set is called 'thumb' .did you mean thumb2"),
     ('base = "float"', r":1: base: float has no int8 kernels"),
