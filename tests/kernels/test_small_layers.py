@@ -36,7 +36,7 @@ def test_eight_inputs(form: str, out_c: int) -> None:
     for pixels in (2, 3, 6, 7):
         rows = np.array([[(1 << 30) + 12345, 7, -20, -128 if form == "doubled" else -20, 90]] * out_c, np.int32)
         if form == "saturating":
-            rows[:, 0] += np.arange(out_c)
+            rows[:, 0] += np.arange(out_c) * 12345678
         params = {"in_h": 1, "in_w": pixels, "in_c": 8, "out_c": out_c, "input_zero_point": -7, "per_channel": 1,
                   "weights": rng.integers(-128, 128, (out_c, 8)).astype(np.int8), "bias": rng.integers(-9000, 9000, out_c).astype(np.int32),
                   "requant": rows}

@@ -7,12 +7,13 @@ import numpy as np
 from armsrc.abi import Params
 from armsrc.kernelset import Packed
 
-from . import common
+from . import common, linear
 
 # Path and form of the requantization, the first word of a packed layer: tiles.inc, pointwise_8.inc.
 TILES, EIGHT, ALIKE = 0, 4, 6
 _ORDER = (0, 2, 1, 3)  # elements of a group of four, as SXTB16 leaves them
 _SLOTS = 16  # channels of a block of pointwise_8.inc
+_LINE_SHIFT, _LINE_INPUTS = 16, 8  # of its lines
 _GROUP = 256  # conv_tiles.inc: CT_GROUP
 # Of a block of so many pixels (tiles.inc): cycles to widen, an input and besides; of two channels, an input and besides.
 _BLOCKS = {4: (6.5, 90, 8.25, 60), 2: (4, 70, 4.8, 60), 1: (2.75, 60, 3.3, 47)}
@@ -90,7 +91,7 @@ def cycles(pixels: int, inputs: int, out_c: int) -> float:
 def _tiles(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: common.Requantization) -> Packed:
     """weights: int8 (out_c, taps)."""
     groups = -(-weights.shape[1] // 4)
-    elements = _pairs(weights, found)
+    elements = _pairs(weights, found.scale)
     two = _by_two(bias << found.scale)
     products = np.swapaxes(_by_two(elements), 1, 2).reshape(len(two), -1)
     fields = (found.multiplier, found.addend) if form == common.SATURATING else (found.multiplier, found.addend, found.shift)
@@ -102,25 +103,31 @@ def _tiles(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: c
 
 
 def _eight(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: common.Requantization) -> Packed:
-    """weights: int8 (out_c, 8), in blocks of equal size, a slot a channel; of channels that are all alike an even number of slots."""
-    own = np.stack([found.multiplier, found.addend, found.shift], axis=1)
-    alike = form == common.SATURATING and bool((own == own[0]).all())
-    fields = 0 if alike else 2 + (form == common.DOUBLED)
-    slots = np.concatenate([common.words(bias << found.scale)[:, None], _pairs(weights, found), common.words(own[:, :fields])], axis=1)
+    """weights: int8 (out_c, 8), in blocks of equal size, a slot a channel; of channels with one multiplier an even number of slots."""
+    rq = common.channels(p)
+    lines = linear.find(rq, weights, bias, _LINE_SHIFT, _LINE_INPUTS, alike=True)
+    alike = lines is not None and bool((lines.multiplier == lines.multiplier[0]).all())
+    if alike:
+        form, multiplier = ALIKE, lines.multiplier[0]
+        slots = np.concatenate([common.words(lines.addend)[:, None], _pairs(weights, lines.scale - _LINE_INPUTS)], axis=1)
+    else:
+        form, multiplier = EIGHT + form, 0
+        own = np.stack([found.multiplier, found.addend, found.shift], axis=1)[:, :3 if form == EIGHT + common.DOUBLED else 2]
+        slots = np.concatenate([common.words(bias << found.scale)[:, None], _pairs(weights, found.scale), common.words(own)], axis=1)
     blocks = np.array_split(slots, -(-len(slots) // _SLOTS))
     flags, rows = common.clamp(p)
-    parts = [common.words([ALIKE if alike else EIGHT + form, flags, len(blocks), *own[0, :2]])]
+    parts = [common.words([form, flags, len(blocks), multiplier])]
     for block in blocks:
         parts += [common.words([len(block)]), np.pad(block, ((0, alike * len(block) % 2), (0, 0))).ravel()]
     return Packed(np.concatenate([*parts, rows]))
 
 
-def _pairs(weights: np.ndarray, found: common.Requantization) -> np.ndarray:
+def _pairs(weights: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """uint32 (out_c, 2 * groups): the scaled weights, taps filled up with 0 to groups of four."""
     out_c, taps = weights.shape
     groups = -(-taps // 4)
     scaled = np.zeros((out_c, groups * 4), np.int64)
-    scaled[:, :taps] = weights.astype(np.int64) << found.scale[:, None]
+    scaled[:, :taps] = weights.astype(np.int64) << scale[:, None]
     elements = scaled.reshape(out_c, groups, 4)[..., _ORDER].reshape(out_c, groups * 2, 2)
     return common.pairs(elements[..., 0], elements[..., 1])
 
