@@ -89,11 +89,12 @@ def tall(p: Params) -> Packed | None:
 
 def _pays(p: Params, sequences: int) -> bool:
     """Whether five outputs at once, the last rows twice where their number is no multiple of five, take fewer cycles than conv_tiles.inc: by their heads."""
-    rows = p["kernel_h"]
-    run, left = matmul.runs(rows, p["kernel_w"])
+    tall = _OUTPUTS * -(-p["out_h"] // _OUTPUTS) * p["out_w"] * (p["out_c"] * 8.3 * (sequences + 1) + 48)
+    q = matmul.lying(p)
+    rows = q["kernel_h"]
+    run, left = matmul.runs(rows, q["kernel_w"] * q["in_c"])
     groups = rows * run + -(-rows * left // 4)
-    tall = _OUTPUTS * -(-p["out_h"] // _OUTPUTS) * (p["out_c"] * 8.3 * (sequences + 1) + 48)
-    return tall < p["out_h"] * (p["out_c"] * (4.4 * groups + 7) + 25 + 10 * rows + 7 * groups)
+    return tall < q["out_h"] * q["out_w"] * (q["out_c"] * (4.4 * groups + 7) + 25 + 10 * rows + 7 * groups)
 
 
 def _packed(p: Params, header: Callable[[int], list[int]], order: tuple[str, str], weights: np.ndarray, sequences: Sequence[Sequence[tuple[int, int]]],

@@ -32,7 +32,7 @@ def pointwise(p: Params) -> Packed | None:
 
 def convolution(p: Params) -> Packed | None:
     """Any convolution without rare requantizers: a kernel row is a run of taps, filled up to groups of four (conv_tiles.inc)."""
-    p = _lying(p)
+    p = lying(p)
     kernel_h = p["kernel_h"]
     weights = np.asarray(p["weights"]).reshape(p["out_c"], kernel_h, -1)
     taps = weights.shape[2]
@@ -52,7 +52,7 @@ def convolution(p: Params) -> Packed | None:
     return Packed(np.concatenate([common.words(header), tiles.words]), tiles.scratch + kernel_h * row)
 
 
-def _lying(p: Params) -> Params:
+def lying(p: Params) -> Params:
     """A column of outputs as a row of them, where windows are as wide as the input: the same tensors, but pixels lie side by side, and a window is a run."""
     if p["out_w"] > 1 or p["kernel_w"] != p["in_w"] or p["pad_left"]:
         return p
