@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterable
 
-from emu.build.sources import INCLUDE
+from emu.build.includes import named
 from emu.errors import UsageError
 from emu.experiment.search.marks import SUFFIXES, Region
 from emu.experiment.search.subject import Sources
@@ -58,7 +58,7 @@ def _reached(file: str, texts: dict[str, bytes]) -> set[str]:
     found, waiting = {file}, [file]
     while waiting:
         folder = posixpath.dirname(waiting[-1])
-        names = {posixpath.normpath(f"{folder}/{name.decode()}") for name in INCLUDE.findall(texts[waiting.pop()])}
+        names = {posixpath.normpath(f"{folder}/{name}") for name in named(texts[waiting.pop()])}
         waiting += [name for name in names & texts.keys() if name not in found]
         found |= names & texts.keys()
     return found
