@@ -2,11 +2,11 @@
 
 Two outputs side by side, of columns 2j and 2j + 1, are the two lanes of an accumulator. Of a kernel row the product P is that of the input's
 columns 2j, 2j + 1 and the weights w0, w1, and Q that of the columns 2j + 2, 2j + 3 and w2, w1; what each adds to which lane stands in
-_TAPS. Weights are negated, so the largest sum is the smallest lane. Input columns of even number come without a sign, times 1 as x + 128.
+_TAPS. Weights are negated, so the largest sum is the smallest lane. Input columns of even number come without a sign, as x + 128.
 
 A filter's six products go to one accumulator, or to two, whose lanes are added with UQADD16. Accumulators begin with a constant: the low
-lane must not fall below 0, because the high one would lose 1, and no lane may pass 2^16 - 1. A sum of two that does is as large as it may be,
-which only says that the lane is not the smallest one, or is below the requantizer's first step.
+lane must not fall below 0, because the high one would lose 1, and no lane may pass 2^16 - 1. A sum of two accumulators that would pass it
+becomes 2^16 - 1, which is right where that already lies below the requantizer's first step.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ _HALF = 1 << 15
 _SCALE = 16  # SMLAWB takes lanes times 2^16
 _SIGNED, _UNSIGNED = (common.INT8.min, common.INT8.max), (0, 255)
 _TAPS = (((0, _UNSIGNED), (1, _SIGNED)), ((0, _SIGNED),)), (((2, _UNSIGNED),), ((1, _UNSIGNED), (2, _SIGNED)))  # P, Q; lanes; (tap, input)
-
 
 # Forms of the kernel's code, the fastest first: which of P0 P1 P2 Q0 Q1 Q2 go to the second accumulator, as bits.
 CODES = (0, 0b010010, 0b101100)
