@@ -21,18 +21,20 @@ import numpy as np
 from . import common, linear
 
 SCALE = 8
+BENT_SHIFT = 13  # of the code, with addends
 _TRIED, _FEW_TRIED = 256, 8  # multipliers on either side; those after which most channels must have a line
 _ADDENDS = np.arange(-8, 9)  # around the exact one
 _FAR = 1 << 62
 
 
 class Line(NamedTuple):
-    """int64 (out_c,) each. bias: of a. below: added to the addend where a is negative."""
+    """int64 (out_c,) each. bias: of a. below: added to the addend where a is negative. is_bent: whether there are addends."""
 
     multiplier: np.ndarray
     bias: np.ndarray
     addend: np.ndarray
     below: np.ndarray
+    is_bent: bool
 
 
 class _Stairs(NamedTuple):
@@ -48,11 +50,16 @@ class _Stairs(NamedTuple):
     zero_point: np.ndarray
 
 
-def find(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int, *, bent: bool) -> Line | None:
-    """The lines of all channels; None where some channel has none. weights: int8 (out_c, taps). bias: folded, (out_c,).
+def find(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int) -> Line | None:
+    """The lines of all channels, without addends where there are such; None where some channel has none.
 
-    bent: with addends, two for each channel; else there are none, and no y may be below its zero point.
+    weights: int8 (out_c, taps). bias: folded, (out_c,). shift: of the code, without addends.
     """
+    return _lines(rq, weights, bias, shift, bent=False) or _lines(rq, weights, bias, BENT_SHIFT, bent=True)
+
+
+def _lines(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int, *, bent: bool) -> Line | None:
+    """bent: with addends, two for each channel; else there are none, and no y may be below its zero point."""
     if (rq.multiplier == 0).any() or (rq.shift < 1).any() or (rq.shift > shift).any() or not bent and common.is_signed(rq):
         return None
     exact = rq.multiplier * 2.0 ** (shift + 1 - SCALE - rq.shift)
@@ -69,7 +76,7 @@ def find(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int,
         found[:, left[right]] = np.stack([multiplier, more, addend, below])[:, right]
         left = left[~right]
         if not len(left):
-            return Line(found[0], found[1] + (bias << SCALE), found[2], found[3])
+            return Line(found[0], found[1] + (bias << SCALE), found[2], found[3], bent)
         if beside == -_FEW_TRIED and 4 * len(left) > len(bias) + 4:
             return None
     return None

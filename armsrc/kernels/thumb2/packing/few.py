@@ -9,7 +9,7 @@ from armsrc.kernelset import Packed
 
 from . import biased, common, registers
 
-_SHIFT = 15  # of the code
+_SHIFT = 14  # of the code, without addends
 _FORM = 1 << 30
 _TILE, _PASS = 8, 16  # channels, inputs
 _MOST, _MOST_OF_BLOCK = 16, 10  # outputs; with 64 inputs, which registers.py is best at
@@ -26,16 +26,14 @@ def dense(p: Params) -> Packed | None:
     halves = (even[0::2] + (even[1::2] << 8)).reshape(-1, in_c // 4, 4)[..., _LANES]
     if halves.min() < common.INT16.min:
         return None
-    folded = common.folded_bias(p, weights)
-    plain = biased.find(rq, weights, folded, _SHIFT, bent=False)
-    line = plain or biased.find(rq, weights, folded, _SHIFT, bent=True)
+    line = biased.find(rq, weights, common.folded_bias(p, weights), _SHIFT)
     if line is None:
         return None
     bias, addend, below, multiplier = (np.pad(field, (0, out_c % 2)).reshape(-1, 2) for field in (line.bias, line.addend, line.below, line.multiplier))
     words = common.pairs(halves[..., 0::2], halves[..., 1::2])
-    constants = common.words(np.concatenate([bias[:, :1], multiplier] if plain else [bias[:, :1], below, addend, multiplier], axis=1))
+    constants = common.words(np.concatenate([bias[:, :1], *((below, addend) if line.is_bent else ()), multiplier], axis=1))
     flags, rows = common.clamp(p)
     tiles = [slice(at, at + _TILE // 2) for at in range(0, len(words), _TILE // 2)]
     stream = [part for tile in tiles
               for part in (common.words(bias[tile, 1]), np.moveaxis(words[tile], 0, -1).ravel(), constants[tile].ravel())]
-    return Packed(np.concatenate([common.words([_FORM, out_c, plain is None, in_c, flags]), *stream, rows]))
+    return Packed(np.concatenate([common.words([_FORM, out_c, line.is_bent, in_c, flags]), *stream, rows]))

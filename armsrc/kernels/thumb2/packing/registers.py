@@ -9,7 +9,7 @@ from armsrc.kernelset import Packed
 
 from . import biased, common
 
-_SHIFT, _SHORT_SHIFT = 15, 13  # of the code; the second one for single blocks shorter than 64 inputs
+_SHIFT, _SHORT_SHIFT = 15, 13  # of the code; the second one for a single block of less than 64 inputs
 BLOCK, _EIGHT = 64, 8  # inputs that the FPU's registers hold, and that a step of the code takes
 _LEAST, _LEAST_OUT_C = 320, 6  # weights, outputs
 _SIZES = 6, 4  # channels of tiles
@@ -29,9 +29,10 @@ def dense(p: Params) -> Packed | None:
     halves = padded[:, 0::2] + (padded[:, 1::2] << 8)
     if halves.min() < common.INT16.min:
         return None
-    line, bent, short = _line(rq, weights, common.folded_bias(p, weights))
+    line = biased.find(rq, weights, common.folded_bias(p, weights), _SHORT_SHIFT if padded.shape[1] < BLOCK else _SHIFT)
     if line is None:
         return None
+    bent = line.is_bent
     bias = common.words(line.bias - 127 * padded[:, 0::2].sum(axis=1))
     words = common.pairs(halves[:, 0::2], halves[:, 1::2])
     constants = [common.words(part) for part in ((line.addend, line.below, line.multiplier) if bent else (line.multiplier,))]
@@ -43,15 +44,8 @@ def dense(p: Params) -> Packed | None:
     flags, rows = common.clamp(p)
     form, general = _FORM | (later > 0 or first > _UNSAVED) * _SAVED, in_c != BLOCK
     header = [form | general * _GENERAL, state | general, later, (BLOCK - first) // _EIGHT, in_c % _EIGHT,
-              six, out_c - six, 4 * channels, last, in_c, flags, bent * 3 ^ short]
+              six, out_c - six, 4 * channels, last, in_c, flags, bent]
     return Packed(np.concatenate([common.words(header), np.pad(bias, (0, channels - out_c)), *stream, rows]), 4 * (channels + max(_SIZES)) * bool(later))
-
-
-def _line(rq: common.Channels, weights: np.ndarray, bias: np.ndarray) -> tuple[biased.Line | None, bool, bool]:
-    """The layer's lines, whether they are bent, and whether the short shift is theirs."""
-    forms = [(bent, short) for bent in (False, True) for short in (False, True)[:1 + (weights.shape[1] <= BLOCK - _EIGHT)]]
-    found = ((biased.find(rq, weights, bias, _SHORT_SHIFT if short else _SHIFT, bent=bent), bent, short) for bent, short in forms)
-    return next((form for form in found if form[0]), (None, False, False))
 
 
 def _tiles(out_c: int) -> list[np.ndarray]:
