@@ -209,17 +209,16 @@ def planes_claims() -> list[Claim]:
     edge = slope(lambda w: depthwise(3, w, packed=True, requantizer=RELU), 10, 18) - slope(lambda w: relu(3, w), 10, 18)
     found = [Claim("depthwise_planes.inc", "{} for a column of a band", column, 8),
              Claim("depthwise_planes.inc", "lies outside {}", column + edge, 8)]
-    for make, c, phrase in ((relu, 4, "turn: {} for eight"), (relu, 64, "other {} where that is"), (bent, 4, "bent {} or"), (bent, 8, "or {}, signed"), (signed, 4, "signed {}; from")):
-        made = functools.partial(make, c=c)
-        turn, line = slopes(lambda w, h, made=made: made(h, w), (10, 18), (3, 4)), slope(lambda h, made=made: made(h, 10), 3, 4)
-        found.append(Claim("depthwise_lines.inc", phrase, turn, c))
-        if make is relu and c == 4:
-            four = line + line + line + line
-            found += [Claim("depthwise_lines.inc", r"eight outputs \({} each", turn, 4 * 8),
-                      Claim("depthwise_lines.inc", "{} a line besides", four - turn - turn - turn - turn - turn, 4 * 4)]  # of ten outputs
-            padded = slope(lambda h: relu(h, 9, pad_left=1), 3, 4)
-            four = padded + padded + padded + padded + padded + padded + padded + padded
-            found.append(Claim("depthwise_lines.inc", "padded {}, ", four - turn - turn - turn - turn - turn - turn - turn - turn - turn, 4 * 8))
+    def along(make: Callable[..., Call], c: int, widths: tuple[int, int] = (5, 9)) -> Calls:  # in a turn, more outputs in a line
+        return slopes(lambda w, h: make(h, w, c=c), widths, (3, 4))
+
+    for make, c, phrase in ((relu, 4, "Cycles: {} an output"), (relu, 64, "step 1; {} from"), (bent, 4, "bent {} or"), (bent, 8, "or {}, signed"), (signed, 4, "signed {}\\)")):
+        found.append(Claim("depthwise_lines.inc", phrase, along(make, c), 4 * c))
+    four = along(relu, 4)
+    for pad, phrase in ((0, "{} a line"), (1, "padded {}\\)")):
+        line = slope(lambda h, pad=pad: relu(h, 8, pad_left=pad), 3, 4)
+        found.append(Claim("depthwise_lines.inc", phrase, line - four - four, 4))
+    found.append(Claim("depthwise_lines.inc", "and {} a turn", along(relu, 4, (17, 21)) - four, 4))
     for make, phrase in ((relu, "{} an output"), (bent, r"bent {}\)"), (signed, r"signed {}, ")):
         output = slopes(lambda w, h, make=make: make(h, w, stride=2), (7, 9), (2, 6)) - column - column
         found.append(Claim("depthwise_down.inc", phrase, output, 2 * 4 * 4))

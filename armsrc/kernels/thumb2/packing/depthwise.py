@@ -19,7 +19,7 @@ CODES = [(LINE, 1, 64, True), (LINE, 1, 64, False), (LINE, 1, _ANY, True), (LINE
          (SIGNED, 1, _ANY, False), (LINE, 2, 64, True), (LINE, 2, 64, False), (LINE, 2, _ANY, True), (LINE, 2, _ANY, False),
          (BENT, 2, _ANY, False), (SIGNED, 2, _ANY, False)]
 _MOST_STEP = {LINE: 0xFFFF, BENT: 0xFF, SIGNED: 0xFF}  # of y, output to output: the bits that the code has for it
-_TURN = 8  # outputs of a turn of the loop
+_TURN = {LINE: 16, BENT: 8, SIGNED: 8}  # outputs of a turn of the loop
 _DOWN = 9  # outputs of a column, at most
 MOST_SIGNED = common.INT32.max >> INPUT_SCALE + 1  # of a sum, so that the double of it times 2^8 fits
 
@@ -123,7 +123,7 @@ def _packed(p: Params, walk: _Walk, form: int, constants: _Constants) -> Packed:
     code = next(place for place in (code, (*code[:2], _ANY, code[3]), (*code[:3], False), (*code[:2], _ANY, False)) if place in CODES)
     walk = walk._replace(padded=code[3])
     most_lines, most_columns = (16, COLUMNS - 2 + 2 * walk.padded) if walk.stride == 1 else (_DOWN, (COLUMNS - 3) // 2 + 1)
-    made = [_strip(walk, lines, columns, min(p["in_c"], 4)) for lines in strips.cut(walk.lines.out, most_lines, even=walk.stride == 1)
+    made = [_strip(walk, lines, columns, min(p["in_c"], 4), _TURN[form]) for lines in strips.cut(walk.lines.out, most_lines, even=walk.stride == 1)
             for columns in strips.cut(walk.columns.out, most_columns)]
     return strips.packed(p, CODES.index(code), walk.lines, walk.columns, made,
                          _channels(walk, form, constants, p["input_zero_point"] << INPUT_SCALE))
@@ -145,13 +145,13 @@ def _channels(walk: _Walk, form: int, constants: _Constants, zero: int) -> np.nd
     return np.concatenate([*(common.words(of)[:, None] for of in added), *kind((first, second), third), requantizer, *odd], axis=1)
 
 
-def _strip(walk: _Walk, lines: range, columns: range, lanes: int) -> np.ndarray:
+def _strip(walk: _Walk, lines: range, columns: range, lanes: int, turn: int) -> np.ndarray:
     width, stride = len(columns), walk.stride
     left_out = stride == 1 and walk.padded
     at = BAND - 4 * (stride * width)  # stride 1: two columns stand behind the turns, or none; stride 2: one behind those that begin outputs
     seen = strips.Columns(columns.start * stride - walk.columns.pad + left_out, (width - 1) * stride + 3 - 2 * left_out, at)
     bands = _bands(walk, lines)
-    return strips.strip(walk.lines, walk.columns, bands, seen, lanes, _places(walk, lines, columns, bands, at),
+    return strips.strip(walk.lines, walk.columns, bands, seen, lanes, _places(walk, lines, columns, bands, at, turn),
                         no_turn=stride == 1 and width == 2 and not walk.padded)
 
 
@@ -164,7 +164,7 @@ def _bands(walk: _Walk, lines: range) -> strips.Bands:
     return strips.Bands(0, line - odd, (len(lines) + 3 + odd) // 2)
 
 
-def _places(walk: _Walk, lines: range, columns: range, bands: strips.Bands, at: int) -> list[int]:
+def _places(walk: _Walk, lines: range, columns: range, bands: strips.Bands, at: int, turn: int) -> list[int]:
     """Of a strip's record: where lines begin and go on, or columns (stride 2)."""
     y = lines.start * walk.lines.step_y + columns.start * walk.columns.step_y
     if walk.stride == 2:
@@ -178,4 +178,4 @@ def _places(walk: _Walk, lines: range, columns: range, bands: strips.Bands, at: 
     back = -1 if odd_first else 1
     turns, behind = (len(columns) - 1, 0) if walk.padded else (len(columns) - 2, 2)
     return [start, y, even * BAND, odd * BAND, -BAND if odd_first else 0, back * walk.lines.step_y, BAND - 4 * (len(columns) + behind),
-            2 * walk.lines.step_y - (len(columns) - 1) * walk.columns.step_y, -turns % _TURN if turns else _TURN]
+            2 * walk.lines.step_y - (len(columns) - 1) * walk.columns.step_y, -turns % turn if turns else turn]
