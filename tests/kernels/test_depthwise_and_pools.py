@@ -85,7 +85,8 @@ def test_other_windows(window: tuple[int, int], strides: tuple[int, int], shape:
     params = layer(shape, 1, pads, zero_point=zero_point) | sizes | {
         "kernel_h": window[0], "kernel_w": window[1], "stride_h": strides[0], "stride_w": strides[1],
         "weights": random.integers(-128, 128, (*window, shape[2])).astype(np.int8)}
-    assert "packed" in assert_right(params, random.integers(-128, 128, shape).astype(np.int8))
+    unpacked = window == (3, 3) and zero_point > -128 and shape[2] >= 4
+    assert ("packed" in assert_right(params, random.integers(-128, 128, shape).astype(np.int8))) != unpacked
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])

@@ -13,11 +13,22 @@ from . import common, linear, strips
 from .strips import BAND, BANDS, COLUMNS, INPUT_SCALE, SHIFT, Axis
 
 LINE, BENT, SIGNED = range(3)  # the forms
-_ANY = 0
-# The walks that there are: form, stride, step of y from output to output, whether padding is left out. Their places are what DB_CODE says.
-CODES = [(LINE, 1, 64, True), (LINE, 1, 64, False), (LINE, 1, _ANY, True), (LINE, 1, _ANY, False), (BENT, 1, 8, False), (BENT, 1, _ANY, False),
-         (SIGNED, 1, _ANY, False), (LINE, 2, 64, True), (LINE, 2, 64, False), (LINE, 2, _ANY, True), (LINE, 2, _ANY, False),
-         (BENT, 2, _ANY, False), (SIGNED, 2, _ANY, False)]
+ANY = 0
+
+
+class Code(NamedTuple):
+    """A walk that there is. step: of y from output to output, or ANY. padded: whether padding is left out."""
+
+    form: int
+    stride: int
+    step: int
+    padded: bool
+
+
+# Their places are what DB_CODE says.
+CODES = (Code(LINE, 1, 64, True), Code(LINE, 1, 64, False), Code(LINE, 1, ANY, True), Code(LINE, 1, ANY, False), Code(BENT, 1, 8, False),
+         Code(BENT, 1, ANY, False), Code(SIGNED, 1, ANY, False), Code(LINE, 2, 64, True), Code(LINE, 2, 64, False), Code(LINE, 2, ANY, True),
+         Code(LINE, 2, ANY, False), Code(BENT, 2, ANY, False), Code(SIGNED, 2, ANY, False))
 _MOST_STEP = {LINE: 0xFFFF, BENT: 0xFF, SIGNED: 0xFF}  # of y, output to output: the bits that the code has for it
 _TURN = {LINE: 16, BENT: 8, SIGNED: 8}  # outputs of a turn of the loop
 _DOWN = 9  # outputs of a column, at most
@@ -119,9 +130,10 @@ _FORMS = {LINE: _line, BENT: _bent, SIGNED: _signed}
 
 
 def _packed(p: Params, walk: _Walk, form: int, constants: _Constants) -> Packed:
-    code = (form, walk.stride, walk.along.step_y, _is_padded(walk))
-    code = next(place for place in (code, (*code[:2], _ANY, code[3]), (*code[:3], False), (*code[:2], _ANY, False)) if place in CODES)
-    walk = walk._replace(padded=code[3])
+    wanted = (Code(form, walk.stride, step, padded) for padded in ((True, False) if _is_padded(walk) else (False,))
+              for step in (walk.along.step_y, ANY))
+    code = next(code for code in wanted if code in CODES)
+    walk = walk._replace(padded=code.padded)
     most_lines, most_columns = (16, COLUMNS - 2 + 2 * walk.padded) if walk.stride == 1 else (_DOWN, (COLUMNS - 3) // 2 + 1)
     made = [_strip(walk, lines, columns, min(p["in_c"], 4), _TURN[form]) for lines in strips.cut(walk.lines.out, most_lines, even=walk.stride == 1)
             for columns in strips.cut(walk.columns.out, most_columns)]

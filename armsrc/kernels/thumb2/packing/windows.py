@@ -45,7 +45,8 @@ class _Way(NamedTuple):
 
 
 def windows(p: Params) -> Packed | None:
-    """Windows of up to 19 lines and 32 columns or the other way round, a stride of 1 or 2 along one of them, no rare requantizer."""
+    """Windows of up to 19 lines and 32 columns or the other way round, a stride of 1 or 2 along one of them, no rare requantizer; 3x3 only of the
+    form line, as what is not packed has code of its own for it."""
     h, w = p["kernel_h"], p["kernel_w"]
     weights = np.asarray(p["weights"], np.int64).reshape(h * w, -1).T
     rows, columns = strips.axes(p)
@@ -61,7 +62,7 @@ def windows(p: Params) -> Packed | None:
     if line is not None:
         return _packed(p, way, _LINE, line.scale - INPUT_SCALE, [line.multiplier, line.addend])
     doubled = common.doubled(rq, weights, bias)
-    if doubled is None or np.abs(common.reach(weights, bias)).max() > MOST_SIGNED:
+    if doubled is None or (h == w == 3 and p["in_c"] >= 4) or np.abs(common.reach(weights, bias)).max() > MOST_SIGNED:
         return None
     return _packed(p, way, _SIGNED, doubled.scale, [doubled.multiplier, doubled.addend, bias << doubled.scale + INPUT_SCALE, doubled.shift])
 
