@@ -146,7 +146,7 @@ def prices(counts: Counts, instructions: Mapping[int, Instruction], core: Core, 
 
 
 def price(counts: Counts, instructions: Mapping[int, Instruction], core: Core, memory: Memory | None = None) -> np.ndarray:
-    """Modelled cycles by layer, int64 (layers + 1,); [0] is the code between layers. `prices` keeps what it found for another time."""
+    """Modelled cycles by layer, int64 (layers + 1,); [0] is the code between layers. `prices` keeps what it found."""
     return prices(counts, instructions, core, memory).price(counts)
 
 
