@@ -36,7 +36,7 @@ def answers(words: np.ndarray, windows: np.ndarray) -> np.ndarray:
     multiplier, addend = words.view(np.int32)[9:].astype(np.int64)
     sums = (multiplier * (lane_sums(words, windows) - 0x8000) >> 16) + addend
     assert abs(sums).max() < 1 << 31
-    return np.clip(sums >> SHIFT, -128, 127)
+    return np.clip(sums >> SHIFT, 0, 255) - 128
 
 
 def windows_for(filters: np.ndarray, random: np.random.Generator) -> np.ndarray:

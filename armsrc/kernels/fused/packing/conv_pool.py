@@ -15,7 +15,7 @@ _COLUMNS, _SEGMENTS = 9, 6  # pooled columns a segment, segments that the frame 
 _AT_ONCE = 8  # filters whose results lie side by side
 _TAPS = ((0, 3), (1, 4), (2, 5), (6, 7), (7, 8))  # of a filter's words
 _AROUND = 8 + 512  # bytes of scratch around the results: CP_GARBAGE, CP_ROUND
-_WINDOWS, _LINES = 9, 5  # conv_pool_lanes.inc: windows a segment, segments that the frame holds
+_WINDOWS = 9  # conv_pool_lanes.inc: windows a segment
 
 
 def conv_pool(conv: Params, pool: Params) -> Packed | None:
@@ -31,18 +31,14 @@ def conv_pool(conv: Params, pool: Params) -> Packed | None:
 
 def _lanes(conv: Params, pool: Params, rq: common.Channels, weights: np.ndarray, bias: np.ndarray) -> Packed | None:
     """For conv_pool_lanes.inc; None for layers that have too large sums for it."""
+    records = lanes.records(rq, weights.reshape(-1, 3, 3), bias, SHIFT)
+    if records is None:
+        return None
     segments = -(-pool["out_h"] // _WINDOWS)
-    if segments > _LINES:
-        return None
-    filters = lanes.filters(rq, weights.reshape(-1, 3, 3), bias, SHIFT)
-    if filters is None:
-        return None
     length = -(-pool["out_h"] // segments)
-    bands = -(-pool["out_w"] // (_LINES // segments))
     flags, clamp = common.clamp(conv)
-    header = [1, -(-pool["out_w"] // bands), pool["out_w"], conv["out_c"], conv["in_w"], segments, length, pool["out_h"] - length, flags,
-              pool["out_h"]]
-    return Packed(np.concatenate([common.words(header), filters.ravel(), clamp]))
+    header = [1, pool["out_w"], pool["out_h"], conv["out_c"], conv["in_w"], segments, length, pool["out_h"] - length, flags, len(records)]
+    return Packed(np.concatenate([common.words(header), records.ravel(), clamp]), records.nbytes)
 
 
 def _walk(conv: Params, pool: Params, rq: common.Channels, weights: np.ndarray, bias: np.ndarray) -> Packed | None:

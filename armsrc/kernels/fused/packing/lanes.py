@@ -25,8 +25,28 @@ _TAPS = (((0, _UNSIGNED), (1, _SIGNED)), ((0, _SIGNED),)), (((2, _UNSIGNED),), (
 CODES = (0, 0b010010, 0b101100)
 
 
+_SECOND, _SOME, _DONE, _SKIP = 3, 4, 5, 6  # of the same table, with other records: requantize four filters, fewer, next column, next record
+_AT_ONCE = 4
+
+
+def records(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int) -> np.ndarray | None:
+    """uint32 (n, 9), what the kernel goes through for each pooled column: four filters (code, six weights, the accumulators' constants), then
+    their multipliers and addends. None where some filter has none. weights, bias: see filters."""
+    found = filters(rq, weights, bias, shift)
+    if found is None:
+        return None
+    rows = []
+    for at in range(0, len(found), _AT_ONCE):
+        some = found[at:at + _AT_ONCE]
+        missing = _AT_ONCE - len(some)
+        rows += [*some[:, :9], *np.array([[_SKIP] + [0] * 8] * missing, np.uint32).reshape(-1, 9)]
+        constants = np.pad(some[:, 9:], ((0, missing), (0, 0))).T
+        rows.append(np.concatenate([[_SOME if missing else _SECOND], *constants]))
+    return np.array([*rows, [_DONE] + [0] * 8], np.uint32)
+
+
 def filters(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int) -> np.ndarray | None:
-    """uint32 (out_c, 11): code, six weights, the accumulators' constants, multiplier, addend; None where some filter has none.
+    """uint32 (out_c, 11): code, six weights, the accumulators' constants, multiplier, addend (for y + 128); None where some filter has none.
     weights: int8 (out_c, 3, 3). bias: folded, (out_c,)."""
     found = [_filter(common.Channels(*(field[at:at + 1] for field in rq)), weights[at].astype(np.int64), bias[at:at + 1], shift)
              for at in range(len(weights))]
@@ -50,8 +70,11 @@ def _filter(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: i
             continue
         shifted = _HALF - zero                  # the kernel takes lanes less 2^15, times a multiplier below 0
         line = linear.lines(rq, (least + shifted, high + shifted), bias - shifted, np.full(1, _SCALE), shift)
-        if line is not None:
-            return [number, *inputs, *constants, -line.multiplier[0], line.addend[0]]
+        if line is None:
+            continue
+        addend = int(line.addend[0]) - (common.INT8.min << shift)
+        if (int(line.multiplier[0]) * int(high[0] + shifted) >> _SCALE) + addend <= common.INT32.max:
+            return [number, *inputs, *constants, -line.multiplier[0], addend]
     return None
 
 
