@@ -7,10 +7,11 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from armsrc import abi
 from emu import measure
 from emu.build import compile as images
 from emu.build import kernel_folder
@@ -248,9 +249,11 @@ def judged(job: Job) -> Judged:
                   code_bytes(inference.counts, inference.instructions, ready.image, Numbering(ready.image)))
 
 
-def kernel_reference(kernel: str, params: Mapping[str, object], x: np.ndarray) -> np.ndarray:
-    """What the NumPy reference makes of one kernel's call, int8 or float32 as the kernel is."""
-    return (float_reference if kernel.endswith("_f32") else reference).run_kernel(kernel, params, x)
+def kernel_reference(kernel: str, params: Mapping[str, Any], x: np.ndarray, second: Mapping[str, Any] | None = None) -> np.ndarray:
+    """What the NumPy reference makes of one kernel's call, int8 or float32 as the kernel is; of a fused one's, one layer after the other."""
+    for part, struct in zip(abi.FUSED.get(kernel, (kernel,)), (params, second), strict=False):
+        x = (float_reference if abi.is_float(part) else reference).run_kernel(part, struct, x).reshape(abi.output_shape(part, struct))
+    return x
 
 
 def _on_core(job: Job, loaded: Loaded, first: Inference, entry: Input, core: Core) -> OnCore:

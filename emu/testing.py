@@ -79,11 +79,12 @@ class Measured:
 class Kernels:
     """Builds kernel sets and calls their kernels."""
 
-    def __call__(self, kernel: str, params: Mapping[str, Any], x: np.ndarray, *, kernels: str | os.PathLike[str] = "thumb2",
-                 core: str = "cortex-m4", memory: str = memories.DEFAULT, opt: str = "O3", cc: str | None = None) -> Measured:
+    def __call__(self, kernel: str, params: Mapping[str, Any], x: np.ndarray, *, second: Mapping[str, Any] | None = None,
+                 kernels: str | os.PathLike[str] = "thumb2", core: str = "cortex-m4", memory: str = memories.DEFAULT, opt: str = "O3",
+                 cc: str | None = None) -> Measured:
         """Call `kernel` on `x` (H, W, C) with the struct `params` (armsrc/abi.py says what it holds).
 
-        kernels: a set of this project, or the path of a folder of kernels. Raises AbiError, UsageError, InputError, BuildError, TargetFault.
+        second: the struct of a fused kernel's second layer. kernels: a set of this project, or the path of a folder of kernels. Raises AbiError, UsageError, InputError, BuildError, TargetFault.
         """
         from emu.kws import kernel_reference
 
@@ -91,11 +92,11 @@ class Kernels:
         made_with = {"float_abi": abi.is_float(kernel), "toolchain": kernel_folder.find(name).toolchain(cc), "opt": opt, "cpu": core}
         packing = images.packing(images.implementations(name, **made_with))
         image = Image.load(images.build(name, generated={}, script="library", **made_with))
-        done = call(image, kernel, params, x, kernel_set=packing, core=core, followers=(*board.followers, *predictor.followers(table)))
+        done = call(image, kernel, params, x, second=second, kernel_set=packing, core=core, followers=(*board.followers, *predictor.followers(table)))
         cycles = pricing.price(done.counts, done.machine.instructions, table, board)
         return Measured(kernel, done.output, int(done.counts.instructions()[1]), int(cycles[1]), done.counts.stack[1],
                         code_bytes(done.counts, done.machine.instructions, image, Numbering(image))[0], _traffic(done),
-                        lambda: kernel_reference(kernel, params, x))
+                        lambda: kernel_reference(kernel, params, x, second))
 
 
 def _traffic(done: KernelCall) -> dict[str, Traffic]:

@@ -17,6 +17,7 @@ from armsrc import abi
 from emu.build.cache import REPOSITORY, cache_dir
 from emu.errors import BuildError, TargetFault, UsageError
 from emu.testing import Kernels
+from kwsq import model
 
 POOL = "global_avg_pool2d_s8"
 PARAMS = {"in_h": 9, "in_w": 9, "in_c": 16, "qmin": -128, "qmax": 127}
@@ -60,6 +61,15 @@ def test_a_library_that_wants_more_scratch(thumbcycle, mine: Path) -> None:
     done = thumbcycle(POOL, PARAMS, X, kernels=mine)
     done.assert_bit_exact()
     assert done.traffic["scratch"].bytes_written == 3 * 16
+
+
+def test_a_fused_kernel(thumbcycle) -> None:
+    """The keyword spotter's average pool and dense layer in one call, against one after the other."""
+    pool, dense = (layer.params() for layer in model.load()["int8"][-2:])
+    x = np.random.default_rng(0).integers(-128, 128, abi.input_shape(POOL, pool)).astype(np.int8)
+    done = thumbcycle("global_avg_pool2d_dense_s8", pool, x, second=dense, kernels="fused")
+    done.assert_bit_exact()
+    assert done.output.shape == (1, 1, 10) and done.cycles < 1500
 
 
 def test_a_suite_of_its_own(mine: Path) -> None:
