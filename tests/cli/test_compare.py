@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import os
@@ -18,7 +19,7 @@ from emu.build import revision
 from emu.build.cache import REPOSITORY
 from emu.errors import UsageError
 from emu.experiment.sides import columns, parse
-from tests.cli.conftest import run_in
+from tests.cli.conftest import called_in, run_in
 
 COMPARE = ("emu.experiment", "compare")
 FIGURES = ("instructions", "cycles", "bytes_read", "bytes_written", "stack_bytes")
@@ -27,8 +28,10 @@ CALL = "    bl      walk_pad\n"
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
 
-def compared(run, *arguments: str) -> dict:
-    done = run(*COMPARE, *arguments, "--json", "-")
+@functools.cache
+def compared(*arguments: str) -> dict:
+    """What --json says of a comparison, made once."""
+    done = called_in(REPOSITORY, *COMPARE, *arguments, "--json", "-")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -63,7 +66,7 @@ def edited(folder: Path, after: str) -> None:
 ])
 def test_a_sides_figures_are_emu_runs(run, side, options) -> None:
     single = json.loads(run("emu.run", "kws", "--input", "stop", *options, "--json", "-").stdout)
-    one = compared(run, "c", side, "--input", "stop")["sides"][1]
+    one = compared("c", side, "--input", "stop")["sides"][1]
     assert one["image"] == single["image"] and one["flags"] == single["flags"] and one["kernels"] == single["kernels"]
     assert one["core"] == single["core"] and one["memory"] == single["memory"]
     for row, expected in zip(rows(one), rows(single), strict=True):
@@ -71,8 +74,8 @@ def test_a_sides_figures_are_emu_runs(run, side, options) -> None:
             key: expected[key] for key in (*FIGURES, "name", "bit_exact", "max_abs_error")}
 
 
-def test_differences_and_the_functions_that_they_come_from(run) -> None:
-    found = compared(run, "thumb2", "c", "c:core=cortex-m33")
+def test_differences_and_the_functions_that_they_come_from() -> None:
+    found = compared("thumb2", "c", "c:core=cortex-m33")
     first = found["sides"][0]
     for side in found["sides"]:
         for row, against in zip(rows(side), rows(first), strict=True):
@@ -92,7 +95,7 @@ def test_code_bytes_are_the_sizes_of_what_ran(run) -> None:
     """Held against the ELF's symbols, as pyelftools reads them."""
     from elftools.elf.elffile import ELFFile
 
-    side = compared(run, "c", "c:-Os")["sides"][1]
+    side = compared("c", "c:-Os")["sides"][1]
     with open(side["image"]["path"], "rb") as file:
         sizes = {symbol.name: symbol["st_size"] for symbol in ELFFile(file).get_section_by_name(".symtab").iter_symbols()
                  if symbol["st_info"]["type"] == "STT_FUNC"}
@@ -102,23 +105,23 @@ def test_code_bytes_are_the_sizes_of_what_ran(run) -> None:
     assert sizes["dense_s8"] <= dense["code_bytes"] < side["totals"]["code_bytes"]
 
 
-def test_options_of_the_compiler_reach_it(run) -> None:
-    plain, unrolled = compared(run, "c", "c:-O2,-funroll-loops,-DNOTHING=1")["sides"]
+def test_options_of_the_compiler_reach_it() -> None:
+    plain, unrolled = compared("c", "c:-O2,-funroll-loops,-DNOTHING=1")["sides"]
     assert unrolled["flags"][-3:] == ["-O2", "-funroll-loops", "-DNOTHING=1"]
     assert unrolled["totals"]["instructions"] != plain["totals"]["instructions"] and unrolled["bit_exact"]
 
 
-def test_another_compiler(run, tmp_path: Path) -> None:
-    own = compared(run, "c", "thumb2")["sides"][0]["toolchain"]["path"]
+def test_another_compiler(tmp_path: Path) -> None:
+    own = compared("thumb2", "c")["sides"][0]["toolchain"]["path"]
     wrapper = tmp_path / "other-gcc"
     wrapper.write_text(f'#!/bin/sh\nexec {own} "$@"\n')
     wrapper.chmod(0o755)
-    first, second = compared(run, "c", f"c:cc={wrapper}")["sides"]
+    first, second = compared("thumb2", f"thumb2:cc={wrapper}")["sides"]
     assert second["toolchain"]["path"] == str(wrapper) and second["totals"]["cycles"] == first["totals"]["cycles"]
 
 
-def test_defaults_are_for_sides_that_say_nothing(run) -> None:
-    sides = compared(run, "thumb2", "thumb2:core=cortex-m33", "--core", "cortex-m7", "--memory", "stm32f407-16mhz")["sides"]
+def test_defaults_are_for_sides_that_say_nothing() -> None:
+    sides = compared("thumb2", "thumb2:core=cortex-m33", "--core", "cortex-m7", "--memory", "stm32f407-16mhz")["sides"]
     assert [(side["core"], side["memory"]) for side in sides] == [("cortex-m7", "stm32f407-16mhz"), ("cortex-m33", "stm32f407-16mhz")]
 
 
@@ -126,7 +129,7 @@ def test_the_tables(run) -> None:
     done = run(*COMPARE, "thumb2", "c", "--top", "3")
     assert done.returncode == 0
     lines = [[cell.strip() for cell in line.strip("│").split("│")] for line in done.stdout.splitlines() if line.startswith("│")]
-    facts = compared(run, "thumb2", "c")["sides"]
+    facts = compared("thumb2", "c")["sides"]
     (first, second) = [line for line in lines if len(line) == 9][-2:]
     assert first[:2] == ["total", "thumb2"] and first[-1] == "yes"
     assert first[2:4] == [f"{facts[0]['totals'][key]:,}" for key in ("instructions", "cycles")]
@@ -140,14 +143,14 @@ def test_the_tables(run) -> None:
 
 
 def test_equal_sides_say_so(run) -> None:
-    done = run(*COMPARE, "c", "c:-DNOTHING")
+    done = run(*COMPARE, "thumb2", "thumb2:-DNOTHING")
     assert "no function's cycles differ" in done.stdout
 
 
 def test_csv(run) -> None:
     done = run(*COMPARE, "c", "c:-Os", "--csv", "-")
     table = list(csv.DictReader(io.StringIO(done.stdout)))
-    second = compared(run, "c", "c:-Os")["sides"][1]
+    second = compared("c", "c:-Os")["sides"][1]
     assert len(table) == 2 * 7 and [row["side"] for row in table[:2]] == ["c", "c:-Os"]
     for row, facts in zip(table[1::2], rows(second)[:-1], strict=True):
         assert all(row[key] == str(facts[key]) and row[f"percent_{key}"] == str(facts["percent"][key]) for key in (*FIGURES, "code_bytes"))
