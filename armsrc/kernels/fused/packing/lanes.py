@@ -25,7 +25,8 @@ _TAPS = (((0, _UNSIGNED), (1, _SIGNED)), ((0, _SIGNED),)), (((2, _UNSIGNED),), (
 CODES = (0, 0b010010, 0b101100)
 
 
-_SECOND, _SOME, _DONE, _SKIP = 3, 4, 5, 6  # of the same table, with other records: requantize four filters, fewer, next column, next record
+# Of the same table, with other records: requantize four filters, fewer; next column, next record; four filters of one multiplier.
+_SECOND, _SOME, _DONE, _SKIP, _ALIKE = 3, 4, 5, 6, 7
 _AT_ONCE = 4
 
 
@@ -41,7 +42,8 @@ def records(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: i
         missing = _AT_ONCE - len(some)
         rows += [*some[:, :9], *np.array([[_SKIP] + [0] * 8] * missing, np.uint32).reshape(-1, 9)]
         constants = np.pad(some[:, 9:], ((0, missing), (0, 0))).T
-        rows.append(np.concatenate([[_SOME if missing else _SECOND], *constants]))
+        second = _SOME if missing else _ALIKE if (some[:, 9] == some[0, 9]).all() else _SECOND
+        rows.append(np.concatenate([[second], *constants]))
     return np.array([*rows, [_DONE] + [0] * 8], np.uint32)
 
 
