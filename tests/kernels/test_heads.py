@@ -319,17 +319,17 @@ def packed_claims() -> list[Claim]:
         tile = fixed(lambda n, c, own=per_channel: dense(c, n, per_channel=own, **far), (5, 10), (32, 64))
         found.append(Claim("dense_packed.inc", phrase, tile, 1))
     plain, bent = (functools.partial(dense, packed=True, requantizer=requantizer) for requantizer in (RELU, FULL))
-    eights = slopes(plain, (40, 56), (18, 24))
+    eights = slopes(plain, (40, 56), (48, 54))
     found += [
         Claim("dense_registers.inc", "{} for eight inputs", eights, 2), Claim("dense_registers.inc", r"inputs \({} a MAC", eights, 6 * 16),
-        Claim("dense_registers.inc", "of four {}; with", slopes(plain, (40, 56), (22, 26)), 2),
-        Claim("dense_registers.inc", "all besides {} and", slope(lambda n: plain(64, n), 18, 24), 1),
-        Claim("dense_registers.inc", "all besides [0-9]+ and {}", slope(lambda n: plain(64, n), 22, 26), 1),
-        Claim("dense_registers.inc", "bent {} and", slope(lambda n: bent(64, n), 18, 24), 1),
-        Claim("dense_registers.inc", "bent [0-9]+ and {}", slope(lambda n: bent(64, n), 22, 26), 1),
-        Claim("dense_registers.inc", "further block: a tile of six {}", slopes(plain, (128, 192), (18, 24)), 1),
-        Claim("dense_registers.inc", "of four {}, and", slopes(plain, (128, 192), (22, 26)), 1),
-        Claim("dense_registers.inc", "and {} to load it", slope(lambda c: plain(c, 18), 128, 192) - slopes(plain, (128, 192), (18, 36)), 1),
+        Claim("dense_registers.inc", "of four {}; with", slopes(plain, (40, 56), (46, 50)), 2),
+        Claim("dense_registers.inc", "all besides {} and", slope(lambda n: plain(64, n), 48, 54), 1),
+        Claim("dense_registers.inc", "all besides [0-9]+ and {}", slope(lambda n: plain(64, n), 46, 50), 1),
+        Claim("dense_registers.inc", "bent {} and", slope(lambda n: bent(64, n), 48, 54), 1),
+        Claim("dense_registers.inc", "bent [0-9]+ and {}", slope(lambda n: bent(64, n), 46, 50), 1),
+        Claim("dense_registers.inc", "further block: a tile of six {}", slopes(plain, (128, 192), (48, 54)), 1),
+        Claim("dense_registers.inc", "of four {}, and", slopes(plain, (128, 192), (46, 50)), 1),
+        Claim("dense_registers.inc", "and {} to load it", slope(lambda c: plain(c, 48), 128, 192) - slopes(plain, (128, 192), (48, 96)), 1),
     ]
     for n, phrase in ((8, r"tile of eight {} \("), (6, "of six {}, of four"), (4, "of four {}, of two"), (2, "of two {}")):
         found.append(Claim("dense_few.inc", phrase, slope(lambda c, n=n: plain(c, n), 32, 64), 2))

@@ -9,31 +9,42 @@ from armsrc.kernelset import Packed
 
 from . import biased, common, registers
 
-_SHIFT = 14  # of the code, without addends
+_SHIFT, _BENT_SHIFT = 14, 13  # of the code
 _FORM = 1 << 30
-_TILE, _PASS = 8, 16  # channels, inputs
-_MOST, _MOST_OF_BLOCK = 16, 10  # outputs; with 64 inputs, which registers.py is best at
+_TILE, _PASS = 8, 4  # channels; groups of four inputs
+_RATES = {8: 41.25, 6: 30.75, 4: 21.75, 2: 12.25}  # cycles of a tile for four inputs
 _LANES = (0, 2, 1, 3)  # inputs of a group of four, as the code's words hold them
 
 
 def dense(p: Params) -> Packed | None:
-    """16, 32, .. inputs and few outputs with a line for each (biased.py), and without a weight of -128 beside a negative one."""
+    """What is cheaper here than with registers.py, with a line for each (biased.py), and without a weight of -128 beside a negative one."""
     weights, rq = np.asarray(p["weights"], np.int64), common.channels(p)
     out_c, in_c = weights.shape
-    if in_c % _PASS or out_c > (_MOST_OF_BLOCK if in_c == registers.BLOCK else _MOST):
+    if cycles(in_c, out_c) > registers.cycles(in_c, out_c):
         return None
-    even = np.pad(weights, ((0, out_c % 2), (0, 0)))
-    halves = (even[0::2] + (even[1::2] << 8)).reshape(-1, in_c // 4, 4)[..., _LANES]
+    groups = -(-in_c // 4)
+    even = np.pad(weights, ((0, out_c % 2), (0, groups * 4 - in_c)))
+    halves = (even[0::2] + (even[1::2] << 8)).reshape(-1, groups, 4)[..., _LANES]
     if halves.min() < common.INT16.min:
         return None
-    line = biased.find(rq, weights, common.folded_bias(p, weights), _SHIFT)
+    folded = common.folded_bias(p, weights)
+    plain = biased.find(rq, weights, folded, _SHIFT, bent=False)
+    line = plain or biased.find(rq, weights, folded, _BENT_SHIFT, bent=True)
     if line is None:
         return None
     bias, addend, below, multiplier = (np.pad(field, (0, out_c % 2)).reshape(-1, 2) for field in (line.bias, line.addend, line.below, line.multiplier))
     words = common.pairs(halves[..., 0::2], halves[..., 1::2])
-    constants = common.words(np.concatenate([bias[:, :1], *((below, addend) if line.is_bent else ()), multiplier], axis=1))
+    constants = common.words(np.concatenate([bias[:, :1], *(() if plain else (below, addend)), multiplier], axis=1))
     flags, rows = common.clamp(p)
     tiles = [slice(at, at + _TILE // 2) for at in range(0, len(words), _TILE // 2)]
     stream = [part for tile in tiles
               for part in (common.words(bias[tile, 1]), np.moveaxis(words[tile], 0, -1).ravel(), constants[tile].ravel())]
-    return Packed(np.concatenate([common.words([_FORM, out_c, line.is_bent, in_c, flags]), *stream, rows]))
+    return Packed(np.concatenate([common.words([_FORM | in_c % 4 << 8 | -groups % _PASS, out_c, plain is None, groups * 4, flags]), *stream, rows]))
+
+
+def cycles(in_c: int, out_c: int) -> float:
+    """What a call takes, about."""
+    groups, even = -(-in_c // 4), out_c + out_c % 2
+    tiles = [_TILE] * (even // _TILE) + [even % _TILE] * (even % _TILE > 0)
+    copied = (20 + 6 * groups) * (in_c % 4 > 0)
+    return 50 + copied + sum(_RATES[tile] * groups + 20 + 9 * tile for tile in tiles)

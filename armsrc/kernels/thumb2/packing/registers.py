@@ -9,43 +9,49 @@ from armsrc.kernelset import Packed
 
 from . import biased, common
 
-_SHIFT, _SHORT_SHIFT = 15, 13  # of the code; the second one for a single block of less than 64 inputs
+_SHIFT, _SMALL_SHIFT = 15, 13  # of the code; a single block of less than 64 inputs has the second one only
 BLOCK, _EIGHT = 64, 8  # inputs that the FPU's registers hold, and that a step of the code takes
-_LEAST, _LEAST_OUT_C = 320, 6  # weights, outputs
+_LEAST = 6  # outputs
 _SIZES = 6, 4  # channels of tiles
 _UNSAVED = 32  # inputs in registers that a function need not keep
 _FORM, _SAVED, _GENERAL = 1 << 31, 1 << 30, 1 << 29
-_SUMS, _BENT, _SHORTER, _MORE = 0x20000000, 0x30000000, 0xB0000000, 0x40000000  # flags of the code
+_SUMS, _BENT, _ANY, _MORE = 0x20000000, 0x30000000, 0xB0000000, 0x40000000  # flags of the code
 
 
 def dense(p: Params) -> Packed | None:
-    """Layers with a line for each channel (biased.py), and without a weight of -128 behind a negative one in a pair. Few of them are
-    cheaper elsewhere."""
+    """Layers with a line for each channel (biased.py), and without a weight of -128 behind a negative one in a pair. Few outputs
+    are cheaper elsewhere."""
     weights, rq = np.asarray(p["weights"], np.int64), common.channels(p)
     out_c, in_c = weights.shape
-    if in_c * out_c < _LEAST or out_c < _LEAST_OUT_C:
+    if out_c < _LEAST:
         return None
     padded = np.pad(weights, ((0, 0), (0, -in_c % _EIGHT)))
     halves = padded[:, 0::2] + (padded[:, 1::2] << 8)
     if halves.min() < common.INT16.min:
         return None
-    line = biased.find(rq, weights, common.folded_bias(p, weights), _SHORT_SHIFT if padded.shape[1] < BLOCK else _SHIFT)
+    line, bent, small = _line(rq, weights, common.folded_bias(p, weights), short=padded.shape[1] < BLOCK)
     if line is None:
         return None
-    bent = line.is_bent
     bias = common.words(line.bias - 127 * padded[:, 0::2].sum(axis=1))
     words = common.pairs(halves[:, 0::2], halves[:, 1::2])
     constants = [common.words(part) for part in ((line.addend, line.below, line.multiplier) if bent else (line.multiplier,))]
     tiles, blocks = _tiles(out_c), _blocks(words)
     first, later, channels = blocks[0].shape[1] * 4, len(blocks) - 1, tiles[-1][-1] + 1
     stream = [part for block in blocks for tile in tiles for part in _tile(tile, block, constants * (block is blocks[-1]))]
-    six, last = sum(6 for tile in tiles if len(tile) == 6), bent * _BENT
-    state = (_SUMS if later else last) if first == BLOCK else _SHORTER | bool(later) * _MORE
+    six, last = sum(6 for tile in tiles if len(tile) == 6), _ANY if small else bent * _BENT
+    state = (_SUMS if later else last) if first == BLOCK else _ANY | bool(later) * _MORE
     flags, rows = common.clamp(p)
-    form, general = _FORM | (later > 0 or first > _UNSAVED) * _SAVED, in_c != BLOCK
+    form, general = _FORM | (later > 0 or first > _UNSAVED) * _SAVED, in_c != BLOCK or small
     header = [form | general * _GENERAL, state | general, later, (BLOCK - first) // _EIGHT, in_c % _EIGHT,
               six, out_c - six, 4 * channels, last, in_c, flags, bent]
     return Packed(np.concatenate([common.words(header), np.pad(bias, (0, channels - out_c)), *stream, rows]), 4 * (channels + max(_SIZES)) * bool(later))
+
+
+def _line(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, *, short: bool) -> tuple[biased.Line | None, bool, bool]:
+    """The layer's lines, whether they are bent, and whether they are of small shifts."""
+    forms = [(bent, small) for bent in (False, True) for small in ((True,) if short else (False, True))]
+    found = ((biased.find(rq, weights, bias, _SMALL_SHIFT if small else _SHIFT, bent=bent), bent, small) for bent, small in forms)
+    return next((form for form in found if form[0]), (None, False, False))
 
 
 def _tiles(out_c: int) -> list[np.ndarray]:
@@ -72,3 +78,11 @@ def _tile(channels: np.ndarray, words: np.ndarray, constants: list[np.ndarray]) 
 
     size = len(channels) if len(constants) == 1 else 2
     return [of(words).T.ravel(), *(of(table)[at:at + size] for at in range(0, len(channels), size) for table in constants)]
+
+
+def cycles(in_c: int, out_c: int) -> float:
+    """What a call takes, about; with plain lines."""
+    eights = -(-in_c // _EIGHT)
+    later, short = (eights - 1) // 8, eights % 8 > 0
+    call = 146 + 13 * eights + 60 * (in_c != BLOCK) + 72 * later - 34 * (in_c <= _UNSAVED)
+    return call + sum({6: 54, 4: 37}[len(tile)] * eights + 6 * len(tile) + 4 * (len(tile) + 1) * later + 30 * short for tile in _tiles(out_c))
