@@ -68,7 +68,8 @@ def _cores(_context: click.Context, _option: click.Parameter, names: tuple[str, 
 @click.argument("target", required=False, metavar="[kws|FILE.elf]")
 @click.argument("arguments", nargs=-1, metavar="[-- ARGUMENTS]")
 @click.option("--kernels", default="thumb2", show_default=True, metavar="SET|DIR",
-              help="Kernel set: thumb2 (hand-written assembly), c (portable C), float (the same network in float, on the FPU), or a folder of yours "
+              help="Kernel set: thumb2 (hand-written assembly), fused (thumb2, and pairs of layers in one call), m0 (assembly for every core), "
+                   "c (portable C), float (the same network in float, on the FPU), or a folder of yours "
                    "(python -m emu.kernels new DIR makes one).")
 @click.option("--allow-mismatch", is_flag=True, help="End with status 0 although outputs are not bit-exact; how many bytes differ, and by how much, is "
                                                     "shown all the same.")
