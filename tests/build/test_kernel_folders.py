@@ -290,6 +290,19 @@ def test_a_pair_of_layers_is_not_fused_where_the_folder_has_a_kernel_for_one(min
     assert not wrong and [row.name.count("+") for row in profile.layers] == [1, 1, 0, 0]  # the average pool and the dense layer stand alone
 
 
+@pytest.mark.parametrize("base", ["c", "thumb2"])
+def test_a_kernel_may_leave_shapes_to_the_bases(tmp_path, base) -> None:
+    """With the base's packing, too: then it costs what the base's does, and a branch."""
+    body = f"{{ dense_s8_of_{base}(p, x, y, scratch); }}\n"
+    source = STUB.replace("NAME", "dense_s8").replace("{ (void)p; (void)x; (void)y; (void)scratch; }\n", body)
+    declared = STUB.replace("NAME", f"dense_s8_of_{base}").replace("{ (void)p; (void)x; (void)y; (void)scratch; }\n", ";\n").replace('#include "kernels.h"\n', "")
+    files = {"kernels.toml": f'base = "{base}"\n', "dense.c": source.replace('#include "kernels.h"\n', '#include "kernels.h"\n' + declared)}
+    path = folder(tmp_path / "mine", files | ({"pack.py": "from armsrc.kernels.thumb2.pack import pack\n"} if base == "thumb2" else {}))
+    mine, wrong, _ = kws.judged(kws.Job(kernels=str(path)))
+    bases, _, _ = kws.judged(kws.Job(kernels=base))
+    assert not wrong and 0 < mine.layers[-1].cycles - bases.layers[-1].cycles < 10
+
+
 def test_kernels_that_never_run_are_told(mine) -> None:
     from emu.report.table import whose
 
