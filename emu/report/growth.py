@@ -20,7 +20,8 @@ _MOST = 20  # cliffs without a reason that a table shows
 _HEAD = f"""# How cycles grow with shapes
 
 Written by `{COMMAND}`: the shapes of the sweep `growth` ([sweep.md](sweep.md)), channels 1 to 256 (dense: 1 to 1,024), inputs
-1x1 to 64x64, kernels 1x1 to 10x4, up to 1.5 million MACs. `fused` takes single layers as `thumb2` does. Cycles are modelled, with zero wait states.
+1x1 to 64x64, kernels 1x1 to 10x4, up to 1.5 million MACs. Pools have no MACs. `fused` takes single layers as `thumb2` does. Cycles are modelled, with zero
+wait states.
 
 Two shapes are neighbours when they differ in one size alone by not more than twice. Where one costs over {RATIO:g} times the other's cycles a MAC there is a
 reason (`emu/experiment/figures/growth.toml`), and the shape has a ring, but for smaller shapes that are cheaper in all and have no other reason than
