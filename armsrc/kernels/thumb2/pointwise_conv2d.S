@@ -23,6 +23,7 @@
 #include "tiles.inc"
 #include "tile_64.inc"
 #include "chains.inc"
+#include "chains_one.inc"
 #include "chains_run.inc"
 
     .equ PATH_CHAINS, 2                 @ packing/chains.py; below it pointwise_8.inc and tiles.inc
@@ -176,6 +177,7 @@
 
     chains
     chain_fill
+    chains_one
     t64
     tiles
     fill    fill_4, 4

@@ -18,13 +18,15 @@ from armsrc.kernelset import Packed
 from . import common, linear, matmul
 
 PATH = 2  # the first word of a packed layer: pointwise_conv2d.S
-FIELD, MOST = 21, 64  # bits from a field to the next; inputs of a chunk
+FIELD, MOST = 21, 128  # bits from a field to the next; inputs of a chunk
+_SIXTY_FOUR = 64  # inputs that have a prefix of their own
 _COMMON = 17  # the shift of a single chunk that needs no mark
 _ONLY = ((_COMMON, 0), (20, 0), (14, 1))  # shifts of the code for a single chunk, and their numbers in chain_begin
 _LAST = ((19, 2), (16, 3), (13, 4))
 _MARK = 1 << 31
 _SCALE, _CHUNKS_SCALE = 11, 9
 _REACH, _CHUNKS_REACH = (1 << 20) - (1 << 13), 1 << 22  # what sums of a chunk, and of all, stay below
+_SURE = 63  # inputs whose sums fit, whatever their weights are
 _PIXELS, _CHANNELS = 3, 4  # of a tile
 
 
@@ -38,18 +40,29 @@ def pointwise(p: Params) -> Packed | None:
 
 
 def chunks(weights: np.ndarray) -> list[np.ndarray]:
-    """Weights (out_c, inputs) as chunks of equal size but for the last."""
+    """Weights (out_c, inputs) as chunks of equal size but for the last: as few as their fields can hold, as far as fields can hold them."""
     inputs = weights.shape[1]
-    number = -(-inputs // MOST)
-    size = inputs if number == 1 else -(-inputs // (4 * number)) * 4
-    return [weights[:, at:at + size] for at in range(0, inputs, size)]
+    for number in range(-(-inputs // MOST), inputs + 1):
+        size = inputs if number == 1 else -(-inputs // (4 * number)) * 4
+        parts = [weights[:, at:at + size] for at in range(0, inputs, size)]
+        if size <= _SURE or _largest(parts) <= _REACH:
+            return parts
+    return [weights]
+
+
+def _largest(parts: Sequence[np.ndarray]) -> int:
+    """The largest sum, of either sign, of a chunk."""
+    return int(np.abs([common.reach(part, np.zeros(len(part), np.int64)) for part in parts]).max())
 
 
 def cycles(pixels: int, parts: Sequence[np.ndarray]) -> float:
     """About what these pixels take on the M4."""
     out_c, size = parts[0].shape
-    tiles, groups, inputs = -(-pixels // _PIXELS), -(-out_c // _CHANNELS), len(parts) * size
-    return tiles * (9.3 * inputs + 100 * len(parts) + groups * (29 / 3 * inputs + 102 + 118 * (len(parts) - 1)))
+    tiles, left = divmod(pixels, _PIXELS)
+    groups, more, inputs = -(-out_c // _CHANNELS), len(parts) - 1, len(parts) * size
+    tile = 9.3 * inputs + 100 * len(parts) + groups * (29 / 3 * inputs + 102 + 127 * more)
+    one = 3.5 * inputs + 100 * len(parts) + groups * (7 * inputs + 78 + 60 * more)
+    return (tiles + left // 2) * tile + left % 2 * one
 
 
 def stream(p: Params, parts: Sequence[np.ndarray]) -> Packed | None:
@@ -58,18 +71,18 @@ def stream(p: Params, parts: Sequence[np.ndarray]) -> Packed | None:
     weights = np.concatenate(parts, axis=1)
     none = np.zeros(len(weights), np.int64)
     reach = common.reach(weights, none)
-    if np.abs([common.reach(part, none) for part in parts]).max() > _REACH or np.abs(reach).max() >= _CHUNKS_REACH:
+    if _largest(parts) > _REACH or np.abs(reach).max() >= _CHUNKS_REACH:
         return None
     found = _requantization(p, weights, reach, single=len(parts) == 1)
     if found is None:
         return None
-    finish, first, last = found
+    shift, finish, first, last = found
     mark = np.full((len(last), 1), _MARK)
     ends = [last] if len(parts) == 1 else [np.hstack([mark, first]), *[mark] * (len(parts) - 2), np.hstack([mark, last])]
     words = [np.concatenate([_products(part, size), end], axis=1).ravel() for part, end in zip(parts, ends, strict=True)]
     flags, rows = common.clamp(p)
-    prefix = 0 if size == MOST else (size - 1) % 3 + 1
-    header = [PATH, len(parts), size, parts[-1].shape[1], prefix, finish, flags]
+    prefix = 0 if size == _SIXTY_FOUR else (size - 1) % 3 + 1
+    header = [PATH, len(parts), size, parts[-1].shape[1], prefix, finish, shift, flags]
     sums = 0 if len(parts) == 1 else 12 * 4 * len(last)
     return Packed(np.concatenate([common.words(header), *map(common.words, words), rows]), scratch=sums)
 
@@ -83,8 +96,8 @@ def _products(part: np.ndarray, size: int) -> np.ndarray:
 
 
 def _requantization(p: Params, weights: np.ndarray, reach: tuple[np.ndarray, np.ndarray], *,
-                    single: bool) -> tuple[int, np.ndarray, np.ndarray] | None:
-    """The number of the code that shifts; words of the first and of the last (or only) chunk, (groups, words) each."""
+                    single: bool) -> tuple[int, int, np.ndarray, np.ndarray] | None:
+    """The shift; the number of the code that shifts; words of the first and of the last (or only) chunk, (groups, words) each."""
     rq, bias = common.channels(p), common.folded_bias(p, weights)
     scale = _SCALE if single else _CHUNKS_SCALE
     for shift, finish in _ONLY if single else _LAST:
@@ -96,8 +109,8 @@ def _requantization(p: Params, weights: np.ndarray, reach: tuple[np.ndarray, np.
             delta = delta.reshape(len(constants), 2, -1)
             if single:
                 delta[:, :1] |= _MARK * (shift != _COMMON)
-                return finish, np.zeros(0), np.concatenate([delta, constants], axis=2).reshape(len(constants), -1)
-            return finish, delta.reshape(len(constants), -1), constants.reshape(len(constants), -1)
+                return shift, finish, np.zeros(0), np.concatenate([delta, constants], axis=2).reshape(len(constants), -1)
+            return shift, finish, delta.reshape(len(constants), -1), constants.reshape(len(constants), -1)
     return None
 
 
