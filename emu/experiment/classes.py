@@ -15,7 +15,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from emu.experiment.sums import long_sums, sums
+from emu.experiment.sums import lane_sums, long_sums, sums
 from emu.experiment.target import Ran
 from emu.isa.instruction import FLAGS_BIT, Flag, Instruction
 from emu.timing import pricing
@@ -45,7 +45,7 @@ _MULTIPLIES = frozenset({"multiply", "multiply_accumulate", "long_multiply_accum
 def classes(ran: Ran) -> dict[int, str]:
     """Address -> class, of every instruction that ran."""
     streams = [pricing.steps(ran.instructions, *key) for key in sorted({(s.start, s.end, s.events) for s in ran.counts.streams})]
-    long = long_sums(streams)
+    long = long_sums(streams) | lane_sums(streams)
     rescaled, products, shifts, flags = _rescaled(ran, streams, long), set(long), set(), set()
     for steps in streams:
         products |= _sums_of_products(steps)
@@ -118,7 +118,7 @@ def _rescaled(ran: Ran, streams: Sequence[Sequence[Step]], long: set[int]) -> se
 
 def _flow(ran: Ran, steps: Sequence[Step], mask: int, found: set[int], long: set[int]) -> int:
     """Walk one stream: `mask` are registers that hold what a high multiply flowed into, before it, and returned, behind it. What arithmetic makes
-    of a sum of 64 bits (`long`: the addresses of what adds it up) flows on like a high multiply's product."""
+    of a sum of 64 bits or of lanes (`long`: the addresses of what adds it up) flows on like a high multiply's product."""
     summed = 0
     makers: dict[int, int] = {}  # register -> address of what wrote it last, where that is plain arithmetic
     for instruction, skipped, _ in steps:

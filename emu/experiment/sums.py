@@ -14,6 +14,7 @@ from emu.isa.instruction import FLAGS_BIT, Flag, Instruction
 from emu.timing.roles import roles
 from emu.timing.step import Step
 
+_HIGH = re.compile(r"smml[as]")
 _LONG = re.compile(r"[su]m(ull|lal)(\.w)? ")
 _ADDS = re.compile(r"ad[cd]s?[ .]")
 _FLAGS = 1 << FLAGS_BIT
@@ -43,6 +44,29 @@ def long_sums(streams: Iterable[Sequence[Step]]) -> set[int]:
                 left[pair] = instruction.address
         last += left.items()
     return found | {address for pair, address in last if pair in added}
+
+
+def lane_sums(streams: Iterable[Sequence[Step]]) -> set[int]:
+    """Addresses of SMMLA and the like that add up products, lanes of a word, and of the multiplies beside them. One that rescales takes no
+    product but as a factor, and nothing adds to what it leaves but multiples of its own sign."""
+    found: set[int] = set()
+    for steps in streams:
+        left: dict[int, list[Instruction]] = {}  # register, as a mask -> the products that it is the sum of
+        made = 0  # registers that arithmetic made of such sums
+        for instruction in (step.instruction for step in steps if not step.skipped):
+            role, writes = roles(instruction), instruction.writes & ~_FLAGS
+            parts = dict(role.reads)
+            added, factors = parts.get("accumulate", 0), parts.get("operand", 0)
+            product = [instruction] if role.form in ("multiply", "multiply_add") and not factors & made else []
+            if product and added in left and not added & factors:
+                product += left[added]
+                if any(_HIGH.match(part.text) for part in product):
+                    found.update(part.address for part in product)
+            made = made & ~writes | (writes if instruction.kind == "alu" and any(instruction.reads & register for register in left) else 0)
+            left = {register: products for register, products in left.items() if not register & writes}
+            if product:
+                left[writes] = product
+    return found
 
 
 def sums(streams: Iterable[Sequence[Step]]) -> Sums:

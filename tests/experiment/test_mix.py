@@ -79,7 +79,7 @@ def classified(*hexadecimal: str) -> list[str]:
     steps = tuple(Step(instruction, False, -1) for instruction in code(*hexadecimal))
     nameless = SimpleNamespace(numbering=SimpleNamespace(names=("",), at=lambda address: 0))
     found: set[int] = set()
-    long = sums.long_sums([steps])
+    long = sums.long_sums([steps]) | sums.lane_sums([steps])
     classes._flow(nameless, steps, 0, found, long)
     products, flags = classes._sums_of_products(steps) | long, set(classes._flags_of_branches(steps))
     return [classes._class(step.instruction, at in found, at in products, at in flags, False, False) for step in steps for at in (step.instruction.address,)]
@@ -97,6 +97,10 @@ def classified(*hexadecimal: str) -> list[str]:
     (("03ebe072", "50fb1120", "2041", "00f30700", "3870", "0020"), ["requantize"] * 4 + ["store", "other"]),
     # smull r4, r5, r2, r12; smlal r4, r5, r2, lr; lsrs r6, r4, #21; adc r6, r6, r5, lsl #11; smmla r6, r6, r2, r3; ssat r6, #8, r6, asr #17
     (("82fb0c45", "c2fb0e45", "5fea5456", "46ebc526", "56fb0236", "26f34746"), ["MAC"] * 2 + ["requantize"] * 4),
+    # smmlar r0, r1, r7, r0; mla r2, r12, r10, r0; uqadd16 r2, r2, r4; sel r2, r5, r2; str r2, [sp]; smlad r0, r8, r9, r0; smmlar r0, r0, r1, r0
+    (("51fb1700", "0cfb0a02", "92fa54f2", "a5fa82f2", "0092", "28fb0900", "50fb1100"), ["MAC"] * 2 + ["requantize"] * 2 + ["store", "MAC", "requantize"]),
+    # smmla r0, r0, r1, r2; asrs r3, r0, #31; mla r0, r3, r4, r0: a multiple of the sign
+    (("50fb0120", "c317", "03fb0400"), ["requantize", "requantize", "MAC"]),
     (("82fb0c45", "2418"), ["requantize"] * 2),  # smull r4, r5, r2, r12; adds r4, r4, r0
 ])
 def test_classes_of_instructions(stream: tuple[str, ...], wanted: list[str]) -> None:
