@@ -24,8 +24,9 @@
     beq.w   dense_unpacked
     ldm     r4!, {r5-r9}
     lsls    r10, r5, #1
-    bcc.w   dense_packed
-    dense_registers
+    bcs.w   dense_registers
+    bmi.w   dense_few
+    b.w     dense_packed
     end     dense_s8
 
     helper  dense_unpacked              @ r0 -> params, r1 x, r2 y, r3 scratch; behind the kernel's push
@@ -64,8 +65,9 @@
     pop     {r4-r11, pc}
     end     dense_unpacked
 
-    dense_packed
+    dense_registers
     dense_few
+    dense_packed
     fill_pixel fill_column
     matmul  matmul_one, 1
     requantize_helpers
