@@ -89,7 +89,7 @@ def test_what_is_not_taken() -> None:
     p = {"in_h": 9, "in_w": 9, "in_c": 1, "out_h": 7, "out_w": 7, "out_c": 1, "kernel_h": 3, "kernel_w": 3, "stride_h": 1, "stride_w": 1, "pad_top": 0,
          "pad_left": 0, "input_zero_point": 0, "per_channel": 0, "weights": weights, "bias": np.zeros(1, np.int32),
          "requant": np.array([[1 << 30, 5, -128, -128, 127]], np.int32)}
-    assert conv.walk(p) is not None and conv.tall(p) is None
+    assert conv.walk(p) is not None
     for other in ({"in_c": 2}, {"stride_w": 3}, {"out_w": 1}, {"requant": np.array([[1 << 30, 0, 0, -128, 127]])},
                   {"requant": np.array([[1 << 30, 23, -128, -128, 127]])}, {"requant": np.array([[0, 5, -128, -128, 127]])},
                   {"bias": np.array([1 << 30], np.int32)}):

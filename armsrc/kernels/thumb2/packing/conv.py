@@ -89,7 +89,7 @@ def tall(p: Params) -> Packed | None:
 
 def _pays(p: Params, sequences: int) -> bool:
     """Whether five outputs at once, the last rows twice where their number is no multiple of five, take fewer cycles than conv_tiles.inc: by their heads."""
-    tall = _OUTPUTS * -(-p["out_h"] // _OUTPUTS) * p["out_w"] * (p["out_c"] * 8.3 * (sequences + 1) + 48)
+    tall = _OUTPUTS * -(-p["out_h"] // _OUTPUTS) * p["out_w"] * (p["out_c"] * 7.7 * (sequences + 1) + 44)
     q = matmul.lying(p)
     rows = q["kernel_h"]
     run, left = matmul.runs(rows, q["kernel_w"] * q["in_c"])
