@@ -52,6 +52,19 @@ def test_random_layers(pixels: int, in_c: int, out_c: int, shift: int, zero_poin
     check(params, random.integers(-128, 128, (pixels, 1, in_c)).astype(np.int8))
 
 
+@pytest.mark.parametrize("shift", [5, 7, 8, 11])
+@pytest.mark.parametrize("in_c", [12, 64, 66, 128, 192])
+def test_a_sum_that_is_wrong_by_one_shows(in_c: int, shift: int) -> None:
+    """Small sums of large products, spread over all answers: of 2^shift neighbouring sums one or two begin a new one."""
+    random, out_c, pixels = np.random.default_rng(in_c * shift), 72 if shift < 11 else 200, 25
+    half = random.integers(-127, 128, (out_c, in_c // 2))
+    weights = np.concatenate([half, -half], axis=1)[:, random.permutation(in_c)]
+    params = layer(pixels, weights, shift=shift, seed=in_c) | {"bias": random.integers(0, 255 << shift - 1, out_c).astype(np.int32)}
+    spread = max(1, (32 << shift) // int(40 * in_c**0.5))
+    base = random.integers(-100, 100, (pixels, 1, 1))
+    check(params, np.clip(base + random.integers(-spread, spread + 1, (pixels, 1, in_c)), -128, 127).astype(np.int8))
+
+
 @pytest.mark.parametrize("in_c", [64, 128])
 @pytest.mark.parametrize("signs", ["same", "opposite", "alternating"])
 def test_sums_at_the_ends_of_their_fields(in_c: int, signs: str) -> None:
@@ -66,6 +79,27 @@ def test_sums_at_the_ends_of_their_fields(in_c: int, signs: str) -> None:
     check(params, x)
     x[:, :, ::2] = -1 - x[:, :, ::2]
     check(params, x)
+
+
+@pytest.mark.parametrize(("in_c", "pixels"), [(64, 301), (128, 150), (192, 301)])
+def test_small_sums_beside_the_largest(in_c: int, pixels: int) -> None:
+    """Rows of a Hadamard matrix: a pixel's sum with its own pattern is as large as 64 products can be, with any other it is the noise,
+    of which an answer is as little as 32."""
+    random, patterns = np.random.default_rng(in_c), np.ones((1, 1), np.int64)
+    for _ in range(6):
+        patterns = np.block([[patterns, patterns], [patterns, -patterns]])
+    patterns = np.tile(patterns[:4], (1, in_c // 64))
+    weights = 127 * patterns[random.integers(0, 4, 64)] * random.choice([-1, 1], (64, 1))
+    params = layer(pixels, weights, shift=5, seed=in_c) | {"bias": random.integers(0, 1 << 12, 64).astype(np.int32), "input_zero_point": 0}
+    x = 126 * patterns[random.integers(0, 4, pixels)] * random.choice([-1, 1], (pixels, 1)) + random.integers(-1, 2, (pixels, in_c))
+    check(params, x.astype(np.int8)[:, None])
+
+
+@pytest.mark.parametrize("out_c", [1, 2, 3, 5, 6, 7])
+def test_channels_beside_fours_are_stored_alone(out_c: int) -> None:
+    random = np.random.default_rng(out_c)
+    for pixels in (3, 4, 5):
+        check(layer(pixels, random.integers(-90, 91, (out_c, 70))), random.integers(-128, 128, (pixels, 1, 70)).astype(np.int8))
 
 
 def test_chunks_are_as_large_as_their_fields_allow() -> None:
