@@ -19,7 +19,7 @@ _WINDOWS = 9  # conv_pool_lanes.inc: windows a segment
 
 
 def conv_pool(conv: Params, pool: Params) -> Packed | None:
-    """3x3 on one channel, stride 1, and 2x2 with stride 2, neither padded, no qmin below the zero point, at most 27 columns."""
+    """3x3 on one channel, stride 1, and 2x2 with stride 2, neither padded, no qmin below the zero point."""
     if not _fits(conv, pool):
         return None
     rq, weights = common.channels(conv), np.asarray(conv["weights"]).reshape(-1, 9)
@@ -42,7 +42,8 @@ def _lanes(conv: Params, pool: Params, rq: common.Channels, weights: np.ndarray,
 
 
 def _walk(conv: Params, pool: Params, rq: common.Channels, weights: np.ndarray, bias: np.ndarray) -> Packed | None:
-    found = linear.find(rq, weights, bias, SHIFT, INPUT_SCALE)
+    """For the others, up to 27 columns."""
+    found = linear.find(rq, weights, bias, SHIFT, INPUT_SCALE) if pool["out_w"] <= _COLUMNS * _SEGMENTS // 2 else None
     if found is None:
         return None
     segments = -(-pool["out_w"] // _COLUMNS)
@@ -63,4 +64,4 @@ def _fits(conv: Params, pool: Params) -> bool:
     inside = conv["out_h"] <= conv["in_h"] - 2 and conv["out_w"] <= conv["in_w"] - 2
     whole = 2 * pool["out_h"] <= conv["out_h"] and 2 * pool["out_w"] <= conv["out_w"]
     unpadded = not (conv["pad_top"] or conv["pad_left"] or pool["pad_top"] or pool["pad_left"])
-    return plain and halves and inside and whole and unpadded and pool["out_w"] <= _COLUMNS * _SEGMENTS // 2
+    return plain and halves and inside and whole and unpadded

@@ -23,8 +23,6 @@ _TAPS = (((0, _UNSIGNED), (1, _SIGNED)), ((0, _SIGNED),)), (((2, _UNSIGNED),), (
 
 # Forms of the kernel's code, the fastest first: which of P0 P1 P2 Q0 Q1 Q2 go to the second accumulator, as bits.
 CODES = (0, 0b010010, 0b101100)
-
-
 # Of the same table, with other records: requantize four filters, fewer; next column, next record; four filters of one multiplier.
 _SECOND, _SOME, _DONE, _SKIP, _ALIKE = 3, 4, 5, 6, 7
 _AT_ONCE = 4
