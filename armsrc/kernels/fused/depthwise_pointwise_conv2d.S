@@ -129,8 +129,11 @@
     ldr     r4, [sp, #DF_PACKED]
     ldr     r0, [sp, #DF_TILE]
     movs    r1, #0
+    ldr     r2, [r4, #DH_LENGTH]
     adds    r4, r4, #DH_CHANNELS
+    rsb     r2, r2, #DP_MOST - 1        @ see wk_begin
     adds    r0, r0, #1
+    add     r0, r0, r2, lsl #4
     str     r4, [sp, #DF_CHANNEL]
     str     r0, [sp, #DF_TO]
 .Lquad:                                 @ r1 first channel
