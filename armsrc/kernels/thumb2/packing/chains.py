@@ -43,7 +43,7 @@ def chunks(weights: np.ndarray) -> list[np.ndarray]:
     """Weights (out_c, inputs) as chunks of equal size but for the last: as few as their fields can hold, as far as fields can hold them."""
     inputs = weights.shape[1]
     for number in range(-(-inputs // MOST), inputs + 1):
-        size = inputs if number == 1 else -(-inputs // (4 * number)) * 4
+        size = -(-inputs // number)
         parts = [weights[:, at:at + size] for at in range(0, inputs, size)]
         if size <= _SURE or _largest(parts) <= _REACH:
             return parts
@@ -61,7 +61,7 @@ def cycles(pixels: int, parts: Sequence[np.ndarray]) -> float:
     tiles, left = divmod(pixels, _PIXELS)
     groups, more, inputs = -(-out_c // _CHANNELS), len(parts) - 1, len(parts) * size
     tile = 9.3 * inputs + 100 * len(parts) + groups * (29 / 3 * inputs + 102 + 127 * more)
-    one = 3.5 * inputs + 100 * len(parts) + groups * (7 * inputs + 78 + 60 * more)
+    one = 3.5 * inputs + 100 * len(parts) + groups * (6.4 * inputs + 82 + 60 * more)
     return (tiles + left // 2) * tile + left % 2 * one
 
 
