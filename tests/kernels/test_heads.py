@@ -247,6 +247,9 @@ def one_channel_claims() -> list[Claim]:
     def low(w: int, n: int, columns: int) -> Call:
         return conv(5, w, 1, n, k=(5, columns), requantizer=RELU, packed=True)
 
+    def colours(w: int, n: int, stride: int) -> Call:
+        return conv(5, w, 3, n, stride=stride, requantizer=RELU, packed=True)
+
     signed, signed_tall = functools.partial(walk, requantizer=FULL), functools.partial(tall, requantizer=FULL)
     found = [Claim(file, phrase, Calls([made(18, 18, n, stride)], []), 18 * 18 * n)
              for file, made in (("conv2d_walk.inc", walk), ("conv2d_walk_doubled.inc", signed)) for phrase, n, stride in (
@@ -264,6 +267,10 @@ def one_channel_claims() -> list[Claim]:
         Claim("conv2d_tall.inc", "Of 5 x 5 {}", slopes(functools.partial(low, columns=5), (2, 4), (4, 8)), 2 * 4),
         Claim("conv2d_tall.inc", r"Of 5 x 5 \d+ \({} a MAC", slopes(functools.partial(low, columns=5), (2, 4), (4, 8)), 2 * 4 * 5 * 25),
         Claim("conv2d_tall.inc", "of 5 x 4 {}", slopes(functools.partial(low, columns=4), (2, 4), (4, 8)), 2 * 4),
+        *(Claim("conv2d_colours.inc", phrase, slopes(functools.partial(colours, stride=stride), (2, 4), (8, 16)), units)
+          for stride in (1, 2) for phrase, units in ((f"{{}} with stride {stride}", 2 * 8), (rf"with stride {stride} \({{}} a MAC", 2 * 8 * 5 * 27))),
+        Claim("conv2d_colours.inc", "five outputs {} besides", fixed(functools.partial(colours, stride=1), (2, 4), (8, 16)), 2),
+        Claim("conv2d_colours.inc", "besides, or {}", fixed(functools.partial(colours, stride=2), (2, 4), (8, 16)), 2),
         Claim("conv2d_tall.inc", r"{} a MAC", five, 2 * 4 * 5 * 40),
         Claim("conv2d_tall.inc", "five outputs {} besides", fixed(tall, (2, 4), (4, 8)), 2),
     ]

@@ -1,4 +1,5 @@
-"""Packed convolutions with one input channel against the reference: the shapes that conv2d_walk.inc and conv2d_tall.inc take."""
+"""Packed convolutions with one input channel, and of 3x3 with three, against the reference: the shapes that conv2d_walk.inc, conv2d_tall.inc and
+conv2d_colours.inc take."""
 
 from __future__ import annotations
 
@@ -82,6 +83,26 @@ def test_equals_the_reference(shapes: st.SearchStrategy[dict[str, Any]], variant
 
     check()
     assert len(taken) > 15 and set(taken) >= ways
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("pads", [(0, 0), (1, 1), (2, 1), (1, 0)])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (2, 1), (1, 3)])
+@pytest.mark.parametrize("rows", [5, 10, 14])
+def test_three_channels(rows: int, strides: tuple[int, int], pads: tuple[int, int], signed: bool) -> None:
+    """conv2d_colours.inc: bands that reach back, padding on either side, both forms."""
+    rng = np.random.default_rng(rows)
+    out_w, out_c = 4, 9
+    p = {"in_c": 3, "out_c": out_c, "out_h": rows, "out_w": out_w, "kernel_h": 3, "kernel_w": 3, "stride_h": strides[0], "stride_w": strides[1],
+         "pad_top": pads[0], "pad_left": pads[1], "in_h": (rows - 1) * strides[0] + 3 - 2 * pads[0] + 1, "in_w": (out_w - 1) * strides[1] + 3 - 2 * pads[1],
+         "input_zero_point": -5, "per_channel": 1, "weights": rng.integers(-128, 128, (out_c, 3, 3, 3)).astype(np.int8),
+         "bias": rng.integers(-9000, 9000, out_c).astype(np.int32),
+         "requant": np.array([[(1 << 30) + 99, 9, -20, -128 if signed else -20, 101]] * out_c, np.int32)}
+    for x in (rng.integers(-128, 128, (p["in_h"], p["in_w"], 3)).astype(np.int8), np.full((p["in_h"], p["in_w"], 3), -128, np.int8)):
+        assert conv.colours(p).words[2] == 4 + strides[0]
+        done = call(library("thumb2"), "conv2d_s8", p, x, offsets={"input": rows % 4, "output": 1}, kernel_set=kernel_set("thumb2"))
+        np.testing.assert_array_equal(done.output, reference.run_kernel("conv2d_s8", p, x).reshape(done.output.shape))
+        assert not done.counts.traffic[1][done.counts.objects.index("other")].any()
 
 
 def test_what_is_not_taken() -> None:

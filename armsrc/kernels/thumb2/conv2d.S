@@ -1,7 +1,8 @@
 @ conv2d_s8: out_c filters of kernel_h x kernel_w x in_c weights.
 @
 @ Loop structure
-@   packed: 3x3 on one channel conv2d_walk.inc, other windows on one channel conv2d_tall.inc where that is cheaper, every other conv_tiles.inc
+@   packed: up to 3x3 on one channel conv2d_walk.inc; where that is cheaper, other windows on one channel conv2d_tall.inc and 3x3 on three
+@     channels conv2d_colours.inc; every other conv_tiles.inc
 @   else: for output pixels in pairs, row by row: two windows become int16 columns in scratch (gather.inc: gather_words
 @     where in_c % 4 = 0, else gather_bytes), matmul_two walks the filters two at a time; an odd last pixel goes through matmul_one
 @     (matmul.inc)
@@ -23,6 +24,7 @@
 #include "conv2d_walk_doubled.inc"
 #include "conv2d_walk.inc"
 #include "conv2d_pairs.inc"
+#include "conv2d_colours.inc"
 #include "conv2d_tall.inc"
 
     .equ FRAME_Y, GA_SIZE

@@ -1,4 +1,4 @@
-"""Packs convolutions with one input channel: conv2d_walk.inc, conv2d_tall.inc."""
+"""Packs convolutions with one input channel, and 3x3 with three: conv2d_walk.inc, conv2d_tall.inc, conv2d_colours.inc."""
 
 from __future__ import annotations
 
@@ -85,6 +85,25 @@ def tall(p: Params) -> Packed | None:
 
     return _packed(p, header, ("brmaz" if low else "bwma", "brmas"), weights.reshape(p["out_c"], -1), listed[:sequences], height,
                    pitch * ((_OUTPUTS - 1) * stride + height) + width)  # both halves are read, whatever the window's width
+
+
+def colours(p: Params) -> Packed | None:
+    """Windows of 3x3 on three channels, stride 1 or 2 down, a pixel of padding at most on either side, where no requantizer is rare."""
+    stride, out_h, out_w, out_c = p["stride_h"], p["out_h"], p["out_w"], p["out_c"]
+    columns = 3 * ((out_w - 1) * p["stride_w"] + 3)
+    right = columns - 3 * (p["pad_left"] + p["in_w"])
+    if (p["in_c"], p["kernel_h"], p["kernel_w"]) != (3, 3, 3) or stride > 2 or out_h < _OUTPUTS or max(3 * p["pad_left"], right) > 3:
+        return None
+    five, column = ((172, 250), (197, 330))[stride - 1]
+    if -(-out_h // _OUTPUTS) * (out_c * five + column) > out_h * (out_c * 37.8 + 120):  # conv_tiles.inc
+        return None
+    pitch = max(8, -(-columns // 4) * 4)
+    weights = np.zeros((out_c, 3, 12), np.int64)
+    weights[..., :9] = np.asarray(p["weights"]).reshape(out_c, 3, 9)
+    pairs = [[(row * 12 + first, row * 12 + first + 2) for row in range(3)] for first in (0, 1, 4, 5, 8)]
+    copied = min(3 * p["in_w"], columns - 3 * p["pad_left"])
+    return _packed(p, lambda form: [TALL, 0, 4 + stride, 0, 0, 0, 0, pitch, copied, 0], ("bwmaz", "bwmas"), weights.reshape(out_c, -1), pairs, 3,
+                   pitch * ((_OUTPUTS - 1) * stride + 3) + 4)
 
 
 def _pays(p: Params, sequences: int) -> bool:
