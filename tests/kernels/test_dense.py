@@ -63,6 +63,19 @@ def test_channels_at_the_borders_of_tiles(in_c: int, out_c: int) -> None:
     assert forms == {"few"} if out_c < 11 else forms == {"registers"} if in_c == 64 and out_c > 12 else forms <= {"few", "registers"}
 
 
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("activation", ["relu", "none"])
+@pytest.mark.parametrize(("in_c", "out_c", "shift", "expected"), [
+    (16, 10, 6, "few"), (16, 10, 7, "few"), (48, 41, 6, "registers"), (64, 41, 6, "registers"), (64, 41, 8, "registers"), (200, 41, 7, "registers")])
+def test_small_shifts(in_c: int, out_c: int, shift: int, expected: str, activation: str, per_channel: bool) -> None:
+    params, x = layer(in_c, out_c, shift, activation=activation, per_channel=per_channel)
+    params["weights"] //= 1 << max(int(params["requant"][:, 1].max()) - shift, 0)
+    params["requant"][:, 1] = shift
+    params["bias"] //= 8
+    assert form(params) in (expected, "registers")
+    check(params, x)
+
+
 @pytest.mark.parametrize("value", [-128, 127])
 @pytest.mark.parametrize("weight", [-127, 127])
 @pytest.mark.parametrize("in_c", [200, 208])
@@ -95,13 +108,13 @@ def test_sums_that_do_not_fit_are_left_to_the_other_form() -> None:
 
 def is_exact(channels: common.Channels, weights: np.ndarray, bias: np.ndarray, by: int, *, bent: bool) -> bool:
     """Whether there are lines. Fails where one is wrong at any accumulator."""
-    line = biased.find(channels, weights, bias, by, bent=bent)
+    line = biased.find(channels, common.reach(weights, bias), by, bent=bent)
     if line is None:
         return False
     low, high = common.reach(weights, np.zeros_like(bias))
     for row in range(len(bias)):
         acc = np.arange(low[row], high[row] + 1)
-        a = (acc << biased.SCALE) + line.bias[row]
+        a = (acc + bias[row] << biased.SCALE) + line.more[row]
         sums = (a * line.multiplier[row] >> 32) + line.addend[row] + np.where(a < 0, line.below[row], 0)
         assert abs(a).max() < 1 << 31 and abs(sums).max() < 1 << 31 and 0 <= line.multiplier[row] < 1 << 31
         assert bent or line.addend[row] == line.below[row] == 0

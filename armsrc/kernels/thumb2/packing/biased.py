@@ -27,10 +27,10 @@ _FAR = 1 << 61
 
 
 class Line(NamedTuple):
-    """int64 (out_c,) each. bias: of a. below: added to the addend where a is negative."""
+    """int64 (n,) each. below: added to the addend where a is negative."""
 
     multiplier: np.ndarray
-    bias: np.ndarray
+    more: np.ndarray
     addend: np.ndarray
     below: np.ndarray
 
@@ -48,8 +48,8 @@ class _Stairs(NamedTuple):
     zero_point: np.ndarray
 
 
-def find(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int, *, bent: bool) -> Line | None:
-    """The lines of all channels; None where some channel has none. weights: int8 (out_c, taps). bias: folded, (out_c,).
+def find(rq: common.Channels, reach: tuple[np.ndarray, np.ndarray], shift: int, *, bent: bool) -> Line | None:
+    """The lines of n channels; None where some channel has none. reach: int64 (n,), the least and the largest accumulators, bias included.
 
     shift: of the code. bent: with addends, two for each channel; else there are none, and no y may be below its zero point.
     """
@@ -58,10 +58,10 @@ def find(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int,
     exact = rq.multiplier * 2.0 ** (shift + 1 - SCALE - rq.shift)
     if exact.max() > common.INT32.max:
         return None
-    stairs = _stairs(rq, *common.reach(weights, bias), bent=bent)
+    stairs = _stairs(rq, *reach, bent=bent)
     if (stairs.least > stairs.most).any():
         return None
-    found, left = np.zeros((4, len(bias)), np.int64), np.arange(len(bias))
+    found, left = np.zeros((4, len(exact)), np.int64), np.arange(len(exact))
     for beside in sorted(range(-_TRIED, _TRIED + 1), key=abs):
         multiplier = np.rint(exact[left]).astype(np.int64) + beside
         more, addend, below, right = (_bent if bent else _plain)(_Stairs(*(field[left] for field in stairs)), multiplier, shift)
@@ -69,8 +69,8 @@ def find(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, shift: int,
         found[:, left[right]] = np.stack([multiplier, more, addend, below])[:, right]
         left = left[~right]
         if not len(left):
-            return Line(found[0], found[1] + (bias << SCALE), found[2], found[3])
-        if beside == -_FEW_TRIED and 4 * len(left) > len(bias) + 4:
+            return Line(*found)
+        if beside == -_FEW_TRIED and 4 * len(left) > len(exact) + 4:
             return None
     return None
 

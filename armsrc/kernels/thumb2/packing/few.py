@@ -9,8 +9,9 @@ from armsrc.kernelset import Packed
 
 from . import biased, common, registers
 
-_SHIFT, _BENT_SHIFT = 14, 13  # of the code
+_SHIFT, _BENT_SHIFT, _ALIKE_SHIFT = 14, 14, 13  # of the code
 _FORM = 1 << 30
+_PLAIN, _BENT, _ALIKE = range(3)  # requantizers
 _TILE, _PASS = 8, 4  # channels; groups of four inputs
 _RATES = {8: 41.25, 6: 30.75, 4: 21.75, 2: 12.25}  # cycles of a tile for four inputs
 _LANES = (0, 2, 1, 3)  # inputs of a group of four, as the code's words hold them
@@ -28,18 +29,33 @@ def dense(p: Params) -> Packed | None:
     if halves.min() < common.INT16.min:
         return None
     folded = common.folded_bias(p, weights)
-    plain = biased.find(rq, weights, folded, _SHIFT, bent=False)
-    line = plain or biased.find(rq, weights, folded, _BENT_SHIFT, bent=True)
-    if line is None:
+    found = _line(rq, common.reach(weights, folded))
+    if found is None:
         return None
-    bias, addend, below, multiplier = (np.pad(field, (0, out_c % 2)).reshape(-1, 2) for field in (line.bias, line.addend, line.below, line.multiplier))
+    line, form = found
+    bias, addend, below, multiplier = (np.pad(np.broadcast_to(field, out_c), (0, out_c % 2)).reshape(-1, 2) for field in (
+        (folded << biased.SCALE) + line.more, line.addend, line.below, line.multiplier))
     words = common.pairs(halves[..., 0::2], halves[..., 1::2])
-    constants = common.words(np.concatenate([bias[:, :1], *(() if plain else (below, addend)), multiplier], axis=1))
+    own = np.concatenate([bias[:, :1], *[(multiplier,), (below, addend, multiplier), ()][form]], axis=1)
+    shared = [part[0, :1] for part in (addend, below, multiplier)] if form == _ALIKE else []
     flags, rows = common.clamp(p)
     tiles = [slice(at, at + _TILE // 2) for at in range(0, len(words), _TILE // 2)]
     stream = [part for tile in tiles
-              for part in (common.words(bias[tile, 1]), np.moveaxis(words[tile], 0, -1).ravel(), constants[tile].ravel())]
-    return Packed(np.concatenate([common.words([_FORM | in_c % 4 << 8 | -groups % _PASS, out_c, plain is None, groups * 4, flags]), *stream, rows]))
+              for part in (common.words(bias[tile, 1]), np.moveaxis(words[tile], 0, -1).ravel(), *map(common.words, shared), common.words(own[tile].ravel()))]
+    return Packed(np.concatenate([common.words([_FORM | in_c % 4 << 8 | -groups % _PASS, out_c, form, groups * 4, flags]), *stream, rows]))
+
+
+def _line(rq: common.Channels, reach: tuple[np.ndarray, np.ndarray]) -> tuple[biased.Line, int] | None:
+    """Lines, and their form; one line where bent ones are alike."""
+    plain = biased.find(rq, reach, _SHIFT, bent=False)
+    if plain:
+        return plain, _PLAIN
+    if all((field == field[0]).all() for field in rq):
+        one = biased.find(common.Channels(*(field[:1] for field in rq)), (reach[0].min(keepdims=True), reach[1].max(keepdims=True)), _ALIKE_SHIFT, bent=True)
+        if one:
+            return one, _ALIKE
+    bent = biased.find(rq, reach, _BENT_SHIFT, bent=True)
+    return (bent, _BENT) if bent else None
 
 
 def cycles(in_c: int, out_c: int) -> float:

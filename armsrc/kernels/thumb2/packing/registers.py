@@ -29,10 +29,11 @@ def dense(p: Params) -> Packed | None:
     halves = padded[:, 0::2] + (padded[:, 1::2] << 8)
     if halves.min() < common.INT16.min:
         return None
-    line, bent, small = _line(rq, weights, common.folded_bias(p, weights), short=padded.shape[1] < BLOCK)
+    folded = common.folded_bias(p, weights)
+    line, bent, small = _line(rq, common.reach(weights, folded), short=padded.shape[1] < BLOCK)
     if line is None:
         return None
-    bias = common.words(line.bias - 127 * padded[:, 0::2].sum(axis=1))
+    bias = common.words((folded << biased.SCALE) + line.more - 127 * padded[:, 0::2].sum(axis=1))
     words = common.pairs(halves[:, 0::2], halves[:, 1::2])
     constants = [common.words(part) for part in ((line.addend, line.below, line.multiplier) if bent else (line.multiplier,))]
     tiles, blocks = _tiles(out_c), _blocks(words)
@@ -47,10 +48,10 @@ def dense(p: Params) -> Packed | None:
     return Packed(np.concatenate([common.words(header), np.pad(bias, (0, channels - out_c)), *stream, rows]), 4 * (channels + max(_SIZES)) * bool(later))
 
 
-def _line(rq: common.Channels, weights: np.ndarray, bias: np.ndarray, *, short: bool) -> tuple[biased.Line | None, bool, bool]:
+def _line(rq: common.Channels, reach: tuple[np.ndarray, np.ndarray], *, short: bool) -> tuple[biased.Line | None, bool, bool]:
     """The layer's lines, whether they are bent, and whether they are of small shifts."""
     forms = [(bent, small) for bent in (False, True) for small in ((True,) if short else (False, True))]
-    found = ((biased.find(rq, weights, bias, _SMALL_SHIFT if small else _SHIFT, bent=bent), bent, small) for bent, small in forms)
+    found = ((biased.find(rq, reach, _SMALL_SHIFT if small else _SHIFT, bent=bent), bent, small) for bent, small in forms)
     return next((form for form in found if form[0]), (None, False, False))
 
 
