@@ -43,7 +43,7 @@ def walk(p: Params) -> Packed | None:
     odd = stride == 1 and width % 2
 
     def header(form: int) -> list[int]:
-        return [WALK, fall, first, (first + 1) % _PAIRS + _PAIRS * (stride - 1 + 2 * form), blocks, odd, rows, pitch, len(starts), results]
+        return [WALK, 0, first, (first + 1) % _PAIRS + _PAIRS * (stride - 1 + 2 * form), blocks, odd, rows, pitch, len(starts), results]
 
     strips = [field for start in starts for field in _strip(p, start, 2 * pairs)]
     weights = np.zeros((p["out_c"], 3, 3), np.int8)
