@@ -95,7 +95,7 @@ def colours(p: Params) -> Packed | None:
     if (p["in_c"], p["kernel_h"], p["kernel_w"]) != (3, 3, 3) or stride > 2 or out_h < _OUTPUTS or max(3 * p["pad_left"], right) > 3:
         return None
     five, column = ((172, 250), (197, 330))[stride - 1]
-    if -(-out_h // _OUTPUTS) * (out_c * five + column) > out_h * (out_c * 37.8 + 120):  # conv_tiles.inc
+    if -(-out_h // _OUTPUTS) * out_w * (out_c * five + column) > _tiles(p):
         return None
     pitch = max(8, -(-columns // 4) * 4)
     weights = np.zeros((out_c, 3, 12), np.int64)
@@ -107,13 +107,18 @@ def colours(p: Params) -> Packed | None:
 
 
 def _pays(p: Params, sequences: int) -> bool:
-    """Whether five outputs at once, the last rows twice where their number is no multiple of five, take fewer cycles than conv_tiles.inc: by their heads."""
-    tall = _OUTPUTS * -(-p["out_h"] // _OUTPUTS) * p["out_w"] * (p["out_c"] * 7.7 * (sequences + 1) + 44)
+    """Whether five outputs at once, the last rows twice where their number is no multiple of five, take fewer cycles than tiles: by their heads."""
+    return -(-p["out_h"] // _OUTPUTS) * p["out_w"] * (p["out_c"] * 38.5 * (sequences + 1) + 220) < _tiles(p)
+
+
+def _tiles(p: Params) -> float:
+    """About what conv_tiles.inc takes on the M4."""
     q = matmul.lying(p)
-    rows = q["kernel_h"]
+    rows, width = q["kernel_h"], q["out_w"]
     run, left = matmul.runs(rows, q["kernel_w"] * q["in_c"])
     groups = rows * run + -(-rows * left // 4)
-    return tall < q["out_h"] * q["out_w"] * (q["out_c"] * (4.4 * groups + 7) + 25 + 10 * rows + 7 * groups)
+    pixel = q["out_c"] * (4.25 * groups + 7) + 21 + 9 * rows + 7 * groups + 8 * rows * bool(left)
+    return q["out_h"] * (width + 0.3 * bool(width & 2) + 0.55 * (width & 1)) * pixel
 
 
 def _packed(p: Params, header: Callable[[int], list[int]], order: tuple[str, str], weights: np.ndarray, sequences: Sequence[Sequence[tuple[int, int]]],
