@@ -25,8 +25,8 @@ from emu.timing.step import Step
 CLASSES = {
     "MAC": "multiply-accumulates: SMLAD, MLA, VFMA; a multiply and the addition that takes its product",
     "unpack": "widening and packing: SXTB16, SXTB, PKHBT and the like; shifts of products that stand two in a word",
-    "load": "loads, literals and LDM among them",
-    "store": "stores",
+    "load": "loads, literals and LDM among them; moves out of the FPU's registers, where these stand for memory",
+    "store": "stores; moves into the FPU's registers",
     "requantize": "from the accumulator to the output: high multiplies, rounding shifts, saturation, clamps",
     "loop": "branches with their refill, and what sets the flags that they ask for",
     "call": "BL, returns, PUSH, POP, moves of the stack pointer",
@@ -38,6 +38,7 @@ _HIGH_MULTIPLY = re.compile(r"smm(ul|la|ls)r?|[su]mull|[su]mlal(\.w)? |umaal")
 _RESCALES = re.compile(r"requant|__aeabi_lmul$", re.IGNORECASE)
 _SATURATES = re.compile(r"[us]sat|q(add|sub|dadd|dsub)\b")
 _UNPACKS = re.compile(r"([us]xta?(b16|b|h)|pkh(bt|tb))\b|([us]xta?(b16|b|h)|pkh(bt|tb))(eq|ne|hs|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)")
+_KEPT = {"fp_to_core": "load", "fp_pair_to_core": "load", "fp_from_core": "store", "fp_pair_from_core": "store"}
 _ADDS = ("add", "shifted_operand", "fp_add")
 _MULTIPLIES = frozenset({"multiply", "multiply_accumulate", "long_multiply_accumulate", "fp_multiply", "fp_multiply_accumulate"})
 
@@ -76,6 +77,8 @@ def _class(instruction: Instruction, rescaled: bool, product: bool, flags: bool,
         return "loop"
     if named:
         return "requantize"
+    if kept := _KEPT.get(roles(instruction).form):
+        return kept
     return "unpack" if shifted or _UNPACKS.match(instruction.text) else "other"
 
 

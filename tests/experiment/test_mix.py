@@ -87,6 +87,7 @@ def classified(*hexadecimal: str) -> list[str]:
 
 @pytest.mark.parametrize(("stream", "wanted"), [
     (("28fb0900", "2ffa83f0"), ["MAC", "unpack"]),  # smlad r0, r8, r9, r0; sxtb16 r0, r3
+    (("10ee900a", "00ee103a"), ["load", "store"]),  # vmov r0, s1; vmov s0, r3
     (("7fcf", "80b5", "80bd"), ["load", "call", "call"]),  # ldm r7!, {r0-r6}; push {r7, lr}; pop {r7, pc}
     (("84b0", "7047"), ["call", "call"]),  # sub sp, #16; bx lr
     (("0047",), ["loop"]),  # bx r0
