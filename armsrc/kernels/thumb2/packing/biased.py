@@ -78,7 +78,7 @@ def find(rq: common.Channels, reach: tuple[np.ndarray, np.ndarray], shift: int, 
 def _stairs(rq: common.Channels, low: np.ndarray, high: np.ndarray, *, bent: bool) -> _Stairs:
     """Of accumulators in [low, high]."""
     first = linear.staircase(rq, low, high)
-    asked = (linear.TARGETS > rq.qmin[:, None]) & (linear.TARGETS <= rq.qmax[:, None])
+    asked = linear.in_range(rq)
     lower, upper = asked & (first <= high[:, None]), asked & (first > low[:, None])
     least, most = common.INT32.min - (low << SCALE), common.INT32.max - (high << SCALE)
     nearest = np.where(lower | upper, np.minimum(abs(first), abs(first - 1)), _MOVED + 1).min(axis=1, initial=_MOVED + 1)

@@ -91,7 +91,7 @@ def _products(part: np.ndarray, size: int) -> np.ndarray:
     """(groups, words): of four channels, for each input the words of the first two and of the last two."""
     padded = np.zeros((len(part), size), np.int64)
     padded[:, :part.shape[1]] = part
-    pairs = _by_four(padded).reshape(-1, 2, 2, size)
+    pairs = common.grouped(padded, _CHANNELS).reshape(-1, 2, 2, size)
     return (pairs[:, :, 0] + (pairs[:, :, 1] << FIELD)).transpose(0, 2, 1).reshape(len(pairs), -1)
 
 
@@ -105,7 +105,7 @@ def _requantization(p: Params, weights: np.ndarray, reach: tuple[np.ndarray, np.
         deltas = None if found is None else _deltas(found, 1 << scale, shared=single)
         if deltas is not None:
             delta, addend = deltas
-            constants = _by_four(np.stack([found.multiplier, addend], axis=1)).reshape(-1, 2, 4)
+            constants = common.grouped(np.stack([found.multiplier, addend], axis=1), _CHANNELS).reshape(-1, 2, 4)
             delta = delta.reshape(len(constants), 2, -1)
             if single:
                 delta[:, :1] |= _MARK * (shift != _COMMON)
@@ -118,7 +118,7 @@ def _deltas(found: linear.Spans, end: int, *, shared: bool) -> tuple[np.ndarray,
     """Deltas below `end`, one for each two channels where they share it, else one a channel, filled up to four channels; and addends
     (out_c,). None where there are none."""
     signs = np.array([1, -1] if shared else [1])
-    multiplier, least, most = (_by_four(field).reshape(-1, len(signs), 1) for field in found)
+    multiplier, least, most = (common.grouped(field, _CHANNELS).reshape(-1, len(signs), 1) for field in found)
     offset = np.arange(end) * multiplier * signs[:, None]
     addend = -(offset - least >> 32)
     fits = ((addend << 32) + offset <= most).all(axis=1)
@@ -127,9 +127,3 @@ def _deltas(found: linear.Spans, end: int, *, shared: bool) -> tuple[np.ndarray,
     delta = fits.argmax(axis=1)
     chosen = np.take_along_axis(addend, delta[:, None, None], axis=2)
     return delta, chosen.ravel()[:len(found.least)]
-
-
-def _by_four(values: np.ndarray) -> np.ndarray:
-    """(out_c, ..) as (ceil(out_c / 4), 4, ..), filled up with 0."""
-    fill = [(0, -len(values) % _CHANNELS), *[(0, 0)] * (values.ndim - 1)]
-    return np.pad(values, fill).reshape(-1, _CHANNELS, *values.shape[1:])

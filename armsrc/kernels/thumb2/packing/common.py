@@ -48,6 +48,11 @@ def folded_bias(p: Params, weights: np.ndarray) -> np.ndarray:
     return np.asarray(p["bias"], np.int64) - p["input_zero_point"] * weights.sum(axis=1, dtype=np.int64)
 
 
+def rare(rq: Channels) -> np.ndarray:
+    """bool (out_c,): which requantizers the forms below, the saturating one aside, do not take, whatever the accumulators are."""
+    return (rq.multiplier == 0) | (rq.shift < 1) | (rq.shift > MOST_DOUBLED_SHIFT)
+
+
 def is_signed(rq: Channels) -> bool:
     """Whether some channel can answer below its zero point, where the rounding's direction shows."""
     return bool((rq.qmin < rq.zero_point).any())
@@ -81,7 +86,7 @@ def saturating(rq: Channels, weights: np.ndarray, bias: np.ndarray, shift: int) 
 
 def doubled(rq: Channels, weights: np.ndarray, bias: np.ndarray) -> Requantization | None:
     """Constants of the doubled form, which shifts by each channel's own shift; None where some channel does not fit. Arguments: as above."""
-    if (rq.multiplier == 0).any() or (rq.shift < 1).any() or (rq.shift > MOST_DOUBLED_SHIFT).any():
+    if rare(rq).any():
         return None
     low, high = reach(weights, bias)
     if not (_fits(2 * low, INT32) and _fits(2 * high, INT32)):
@@ -97,7 +102,7 @@ def form(rq: Channels, weights: np.ndarray, bias: np.ndarray) -> tuple[int, Requ
 
 def plain(rq: Channels, weights: np.ndarray, bias: np.ndarray) -> np.ndarray | None:
     """Constants of the form without a scale, int64 (out_c, 3): multiplier << 1, addend, shift; None where some channel does not fit."""
-    if (rq.multiplier == 0).any() or (rq.shift < 1).any() or (rq.shift > MOST_DOUBLED_SHIFT).any():
+    if rare(rq).any():
         return None
     addend = 2 * rq.zero_point + 1 << rq.shift - 1
     low, high = (end * rq.multiplier >> 31 for end in reach(weights, bias))
@@ -120,6 +125,12 @@ def reach(weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """The smallest and the largest accumulator of each channel over all int8 inputs."""
     positive, negative = (np.clip(weights.astype(np.int64), *limits).sum(axis=1) for limits in ((0, None), (None, 0)))
     return bias + INT8.min * positive + INT8.max * negative, bias + INT8.max * positive + INT8.min * negative
+
+
+def grouped(values: np.ndarray, size: int) -> np.ndarray:
+    """(n, ..) as (ceil(n / size), size, ..), filled up with 0."""
+    fill = [(0, -len(values) % size), *[(0, 0)] * (values.ndim - 1)]
+    return np.pad(values, fill).reshape(-1, size, *values.shape[1:])
 
 
 def _fits(values: np.ndarray, limits: np.iinfo) -> bool:

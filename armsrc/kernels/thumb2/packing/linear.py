@@ -63,11 +63,11 @@ def lines(rq: common.Channels, reach: tuple[np.ndarray, np.ndarray], bias: np.nd
           bent: bool = False, low_byte: int | None = None) -> Linear | None:
     """The lines of all channels for accumulators without bias from reach[0] to reach[1], which come scaled by 2^scale; or None."""
     low, high = reach
-    steps = staircase(rq, low + bias, high + bias) - bias[:, None]
+    steps, wanted = staircase(rq, low + bias, high + bias) - bias[:, None], in_range(rq)
     found = []
     for channel in range(len(bias)):
         zero_point, qmin, qmax = (int(field[channel]) for field in (rq.zero_point, rq.qmin, rq.qmax))
-        asked = (TARGETS > qmin) & (TARGETS <= qmax)
+        asked = wanted[channel]
         parts = [asked]
         if qmin < zero_point:
             if not bent or zero_point != -1 or qmax < 0:
@@ -90,7 +90,7 @@ def spans(rq: common.Channels, reach: tuple[np.ndarray, np.ndarray], bias: np.nd
         return None
     low, high = reach
     steps = staircase(rq, low + bias, high + bias) - bias[:, None]
-    asked = (TARGETS > rq.qmin[:, None]) & (TARGETS <= rq.qmax[:, None])
+    asked = in_range(rq)
     reached, passed = asked & (steps <= high[:, None]), asked & (steps > low[:, None])
     best = Spans(slope.copy(), np.full_like(slope, _FAR), np.full_like(slope, -_FAR))
     left = np.arange(len(slope))
@@ -145,6 +145,11 @@ def _addends(steps: np.ndarray, targets: np.ndarray, reach: np.ndarray, scale: i
     least = (targets[reached] - products(steps[reached])).max(axis=1, initial=-_FAR)
     most = (targets[passed] - 1 - products(steps[passed] - 1)).min(axis=1, initial=_FAR)
     return np.maximum(least, common.INT32.min - ends[:, 0]), np.minimum(most, common.INT32.max - ends[:, 1])
+
+
+def in_range(rq: common.Channels) -> np.ndarray:
+    """bool (out_c, 255): the targets in (qmin, qmax], where y has a step."""
+    return (TARGETS > rq.qmin[:, None]) & (TARGETS <= rq.qmax[:, None])
 
 
 def staircase(rq: common.Channels, low: np.ndarray, high: np.ndarray) -> np.ndarray:

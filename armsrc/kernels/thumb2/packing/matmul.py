@@ -92,10 +92,10 @@ def _tiles(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: c
     """weights: int8 (out_c, taps)."""
     groups = -(-weights.shape[1] // 4)
     elements = _pairs(weights, found.scale)
-    two = _by_two(bias << found.scale)
-    products = np.swapaxes(_by_two(elements), 1, 2).reshape(len(two), -1)
+    two = common.grouped(bias << found.scale, 2)
+    products = np.swapaxes(common.grouped(elements, 2), 1, 2).reshape(len(two), -1)
     fields = (found.multiplier, found.addend) if form == common.SATURATING else (found.multiplier, found.addend, found.shift)
-    constants = np.stack([_by_two(field) for field in fields], axis=-1).reshape(len(two), -1)
+    constants = np.stack([common.grouped(field, 2) for field in fields], axis=-1).reshape(len(two), -1)
     stream = np.concatenate([products[:, :2], common.words(two), products[:, 2:], common.words(constants)], axis=1)
     flags, rows = common.clamp(p)
     header = [TILES + form, groups, stream.nbytes, len(weights) % 2, flags]
@@ -130,9 +130,3 @@ def _pairs(weights: np.ndarray, scale: np.ndarray) -> np.ndarray:
     scaled[:, :taps] = weights.astype(np.int64) << scale[:, None]
     elements = scaled.reshape(out_c, groups, 4)[..., _ORDER].reshape(out_c, groups * 2, 2)
     return common.pairs(elements[..., 0], elements[..., 1])
-
-
-def _by_two(values: np.ndarray) -> np.ndarray:
-    """(n, ..) as (ceil(n / 2), 2, ..); an odd number is filled up with 0."""
-    odd = [(0, len(values) % 2), *[(0, 0)] * (values.ndim - 1)]
-    return np.pad(values, odd).reshape(-1, 2, *values.shape[1:])
