@@ -1,11 +1,14 @@
 @ dense_s8: out_c x in_c weights on one pixel.
 @
-@ Loop structure: a packed layer: dense_registers.inc, or dense_packed.inc, as its first word says; else the input is widened into one int16 column (scratch),
-@ then matmul_one walks the output channels two at a time (matmul.inc has its registers, cycles and proof; requantize.inc that of the requantization).
+@ Loop structure
+@   a packed layer, by bits 31 and 30 of its first word: dense_registers.inc (1 and any), dense_few.inc (0 and 1), dense_packed.inc (0 and 0)
+@   else the input is widened into one int16 column (scratch), then matmul_one walks the output channels two at a time
 @
-@ Cycles: packed: dense_registers.inc, dense_packed.inc; else 2.1 a MAC, 32.5 an output beside, 12 for four inputs, and 23 a requantizer to look at.
+@ Registers: in the .inc files.
 @
-@ Bit-exact: matmul.inc, requantize.inc.
+@ Cycles: packed: in these files; else 2.1 a MAC, 32.5 an output beside, 12 for four inputs, and 23 a requantizer to look at.
+@
+@ Bit-exact: the .inc files.
 
 #include "macros.inc"
 #include "requantize.inc"

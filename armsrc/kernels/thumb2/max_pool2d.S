@@ -2,9 +2,9 @@
 @
 @ Loop structure
 @   2x2 windows that all lie inside the input (.Lpair_*): for every output pixel, for words of four channels,
-@     four loads, three SIMD maxima, one store; in_c < 4 (.Lfew_pixel): the same byte by byte; in_c % 8 = 0 (.Leight_*): two words a turn; in_c = 8, stride 2 (.Lflat_*), where a
-@     row's windows follow each other in memory: two pixels a turn; an odd last one behind them
-@   every other (.Lgeneral): for every output pixel the window is clipped to the input; for blocks of four channels (below
+@     four loads, three SIMD maxima, one store; in_c < 4 (.Lfew_pixel): the same byte by byte; in_c % 8 = 0 (.Leight_*): two words a turn;
+@     in_c = 8, stride 2 (.Lflat_*), where a row's windows follow each other in memory: two pixels a turn, an odd last one behind them
+@   every other (.Lgeneral, max_pool_window.inc): for every output pixel the window is clipped to the input; for blocks of four channels (below
 @     four channels: of one) for its rows and columns one load and one maximum: two columns a turn, all of a row where there are three
 @   A last block that is not full is moved back so that it ends at in_c: some channels are computed twice, none is read
 @   or written outside the tensors.
@@ -16,7 +16,8 @@
 @ Registers, general: r0 x of the block  r1 x of the tap  r2 y  r3 in_c  r4 maximum  r5, lr taps  r6 pairs of columns left (three: a tap)
 @                     r7 rows left  r8 columns  r9 rows  r10 from behind a row to the next (three: bytes of a row)  r11 free  r12 channels left
 @
-@ Cycles: 2x2: in_c = 8, stride 2: 49 for two pixels (16 loads 18, 24 for the maxima, stores 3, step and loop 4), 3.06 an output; in_c % 8 = 0: 26 for eight channels (8 loads 10, 12 for the maxima, store 1, loop 3), 3.25 an output, and 5 a pixel;
+@ Cycles: 2x2: in_c = 8, stride 2: 49 for two pixels (16 loads 18, 24 for the maxima, stores 3, step and loop 4), 3.06 an output;
+@ in_c % 8 = 0: 26 for eight channels (8 loads 10, 12 for the maxima, store 1, loop 3), 3.25 an output, and 5 a pixel;
 @ else 15 for four channels and, where in_c % 4 = 0, 7 a pixel; in_c < 4: 16 an output and 7 a pixel.
 @ General: 11 for two taps of a word, or 14 a row of three and 18 a word (46 for 3x3), and 49 a pixel.
 @

@@ -26,7 +26,7 @@
 #include "chains_one.inc"
 #include "chains_run.inc"
 
-    .equ PATH_CHAINS, 2                 @ packing/chains.py; below it pointwise_8.inc and tiles.inc
+    .equ PATH_CHAINS, 2                 @ packing/chains.py; below it the forms of tiles.inc, above it those of pointwise_8.inc
 
     .equ PT_P, TL_SIZE                  @ the packed kernel's frame, behind that of tiles.inc
     .equ PT_Y, TL_SIZE + 4
