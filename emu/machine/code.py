@@ -108,12 +108,12 @@ class Text:
         """The probe's view of the code on that core, a region for every stretch of it; nobody writes to it."""
         kernels = tuple(marks.kernels)
         if marks != Marks(kernels=marks.kernels):
-            return self._marked(marks, cpu)
+            return self._made(marks, cpu)
         if (cpu.name, kernels) not in self._tables:
-            self._tables[cpu.name, kernels] = self._marked(marks, cpu)
+            self._tables[cpu.name, kernels] = self._made(marks, cpu)
         return self._tables[cpu.name, kernels]
 
-    def _marked(self, marks: Marks, cpu: Cpu) -> list[Code]:
+    def _made(self, marks: Marks, cpu: Cpu) -> list[Code]:
         if cpu.name not in self._regions:
             ends = self.records["address"].astype(np.int64) + self.records["size"]
             far = np.flatnonzero(self.records["address"][1:].astype(np.int64) - ends[:-1] > _FAR) + 1
@@ -157,6 +157,7 @@ def _region(records: np.ndarray, cpu: Cpu) -> tuple[int, int, np.ndarray]:
 
 
 def _marked(start: int, end: int, entries: np.ndarray, marks: Marks) -> Code:
+    """The stretch with its marks; `entries` stay as they are."""
     entries = entries.copy()
     for addresses, flag in ((marks.kernels, layout.ENTRY_FLAG), (marks.begin, layout.FROM_FLAG), (marks.end, layout.TO_FLAG),
                             ([f.address for f in marks.functions], layout.BEGINS_FLAG)):

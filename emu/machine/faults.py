@@ -77,8 +77,13 @@ def describe(scene: Scene, fault: Fault) -> TargetFault:
     message = _MESSAGES[kind].format(
         what=f"{'write' if fault.store else 'read'} of {size} byte{'s' if size > 1 else ''}", at=f"0x{address:08x}",
         near=_near(scene, address), core=scene.core, below=max(scene.stack[0] - address, 0), limit=scene.limit,
-        kept="SP" if address == 13 else f"r{address}" if address < 16 else f"d{address - 16}", register=f" ({name})" if (name := scene.register_name(address)) else "")
+        kept=_kept_name(address), register=f" ({name})" if (name := scene.register_name(address)) else "")
     return TargetFault(f"{message}; {place(scene, fault.pc)}{_layer(scene, fault.layer)}{_who_has_it(scene, fault.pc) if kind == 'undefined' else ''}")
+
+
+def _kept_name(number: int) -> str:
+    """Of a register that a kernel did not keep, by its number in the probe's record: 16 + n is dn."""
+    return f"d{number - 16}" if number >= 16 else "SP" if number == 13 else f"r{number}"
 
 
 def _without_record(scene: Scene, pc: int) -> str:
