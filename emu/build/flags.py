@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 MAKE_CODE = ("-f", "-m", "-D", "-U", "--param=")
 DO_NOT = {**dict.fromkeys(("-mcpu", "-march", "-mfpu", "-mfloat-abi", "-mthumb", "-marm"), "the core's name says what the code is for"),
-          **dict.fromkeys(("-fplugin", "-fprofile", "-fauto-profile", "-fdump", "-fpass-plugin", "-fstack-usage", "-ftest-coverage", "-fcallgraph-info"), "it reads or writes files of its own")}
+          **dict.fromkeys(("-fplugin", "-fprofile", "-fauto-profile", "-fdump", "-fpass-plugin", "-fstack-usage", "-ftest-coverage", "-fcallgraph-info"),
+                          "it reads or writes files of its own")}
+
+
+def shown(flag: str) -> str:
+    """The option as a message of one line has it."""
+    return flag if flag.isprintable() else ascii(flag)
 
 
 def obstacle(flag: str, others: Sequence[str] = ()) -> str:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from emu.build.cache import cache_dir, write_atomically
 
-# What a preprocessor or the assembler reads besides: #include, .include, .incbin, with quotes or brackets, in C's asm, too; and what is only asked for.
-NAMED = re.compile(rb'^[ \t]*#[ \t]*(?:include|include_next|import)[ \t]*["<]([^">\n]+)[">]|\.(?:include|incbin)[ \t]*\\?"([^"\\\n]+)'
-                   rb'|\b__has_include(?:_next)?[ \t]*\([ \t]*["<]([^">\n]+)[">]', re.MULTILINE)
+# What a preprocessor or the assembler reads besides: #include, .include, .incbin, with quotes or brackets, in C's asm, too; and what is only
+# asked for.
+_NAMED = re.compile(rb'^[ \t]*#[ \t]*(?:include|include_next|import)[ \t]*["<]([^">\n]+)[">]|\.(?:include|incbin)[ \t]*\\?"([^"\\\n]+)'
+                    rb'|\b__has_include(?:_next)?[ \t]*\([ \t]*["<]([^">\n]+)[">]', re.MULTILINE)
 _WORD = re.compile(r"(?:\\.|[^\\\s])+")
 _PLACE = "includes"  # in the cache
 
@@ -23,7 +24,7 @@ class LearnedError(Exception):
 
 def named(text: bytes) -> list[str]:
     """The names of included files, as they stand there."""
-    return [next(filter(None, groups)).decode(errors="replace") for groups in NAMED.findall(text)]
+    return [next(filter(None, groups)).decode(errors="replace") for groups in _NAMED.findall(text)]
 
 
 def learned(source: str) -> list[str]:
@@ -45,5 +46,5 @@ def learn(source: str, known: Iterable[str], told: Path, root: Path, renamed: tu
     names = (re.sub(r"\\(.)", r"\1", word).replace("$$", "$").replace(*renamed) for word in _WORD.findall(files))
     read = {posixpath.normpath(name.removeprefix(f"{root}/")) for name in names}
     if new := read - {posixpath.normpath(name) for name in known}:
-        write_atomically(cache_dir() / _PLACE / f"{source}.json", json.dumps(sorted({*learned(source), *new})).encode(errors="surrogateescape"))
+        write_atomically(cache_dir() / _PLACE / f"{source}.json", json.dumps(sorted({*learned(source), *new})).encode())
         raise LearnedError

@@ -23,7 +23,7 @@ from typing import Any
 from armsrc import abi
 from emu.build import toolchain as toolchains
 from emu.build.cache import REPOSITORY
-from emu.build.flags import obstacle
+from emu.build.flags import obstacle, shown
 from emu.build.toolchain import Toolchain
 from emu.errors import InputError, UsageError
 from emu.names import check as check_name
@@ -223,7 +223,7 @@ def _flags(file: _File) -> tuple[str, ...]:
         if flag.startswith("-I"):
             raise file.error("flags", f"flags: {flag}: folders stand in include = [...]")
         if reason := obstacle(flag, FLAGS):
-            raise file.error("flags", f"flags: {flag if flag.isprintable() else ascii(flag)} cannot be given: {reason}")
+            raise file.error("flags", f"flags: {shown(flag)} cannot be given: {reason}")
     return tuple(flags)
 
 

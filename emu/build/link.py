@@ -16,13 +16,13 @@ from emu.isa import cpu as cores
 
 NO_SOFT_FLOAT = re.compile(r"__aeabi_[fdil]|VFP register arguments|cannot find -lgcc|library -lgcc")
 CONSTRUCTORS = ".init_array"
-MISSING = r"undefined (reference to `|symbol: )"
+_MISSING = r"undefined (reference to `|symbol: )"
 # What a linker says of things that strangers try -> why that cannot be.
-HINTS = {re.compile(MISSING + r"__aeabi_([fd]|u?[il]2[fd])"): "float arithmetic, for which int8 images are linked with no library",
-         re.compile(MISSING + r"(malloc|calloc|realloc|free|\w*printf|puts|putchar|abort|exit|__assert_func|operator (new|delete))"):
-             "there is no C library: kernels have no heap and no output; memcpy, memmove, memset and memcmp are there",
-         re.compile(MISSING + r"(__cxa_|__gxx_|__aeabi_(atexit|unwind)|_Unwind_|vtable for __cxxabiv1)"): "there is no C++ runtime",
-         re.compile("VFP register arguments"): "it was compiled with -mfloat-abi=hard; soft is wanted"}
+_HINTS = {re.compile(_MISSING + r"__aeabi_([fd]|u?[il]2[fd])"): "float arithmetic, for which int8 images are linked with no library",
+          re.compile(_MISSING + r"(malloc|calloc|realloc|free|\w*printf|puts|putchar|abort|exit|__assert_func|operator (new|delete))"):
+              "there is no C library: kernels have no heap and no output; memcpy, memmove, memset and memcmp are there",
+          re.compile(_MISSING + r"(__cxa_|__gxx_|__aeabi_(atexit|unwind)|_Unwind_|vtable for __cxxabiv1)"): "there is no C++ runtime",
+          re.compile("VFP register arguments"): "it was compiled with -mfloat-abi=hard; soft is wanted"}
 
 
 def flags_of(job: Job, owned: Owned) -> tuple[str, ...]:
@@ -61,18 +61,19 @@ def _link_soft_float(job: Job, arguments: Sequence[str], shown: Mapping[str, str
 def _link(job: Job, arguments: Sequence[str], shown: Mapping[str, str], image: Path) -> None:
     draft = temporary(image)
     try:
-        _run(job, [*arguments, "-o", str(draft)], {**shown, f"{draft} does": "the image does", f"{draft} ": ""})
+        _run_linker(job, [*arguments, "-o", str(draft)], {**shown, f"{draft} does": "the image does", f"{draft} ": ""})
         _check_linked(job, draft)
         keep(job, draft, image, "the image")
     finally:
         draft.unlink(missing_ok=True)
 
 
-def _run(job: Job, arguments: Sequence[str], shown: Mapping[str, str]) -> None:
+def _run_linker(job: Job, arguments: Sequence[str], shown: Mapping[str, str]) -> None:
+    """BuildError with the linker's first line, and why that cannot be, where it is of a kind that is known."""
     try:
         run(job, arguments, f"kernel set {job.sets[0].name!r} does not link", shown)
     except BuildError as error:
-        hint = next((f" ({hint})" for pattern, hint in HINTS.items() if not job.floating and pattern.search(str(error))), "")
+        hint = next((f" ({hint})" for pattern, hint in _HINTS.items() if not job.floating and pattern.search(str(error))), "")
         raise BuildError(f"{error}{hint}") from None
 
 

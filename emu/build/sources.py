@@ -143,11 +143,11 @@ class Files:
 def _source(job: Job, files: Files, name: str, include: tuple[str, ...], own: tuple[str, ...] = ()) -> Source:
     flags = (*job.flags, *_language(name), *SPECIAL_FLAGS.get(name, ()), *(job.toolchain.family.own_memcpy if name == OWN_MEMCPY else ()),
              *own, *job.last)
-    made_with = [SCHEMA, job.toolchain.identity, *job.toolchain.flags, *flags, *include, name]
-    place = key(made_with)[:32]
-    read = files.included(name, include) | {other: files.get(other) or b"" for other in learned(place)}
+    parts = [SCHEMA, job.toolchain.identity, *job.toolchain.flags, *flags, *include, name]
+    made_with = key(parts)[:32]
+    read = files.included(name, include) | {other: files.get(other) or b"" for other in learned(made_with)}
     contents = (part for pair in sorted(read.items()) for part in pair)
-    return Source(name, include, flags, key([*made_with, files.get(name) or b"", *contents]), (name, *read), place)
+    return Source(name, include, flags, key([*parts, files.get(name) or b"", *contents]), (name, *read), made_with)
 
 
 def _language(name: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emu.build.compile import OPTIMIZATIONS
-from emu.build.flags import obstacle
+from emu.build.flags import obstacle, shown
 from emu.errors import UsageError
 from emu.names import nearest
 
@@ -86,7 +86,7 @@ def _flag(text: str, flag: str) -> str:
             raise UsageError(f"{text}: no optimization {flag!r} (there are {', '.join(f'-{level}' for level in OPTIMIZATIONS)})")
         return flag
     if reason := obstacle(flag, others=("-O",)):
-        raise UsageError(f"{text}: {flag} cannot be compared: {reason}")
+        raise UsageError(f"{text}: {shown(flag)} cannot be compared: {reason}")
     return flag
 
 

@@ -30,7 +30,7 @@ from typing import Any
 from emu import tables
 from emu.build import compile as images
 from emu.build import kernel_folder
-from emu.build.flags import obstacle
+from emu.build.flags import obstacle, shown
 from emu.errors import InputError, UsageError
 from emu.experiment.sweep import shapes, values
 from emu.experiment.sweep.shapes import Shape
@@ -175,7 +175,7 @@ def _flags(where: str, value: object) -> tuple[str, ...]:
         if flag.startswith("-O"):
             raise SpecError(f"{where}: {flag} belongs into opt")
         if reason := obstacle(flag):
-            raise SpecError(f"{where}: {flag} cannot be given: {reason}")
+            raise SpecError(f"{where}: {shown(flag)} cannot be given: {reason}")
     return flags
 
 
