@@ -35,14 +35,13 @@ class Fetch:
     def _request(self, number: int) -> int:
         """Cycle in which that word is requested, behind all before it."""
         if number == 0 or (number < self._words and not self._entered):
-            cycle = -self._latency
-        else:
-            cycle = self._arrived[-1] - self._latency + 1  # behind the one before, which a late line holds up
-            if number >= self._words:
-                room = self._room[number - self._words]
-                cycle = room if room > cycle else cycle  # noqa: FURB136 - several times faster than max()
-                while cycle in self._lost:
-                    cycle += 1
+            return -self._latency
+        cycle = self._arrived[-1] - self._latency + 1  # behind the one before, which a late line holds up
+        if number >= self._words:
+            room = self._room[number - self._words]
+            cycle = room if room > cycle else cycle  # noqa: FURB136 - several times faster than max()
+            while cycle in self._lost:
+                cycle += 1
         return cycle
 
     def leave(self, word: int, room: int) -> None:

@@ -200,11 +200,12 @@ def _facts(instruction: Instruction, core: Core) -> Facts:
     if alike is None:
         alike = core.known[form] = _facts_of_form(instruction, core)
     end = instruction.address + instruction.size
-    found = core.known[id(instruction)] = Facts(instruction, end - 1 >> 2, end >> 2, *alike[3:])
+    found = core.known[id(instruction)] = Facts(instruction, end - 1 >> 2, end >> 2, *alike[3:])  # alike but for the first three
     return found
 
 
 def _facts_of_form(instruction: Instruction, core: Core) -> Facts:
+    """What all instructions of that form have in common: Facts without words of code, which say where one stands."""
     kind, flags, rules = instruction.kind, instruction.flags, core.rules
     cost = core.cycles[kind] + core.per_access[kind] * max(0, instruction.accesses - 1)
     if kind == "store" and flags & _INDEXED:
