@@ -17,8 +17,10 @@ OWN = ("emu", "kwsq", "armsrc")
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}  # of every click command
 
 # Options that mean the same wherever they are.
-KERNELS = click.option("--kernels", default="thumb2", show_default=True, metavar="SET|DIR", help="Kernel set of the keyword spotter, or a folder of kernels: as for emu.run kws.")
-CORE = click.option("--core", default="cortex-m4", show_default=True, metavar="NAME", help="Core to model: cortex-m0plus, cortex-m3, cortex-m4, cortex-m7, cortex-m33.")
+KERNELS = click.option("--kernels", default="thumb2", show_default=True, metavar="SET|DIR",
+                       help="Kernel set of the keyword spotter, or a folder of kernels: as for emu.run kws.")
+CORE = click.option("--core", default="cortex-m4", show_default=True, metavar="NAME",
+                    help="Core to model: cortex-m0plus, cortex-m3, cortex-m4, cortex-m7, cortex-m33.")
 MEMORY = click.option("--memory", default="zero-wait", show_default=True, metavar="NAME", help="A board's memories: a table of emu/timing/memories.")
 INPUT = click.option("--input", "word", default="yes", show_default=True, metavar="WORD|FILE", help="What is heard: as for emu.run kws.")
 OPT = click.option("--opt", default="O3", show_default=True, metavar="LEVEL", help="Optimization of C: O0 O1 O2 O3 Os Ofast Og.")

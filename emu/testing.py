@@ -84,7 +84,8 @@ class Kernels:
                  cc: str | None = None) -> Measured:
         """Call `kernel` on `x` (H, W, C) with the struct `params` (armsrc/abi.py says what it holds).
 
-        second: the struct of a fused kernel's second layer. kernels: a set of this project, or the path of a folder of kernels. Raises AbiError, UsageError, InputError, BuildError, TargetFault.
+        second: the struct of a fused kernel's second layer. kernels: a set of this project, or the path of a folder of kernels.
+        Raises AbiError, UsageError, InputError, BuildError, TargetFault.
         """
         from emu.kws import kernel_reference
 

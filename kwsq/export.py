@@ -53,7 +53,10 @@ class Call:
 
 @functools.lru_cache(maxsize=1)  # source and manifest ask for the same, one behind the other
 def calls(network: Network, kernel_set: KernelSet = PLAIN) -> tuple[Call, ...]:
-    """The network as the set runs it: layers that it fuses are one call, what it packs is packed."""
+    """The network as the set runs it: layers that it fuses are one call, what it packs is packed.
+
+    InputError for layers that it fuses and packs nothing for.
+    """
     found: list[Call] = []
     left = list(network)
     while left:

@@ -23,7 +23,8 @@ Ratios are medians over rounds in which all three run in turn. Timings are this 
 
 
 @click.command(epilog=EPILOG, context_settings=SETTINGS)
-@click.option("--kernels", "sets", multiple=True, default=("thumb2", "c"), show_default=True, metavar="SET|DIR", help="Kernel sets, or folders of kernels; may be given again.")
+@click.option("--kernels", "sets", multiple=True, default=("thumb2", "c"), show_default=True, metavar="SET|DIR",
+              help="Kernel sets, or folders of kernels; may be given again.")
 @click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True, help="Rounds.")
 @click.option("--seconds", type=click.FloatRange(0.01, 60), default=0.3, show_default=True, help="Seconds of bare Unicorn a round.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: keys end in accounting_over_bare and python_hooks_over_accounting.")

@@ -58,7 +58,8 @@ def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *,
     second: the struct of a fused kernel's second layer. kernel_set: the image's, which packs the tables if it wants to.
     offsets: bytes by which "input", "output" or "weights" are moved off their 16-byte alignment. before: called with the machine
     when everything is in place, to set registers or look around. followers: caches and predictors that follow the run.
-    Raises armsrc.abi.AbiError for a struct that the ABI calls illegal, InputError for a wrong input or image, TargetFault, also for a store outside output, scratch, stack and the kernel's own variables.
+    Raises armsrc.abi.AbiError for a struct that the ABI calls illegal, InputError for a wrong input or image, TargetFault, also for a
+    store outside output, scratch, stack and the kernel's own variables.
     """
     parts, structs = abi.FUSED.get(kernel, (kernel,)), (params,) if second is None else (params, second)
     abi.check_call(kernel, structs)

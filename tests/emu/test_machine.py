@@ -44,9 +44,8 @@ def test_two_runs_count_the_same(spotter):
 SCRIPT = """
 import hashlib, sys
 import numpy as np
-from emu import measure
 from emu.build.elf import Image
-from emu.machine import Machine, code
+from emu.machine import Machine
 machine = Machine(Image.load(sys.argv[1]), kernels=sys.argv[3].split(","), layers=6)
 machine.write(int(sys.argv[2]), np.load(sys.argv[4]).tobytes())
 machine.reset_and_run()
