@@ -34,14 +34,14 @@ class Reason:
 
     text: str
     kernels: tuple[str, ...]
-    kind: str
+    kind: tuple[str, ...]
     axis: tuple[str, ...]
     row: Where
     neighbour: Where
     padding: bool
 
     def explains(self, cliff: Cliff) -> bool:
-        return ((not self.kernels or cliff.row["kernels"] in self.kernels) and self.kind in ("", cliff.row["kind"])
+        return ((not self.kernels or cliff.row["kernels"] in self.kernels) and (not self.kind or cliff.row["kind"] in self.kind)
                 and (not self.axis or cliff.axis in self.axis) and self.row.fits(cliff.row) and self.neighbour.fits(cliff.neighbour)
                 and (not self.padding or cliff.ratio * inside(cliff.neighbour) <= cliffs.RATIO * inside(cliff.row)))
 
@@ -90,10 +90,9 @@ def load(file: Path = FILE) -> tuple[Reason, ...]:
 
 def _reason(where: str, row: object) -> Reason:
     table = values.known_keys(where, row, ("text", "kernels", "kind", "axis", "padding", *_SIDES))
-    kinds = values.choice(tuple(KINDS))
     return Reason(values.text(f"{where}: text", table.get("text")),
                   values.values(f"{where}: kernels", table["kernels"], values.text) if "kernels" in table else (),
-                  kinds(f"{where}: kind", table["kind"]) if "kind" in table else "",
+                  values.values(f"{where}: kind", table["kind"], values.choice(tuple(KINDS))) if "kind" in table else (),
                   values.values(f"{where}: axis", table["axis"], values.choice(_AXES)) if "axis" in table else (),
                   *(Where.read(f"{where}: {side}", table.get(side, {})) for side in _SIDES), values.flag(f"{where}: padding", table.get("padding", False)))
 
