@@ -25,6 +25,8 @@ def imports(path: Path, known: dict[str, Path]) -> Iterator[str]:
     tree = ast.parse(path.read_text())
     unseen = {id(node) for branch in ast.walk(tree) if isinstance(branch, ast.If) and ast.unparse(branch.test) == "TYPE_CHECKING" for node in ast.walk(branch)}
     for node in ast.walk(tree):
+        if isinstance(node, ast.Import) and id(node) not in unseen:
+            yield from {alias.name for alias in node.names} & known.keys()
         if isinstance(node, ast.ImportFrom) and node.module and id(node) not in unseen:
             yield from {name if name in known else node.module for name in (f"{node.module}.{alias.name}" for alias in node.names)} & known.keys()
 
