@@ -102,6 +102,8 @@ def test_csv_and_markdown(printed, tmp_path: Path) -> None:
 def test_top_all_and_source(printed) -> None:
     first = printed("--top", "1", "--no-source")
     assert "more (--top)" in first and first.count("cycles  share") == 1
+    of_source = re.compile(r"^ +\w+\.(inc|S):\d+ ", re.MULTILINE)
+    assert of_source.search(printed("--top", "1")) and not of_source.search(first)
     everything = printed("--top", "1", "--no-source", "--all")
     assert "that did not run" in first and "that did not run" not in everything
     assert len(everything.splitlines()) > len(first.splitlines())
