@@ -15,7 +15,7 @@ from armsrc.kernelset import KernelSet
 from emu.machine.call import call
 from emu.timing import core, pricing
 from kwsq import reference
-from tests.kernels.test_kernels import library
+from tests.kernels.test_kernels import kernel_set, library, touches_nothing_else
 from tests.kernels.test_packing import expected, near, one
 
 POINTWISE = "pointwise_conv2d_s8"
@@ -36,8 +36,7 @@ def check(params: dict[str, Any], x: np.ndarray) -> None:
     assert packed and packed.words[0] == chains.PATH
     done = call(library("thumb2"), POINTWISE, params, x, kernel_set=KernelSet(pack=lambda kernel, p: packed))
     np.testing.assert_array_equal(done.output, reference.run_kernel(POINTWISE, params, x).reshape(done.output.shape))
-    touched = {name: accesses for name, accesses in zip(done.counts.objects, done.counts.traffic[1], strict=True) if accesses.any()}
-    assert {name for name, accesses in touched.items() if accesses[1].any()} <= {"output", "scratch", "stack"} and "other" not in touched
+    touches_nothing_else(done)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -151,8 +150,6 @@ def test_the_cheaper_path_is_chosen(pixels: int, in_c: int, out_c: int) -> None:
 
 def test_the_kernel_runs_layers_that_chains_take() -> None:
     """`stream` is what thumb2's pack.py packs."""
-    from tests.kernels.test_kernels import kernel_set
-
     params = layer(12, np.random.default_rng(2).integers(-90, 91, (16, 32)))
     assert kernel_set("thumb2").pack(POINTWISE, params).words[0] == chains.PATH
     assert abi.weights_shape(POINTWISE, params) == params["weights"].shape

@@ -79,11 +79,13 @@ def test_equals_the_reference_and_touches_nothing_else(kernels: str, kernel: str
     assert packed > 12 or kernels not in PACKING_SETS or not abi.KERNELS[kernel][1], f"only {packed} of the drawn structs are packed"
 
 
-def touches_nothing_else(done: KernelCall) -> None:
+def touches_nothing_else(done: KernelCall) -> set[str]:
+    """The names of the tensors that the kernel did touch."""
     touched = {name: accesses for name, accesses in zip(done.counts.objects, done.counts.traffic[1], strict=True) if accesses.any()}
     written = {name for name, accesses in touched.items() if accesses[1].any()}
     assert written <= {"output", "scratch", "stack"}, f"writes outside its output: {written}"
     assert "other" not in touched, f"accesses outside its tensors: {touched['other']}"
+    return set(touched)
 
 
 @pytest.mark.parametrize("kernels", INT8_SETS)

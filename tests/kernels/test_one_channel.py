@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from armsrc.kernels.thumb2.packing import conv
 from emu.machine.call import call
 from kwsq import reference
-from tests.kernels.test_kernels import kernel_set, library
+from tests.kernels.test_kernels import kernel_set, library, touches_nothing_else
 
 
 @st.composite
@@ -60,7 +60,7 @@ def test_rows_longer_than_the_frame(stride: int, columns: int, out_c: int) -> No
         x = rng.integers(-128, 128, (4, columns, 1)).astype(np.int8)
         done = call(library("thumb2"), "conv2d_s8", p, x, offsets={"input": columns % 4}, kernel_set=kernel_set("thumb2"))
         np.testing.assert_array_equal(done.output, reference.run_kernel("conv2d_s8", p, x).reshape(done.output.shape))
-        assert not done.counts.traffic[1][done.counts.objects.index("other")].any()
+        touches_nothing_else(done)
 
 
 @pytest.mark.parametrize(("shapes", "variant", "ways"), [(WALK, conv.WALK, {0, 1, 2, 3}), (TALL, conv.TALL, {0, 4}), (LOW, conv.TALL, {2, 3})],
@@ -76,7 +76,7 @@ def test_equals_the_reference(shapes: st.SearchStrategy[dict[str, Any]], variant
             (p["in_h"], p["in_w"], 1), all_of, np.int8)
         done = call(library("thumb2"), "conv2d_s8", p, x, offsets={"input": input_at, "output": output_at}, kernel_set=packs)
         np.testing.assert_array_equal(done.output, reference.run_kernel("conv2d_s8", p, x).reshape(done.output.shape))
-        assert not done.counts.traffic[1][done.counts.objects.index("other")].any()
+        touches_nothing_else(done)
         packed = packs.pack("conv2d_s8", p)
         if packed is not None and packed.words[0] == variant:
             taken.append(int(packed.words[3] // 10 if variant == conv.WALK else packed.words[2]))
@@ -102,7 +102,7 @@ def test_three_channels(rows: int, strides: tuple[int, int], pads: tuple[int, in
         assert conv.colours(p).words[2] == 4 + strides[0]
         done = call(library("thumb2"), "conv2d_s8", p, x, offsets={"input": rows % 4, "output": 1}, kernel_set=kernel_set("thumb2"))
         np.testing.assert_array_equal(done.output, reference.run_kernel("conv2d_s8", p, x).reshape(done.output.shape))
-        assert not done.counts.traffic[1][done.counts.objects.index("other")].any()
+        touches_nothing_else(done)
 
 
 def test_what_is_not_taken() -> None:
