@@ -3,7 +3,7 @@
 @ Loop structure: packed, the input is widened into a column of words (scratch), then matmul.inc walks the output channels by quads. Not
 @ packed: direct.inc.
 @
-@ Registers: those of the parts (matmul.inc, direct.inc).
+@ Registers: those of the parts (matmul.inc, widen.inc, direct.inc).
 @
 @ Cycles on the M0+: packed 21 for eight MACs, 84 besides for four outputs (80 more exact) and 20 for four inputs; else 11 a MAC and
 @ 110 an output.
