@@ -62,12 +62,7 @@ def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *,
     store outside output, scratch, stack and the kernel's own variables.
     """
     parts, structs = abi.FUSED.get(kernel, (kernel,)), (params,) if second is None else (params, second)
-    abi.check_call(kernel, structs)
-    dtype, shape = abi.dtype(kernel), abi.input_shape(parts[0], params)
-    if x.shape != shape or x.dtype != dtype:
-        raise InputError(f"{kernel}: the input is {x.dtype} {x.shape}, but the struct says {dtype} {shape}")
-    if kernel not in image.symbols:
-        raise InputError(f"{image.path}: no kernel {kernel} in this image")
+    _check(image, kernel, structs, x)
     offsets = offsets or {}
     flash, ram = _Place(_end_of(image, "__flash_start")), _Place(_end_of(image, "__ram_start"))
     packed = kernel_set.pack(kernel, *structs)
@@ -76,7 +71,7 @@ def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *,
     filled = pack(image, abi.KERNELS[kernel][0] if len(parts) == 1 else abi.FUSED_STRUCT, fields | places)
     struct_at = flash("parameters", len(filled))
     out_shape = abi.output_shape(parts[-1], structs[-1])
-    out_bytes = int(np.prod(out_shape)) * dtype.itemsize
+    out_bytes = int(np.prod(out_shape)) * x.itemsize
     x_at, y_at = ram("input", x.nbytes, offsets.get("input", 0)), ram("output", out_bytes, offsets.get("output", 0))
     scratch_at = ram("scratch", max(scratch_bytes(kernel_set, kernel, packed, *structs), 4))
     sizes = _pages(flash.end + 4, image, "__flash_start"), _pages(ram.end, image, "__ram_start")
@@ -89,9 +84,19 @@ def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *,
     if before:
         before(machine)
     machine.call(kernel, struct_at, x_at, y_at, scratch_at)
-    output, counts = np.frombuffer(machine.read(y_at, out_bytes), dtype).reshape(out_shape), machine.counts()
+    output, counts = np.frombuffer(machine.read(y_at, out_bytes), x.dtype).reshape(out_shape), machine.counts()
     writes.check(kernel, counts.objects, counts.traffic[1], {"input"})
     return KernelCall(kernel, output, counts, machine)
+
+
+def _check(image: Image, kernel: str, structs: Sequence[Mapping[str, Any]], x: np.ndarray) -> None:
+    """AbiError or InputError for what `call` cannot run."""
+    abi.check_call(kernel, structs)
+    dtype, shape = abi.dtype(kernel), abi.input_shape(abi.FUSED.get(kernel, (kernel,))[0], structs[0])
+    if x.shape != shape or x.dtype != dtype:
+        raise InputError(f"{kernel}: the input is {x.dtype} {x.shape}, but the struct says {dtype} {shape}")
+    if kernel not in image.symbols:
+        raise InputError(f"{image.path}: no kernel {kernel} in this image")
 
 
 def _tables(kernel: str, structs: Sequence[Mapping[str, Any]], packed: Packed | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
