@@ -23,7 +23,7 @@ from emu.probe.layout import FAULTS, WATCHED_FLAG, Fault
 SEMIHOSTING = 0xAB
 _NOWHERE = 0xF0000000  # Unicorn wants an address to stop at
 _LR_AT_RESET = 0xFFFFFFFF
-_FORCED, _DEBUG_EVENT, _VECTOR_TABLE = 1 << 30, 1 << 31, 1 << 1  # bits of HFSR
+_FORCED, _DEBUG_EVENT = 1 << 30, 1 << 31  # bits of HFSR
 _BFAR_VALID = 1 << 15
 _SLEEP_ON_EXIT = 2  # SCR
 _EXITS = ("_exit", "exit", "_Exit", "__exit")
