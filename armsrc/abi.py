@@ -50,6 +50,11 @@ def is_float(kernel: str) -> bool:
     return kernel.endswith("_f32")
 
 
+def parts_of(kernel: str) -> tuple[str, ...]:
+    """The kernels that a fused one stands for; of any other, itself."""
+    return FUSED.get(kernel, (kernel,))
+
+
 def dtype(kernel: str) -> np.dtype:
     """Element type of the kernel's input, output and weights."""
     return np.dtype(np.float32 if is_float(kernel) else np.int8)
@@ -114,7 +119,7 @@ def check(kernel: str, p: Params) -> None:
 
 def check_call(kernel: str, structs: Sequence[Params]) -> None:
     """`check` of a kernel's struct, or of a fused kernel's two, which must fit each other."""
-    parts = FUSED.get(kernel, (kernel,))
+    parts = parts_of(kernel)
     if len(structs) != len(parts):
         raise AbiError(f"{kernel} takes {len(parts)} struct{'s' * (len(parts) > 1)}, not {len(structs)}")
     for part, p in zip(parts, structs, strict=True):

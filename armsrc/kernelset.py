@@ -52,7 +52,7 @@ PLAIN = KernelSet()
 
 def scratch_bytes(kernel_set: KernelSet, kernel: str, packed: Packed | None, *params: abi.Params) -> int:
     """Bytes of scratch that a kernel of the set is given. packed: what the set made of its tables."""
-    promised = [abi.scratch_bytes(part, p) for part, p in zip(abi.FUSED.get(kernel, (kernel,)), params, strict=True)]
+    promised = [abi.scratch_bytes(part, p) for part, p in zip(abi.parts_of(kernel), params, strict=True)]
     return max(*promised, packed.scratch if packed else 0, kernel_set.scratch(kernel, *params))
 
 

@@ -251,7 +251,8 @@ def judged(job: Job) -> Judged:
 
 def kernel_reference(kernel: str, params: Mapping[str, Any], x: np.ndarray, second: Mapping[str, Any] | None = None) -> np.ndarray:
     """What the NumPy reference makes of one kernel's call, int8 or float32 as the kernel is; of a fused one's, one layer after the other."""
-    for part, struct in zip(abi.FUSED.get(kernel, (kernel,)), (params, second), strict=False):
+    structs = (params,) if second is None else (params, second)
+    for part, struct in zip(abi.parts_of(kernel), structs, strict=True):
         x = (float_reference if abi.is_float(part) else reference).run_kernel(part, struct, x).reshape(abi.output_shape(part, struct))
     return x
 

@@ -61,7 +61,7 @@ def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *,
     Raises armsrc.abi.AbiError for a struct that the ABI calls illegal, InputError for a wrong input or image, TargetFault, also for a
     store outside output, scratch, stack and the kernel's own variables.
     """
-    parts, structs = abi.FUSED.get(kernel, (kernel,)), (params,) if second is None else (params, second)
+    parts, structs = abi.parts_of(kernel), (params,) if second is None else (params, second)
     _check(image, kernel, structs, x)
     offsets = offsets or {}
     flash, ram = _Place(_end_of(image, "__flash_start")), _Place(_end_of(image, "__ram_start"))
@@ -92,7 +92,7 @@ def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *,
 def _check(image: Image, kernel: str, structs: Sequence[Mapping[str, Any]], x: np.ndarray) -> None:
     """AbiError or InputError for what `call` cannot run."""
     abi.check_call(kernel, structs)
-    dtype, shape = abi.dtype(kernel), abi.input_shape(abi.FUSED.get(kernel, (kernel,))[0], structs[0])
+    dtype, shape = abi.dtype(kernel), abi.input_shape(abi.parts_of(kernel)[0], structs[0])
     if x.shape != shape or x.dtype != dtype:
         raise InputError(f"{kernel}: the input is {x.dtype} {x.shape}, but the struct says {dtype} {shape}")
     if kernel not in image.symbols:

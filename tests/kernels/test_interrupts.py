@@ -39,7 +39,7 @@ def interrupts(machine: Machine) -> list[int]:
 
 
 def run(kernels: str, kernel: str, structs: tuple[dict[str, Any], ...]) -> None:
-    x = np.random.default_rng(8).integers(-128, 128, abi.input_shape(abi.FUSED.get(kernel, (kernel,))[0], structs[0])).astype(np.int8)
+    x = np.random.default_rng(8).integers(-128, 128, abi.input_shape(abi.parts_of(kernel)[0], structs[0])).astype(np.int8)
     met: list[list[int]] = []
     done = call(library(kernels), kernel, structs[0], x, second=structs[1] if len(structs) > 1 else None, kernel_set=kernel_set(kernels),
                 before=lambda machine: met.append(interrupts(machine)))

@@ -33,10 +33,7 @@ class Case:
 
     def reference(self) -> np.ndarray:
         """What the NumPy reference makes of it."""
-        value = self.x
-        for kernel, params in zip(_parts(self.kernel), self.structs, strict=True):
-            value = np.asarray(kws.kernel_reference(kernel, params, value)).reshape(abi.output_shape(kernel, params))
-        return value
+        return kws.kernel_reference(self.kernel, self.structs[0], self.x, self.second)
 
     def __str__(self) -> str:
         sizes = [{name: value for name, value in params.items() if isinstance(value, int | np.integer)} for params in self.structs]
@@ -45,7 +42,7 @@ class Case:
 
 def cases(kernel: str, network: Sequence[Any], kernel_set: KernelSet, count: int, seed: int) -> Iterator[Case]:
     """Of one kernel: the network's layers at the ends of every range, then `count` at random; the same for the same seed."""
-    parts, layers = _parts(kernel), list(network)
+    parts, layers = abi.parts_of(kernel), list(network)
     for at in range(len(layers) - len(parts) + 1):
         together = layers[at:at + len(parts)]
         if tuple(layer.kernel for layer in together) == parts:
@@ -56,10 +53,6 @@ def cases(kernel: str, network: Sequence[Any], kernel_set: KernelSet, count: int
     for _ in range(count):
         if case := next(filter(None, (_drawn(kernel, parts, kernel_set, random) for _ in range(_ATTEMPTS))), None):
             yield case
-
-
-def _parts(kernel: str) -> tuple[str, ...]:
-    return abi.FUSED.get(kernel, (kernel,))
 
 
 def _drawn(kernel: str, parts: tuple[str, ...], kernel_set: KernelSet, random: np.random.Generator) -> Case | None:
