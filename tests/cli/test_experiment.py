@@ -60,6 +60,7 @@ def test_a_command_that_there_is_not(one_line_error) -> None:
     (2, ("--kernels", "cc"), "no kernel set 'cc'"),
     (2, ("--memory", "sram9"), "no memory 'sram9'"),
     (3, ("none.npz",), "none.npz: No such file"),
+    (2, ("none.npz", "--opt", "Os"), "--opt means nothing with a recording"),
 ])
 def test_wrong_input_is_one_line(one_line_error, status, arguments, message) -> None:
     assert message in one_line_error(status, *ABLATE, *arguments)

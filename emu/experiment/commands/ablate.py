@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emu.cli import CC, CORE, EXIT_STATUS, INPUT, MEMORY, OPT, SETTINGS, status
-from emu.errors import ThumbcycleError, UsageError
+from emu.cli import CC, CORE, EXIT_STATUS, INPUT, MEMORY, OPT, SETTINGS, notes, status
+from emu.errors import UsageError
+from emu.experiment.commands.target import check_given
 from emu.report import forms
 from emu.report.forms import Form
 
 if TYPE_CHECKING:
     from emu.experiment.ablate import Ablation
-    from emu.kws import Job
 
 FORMS = (
     Form("json", "Write what was found as JSON; - prints it.", "emu.report.shown:json"),
@@ -22,6 +22,7 @@ FORMS = (
     Form("parquet", "Write the same rows as Parquet.", "emu.report.shown:parquet"),
     Form("markdown", "Write the tables for GitHub; - prints them.", "emu.report.shown:markdown"),
 )
+_OF_KWS = ("sets", "word", "opt", "cc")  # names of options
 EPILOG = """\b
 Examples
   python -m emu.experiment ablate                    the keyword spotter's kernels on the Cortex-M4
@@ -49,26 +50,25 @@ def command(target: str, sets: tuple[str, ...], core: str, memory: str, word: st
     and that in percent. Rules overlap, so the differences do not add up.
     """
     written = forms.taken_from(files, FORMS)
-    from emu.kws import Job
     from emu.report.ablation import Shown
 
-    with status("running and pricing"):
-        if target == "kws":
-            found = [_spotter(Job(kernels=kernels, core=core, memory=memory, inputs=(word,), opt=opt, cc=cc)) for kernels in sets]
-        else:
-            found = [(_recorded(target, core, memory), None)]
-    forms.write(Shown([ablation for ablation, _ in found]), written)
-    if problem := next((problem for _, problem in found if problem), None):
-        raise problem
-
-
-def _spotter(job: Job) -> tuple[Ablation, ThumbcycleError | None]:
-    """With what was wrong with the run."""
-    from emu.experiment import target
+    if target != "kws":
+        check_given("with a recording", _OF_KWS)
+        with status("pricing"):
+            found = [_recorded(target, core, memory)]
+        forms.write(Shown(found), written)
+        return
+    from emu.experiment import target as targets
     from emu.experiment.ablate import ablate
+    from emu.kws import Job
 
-    ran = target.of(job)
-    return ablate(f"kws, {job.kernels}", ran.counts, ran.instructions, ran.core, ran.memory), ran.problem
+    with status("running and pricing"):
+        ran = [targets.of(Job(kernels=kernels, core=core, memory=memory, inputs=(word,), opt=opt, cc=cc)) for kernels in sets]
+        found = [ablate(f"kws, {kernels}", run.counts, run.instructions, run.core, run.memory) for kernels, run in zip(sets, ran, strict=True)]
+    notes(dict.fromkeys(remark for run in ran for remark in run.remarks))
+    forms.write(Shown(found), written)
+    if problem := next((run.problem for run in ran if run.problem), None):
+        raise problem
 
 
 def _recorded(target: str, core: str, memory: str) -> Ablation:

@@ -62,7 +62,7 @@ def job(options: dict[str, object]) -> kws.Job | firmware.Job:
     """The run that the options ask for; takes them out of all of a command's options. UsageError for options of the other kind of run."""
     elf = options.pop("elf")
     shared, of_kws, of_firmware = ({name: options.pop(name) for name in names} for names in (_SHARED_NAMES, _KWS_NAMES, _FIRMWARE_NAMES))
-    _check_given("without --elf" if elf is None else "with --elf", _FIRMWARE_NAMES if elf is None else _KWS_NAMES)
+    check_given("without --elf" if elf is None else "with --elf", _FIRMWARE_NAMES if elf is None else _KWS_NAMES)
     shared = {name: value for name, value in shared.items() if value is not None}
     if elf is None:
         from emu import kws
@@ -75,7 +75,8 @@ def job(options: dict[str, object]) -> kws.Job | firmware.Job:
     return Job(Path(elf), uarts=uarts, **of_firmware, **shared)
 
 
-def _check_given(where: str, foreign: tuple[str, ...]) -> None:
+def check_given(where: str, foreign: tuple[str, ...]) -> None:
+    """UsageError for an option of the running command that was given, and that is foreign there."""
     context = click.get_current_context()
     for parameter in context.command.params:
         if parameter.name in foreign and context.get_parameter_source(parameter.name) == ParameterSource.COMMANDLINE:
