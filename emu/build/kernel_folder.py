@@ -107,7 +107,7 @@ def beside(kernels: str, folder: Path) -> str:
 def _folder(kernels: str, base: Path) -> Path:
     path = (base / os.path.expanduser(kernels)).absolute()
     if not kernels or not path.is_dir():
-        if os.sep in kernels or path.exists():
+        if kernels and (os.sep in kernels or path.exists()):
             raise UsageError(f"no kernel set {kernels!r}: {'that is no folder' if path.exists() else 'there is no such folder'}")
         check_name("kernel set", kernels, names())
     if not str(path).isprintable():
