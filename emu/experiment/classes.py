@@ -127,11 +127,10 @@ def _flow(ran: Ran, steps: Sequence[Step], mask: int, found: set[int], long: set
     for instruction, skipped, _ in steps:
         if skipped:
             continue
-        if instruction.address in long:
-            summed, mask = summed | instruction.writes, mask & ~instruction.writes
-            continue
-        rescales = _HIGH_MULTIPLY.match(instruction.text) or (instruction.kind == "branch_link" and _rescaling_call(ran, instruction))
-        if rescales:
+        adds_up = instruction.address in long
+        if adds_up:
+            mask &= ~instruction.writes
+        elif _HIGH_MULTIPLY.match(instruction.text) or (instruction.kind == "branch_link" and _rescaling_call(ran, instruction)):
             operands = 0b1111 if instruction.kind == "branch_link" else instruction.reads
             found |= {makers[register] for register in _registers(operands) if register in makers}
             found.add(instruction.address)
@@ -141,7 +140,7 @@ def _flow(ran: Ran, steps: Sequence[Step], mask: int, found: set[int], long: set
             mask |= instruction.writes
         else:
             mask &= ~instruction.writes
-        summed &= ~instruction.writes
+        summed = summed & ~instruction.writes | (instruction.writes if adds_up else 0)
         plain = instruction.kind == "alu"
         for register in _registers(instruction.writes):
             makers.pop(register, None)

@@ -103,6 +103,8 @@ def classified(*hexadecimal: str) -> list[str]:
     # smmla r0, r0, r1, r2; asrs r3, r0, #31; mla r0, r3, r4, r0: a multiple of the sign
     (("50fb0120", "c317", "03fb0400"), ["requantize", "requantize", "MAC"]),
     (("82fb0c45", "2418"), ["requantize"] * 2),  # smull r4, r5, r2, r12; adds r4, r4, r0
+    # lsrs r4, r0, #1, which is gone when smull r4, r5, r2, r12; smlal r4, r5, r2, lr have written r4; smmla r6, r4, r2, r3
+    (("4408", "82fb0c45", "c2fb0e45", "54fb0236"), ["other", "MAC", "MAC", "requantize"]),
 ])
 def test_classes_of_instructions(stream: tuple[str, ...], wanted: list[str]) -> None:
     assert classified(*stream) == wanted
