@@ -28,13 +28,18 @@ class Sums(NamedTuple):
     requantized: set[int]
 
 
+def _issued(steps: Sequence[Step]) -> list[Instruction]:
+    """Those of the stream that an IT block did not skip."""
+    return [step.instruction for step in steps if not step.skipped]
+
+
 def long_sums(streams: Iterable[Sequence[Step]]) -> set[int]:
     """Addresses of SMULL and SMLAL that add up products in 64 bits: one adds to what another left; or it leaves, at the end of its stream, what
     others elsewhere add to."""
     found, added, last = set(), set(), []
     for steps in streams:
         left: dict[int, int] = {}  # pair of registers, as a mask -> address of what wrote it
-        for instruction in (step.instruction for step in steps if not step.skipped):
+        for instruction in _issued(steps):
             pair = instruction.writes & ~_FLAGS
             if _LONG.match(instruction.text) and pair in left and instruction.reads & pair == pair:
                 found |= {left[pair], instruction.address}
@@ -53,7 +58,7 @@ def lane_sums(streams: Iterable[Sequence[Step]]) -> set[int]:
     for steps in streams:
         left: dict[int, list[Instruction]] = {}  # register, as a mask -> the products that it is the sum of
         made = 0  # registers that arithmetic made of such sums
-        for instruction in (step.instruction for step in steps if not step.skipped):
+        for instruction in _issued(steps):
             role, writes = roles(instruction), instruction.writes & ~_FLAGS
             parts = dict(role.reads)
             added, factors = parts.get("accumulate", 0), parts.get("operand", 0)
@@ -73,7 +78,7 @@ def sums(streams: Iterable[Sequence[Step]]) -> Sums:
     """Stream by stream: a sum is known from its last addition on."""
     found = Sums(set(), set(), set())
     for steps in streams:
-        issued = [step.instruction for step in steps if not step.skipped]
+        issued = _issued(steps)
         made = _made(issued, found)
         found.requantized.update(instruction.address for instruction in _stored(issued) if instruction.address in made)
     return found

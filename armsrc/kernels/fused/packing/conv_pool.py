@@ -13,7 +13,6 @@ from . import lanes
 SHIFT, INPUT_SCALE = 16, 8  # of conv2d_max_pool2d.S
 _COLUMNS, _SEGMENTS = 9, 6  # pooled columns a segment, segments that the frame holds
 _AT_ONCE = 8  # filters whose results lie side by side
-_TAPS = ((0, 3), (1, 4), (2, 5), (6, 7), (7, 8))  # of a filter's words
 _AROUND = 8 + 512  # bytes of scratch around the results: CP_GARBAGE, CP_ROUND
 _WINDOWS = 9  # conv_pool_lanes.inc: windows a segment
 
@@ -53,7 +52,7 @@ def _walk(conv: Params, pool: Params, rq: common.Channels, weights: np.ndarray, 
     flags, clamp = common.clamp(conv)
     header = [0, rows, pool["out_h"], pool["out_w"], conv["out_c"], conv["in_w"], segments, length, pool["out_w"] - length, flags]
     scaled = weights.astype(np.int64) << (found.scale - INPUT_SCALE)[:, None]
-    pairs = [common.pairs(scaled[:, first], scaled[:, second]) for first, second in _TAPS]
+    pairs = [common.pairs(scaled[:, first], scaled[:, second]) for first, second in common.TAPS]
     filters = np.stack([*pairs, common.words(found.multiplier), common.words(found.addend)], axis=1)
     return Packed(np.concatenate([common.words(header), filters.ravel(), clamp]), _AROUND + 2 * rows * segments * length * _AT_ONCE)
 

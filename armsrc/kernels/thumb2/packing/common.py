@@ -15,6 +15,7 @@ from armsrc.abi import Params
 INT8, INT16, INT32 = np.iinfo(np.int8), np.iinfo(np.int16), np.iinfo(np.int32)
 FLAG_CLAMP, FLAG_VARIED, SATURATING_SHIFT = 2, 16, 10  # of requantize.inc
 SATURATING, DOUBLED = 0, 1  # forms of the requantization, as the code asks for them
+TAPS = ((0, 3), (1, 4), (2, 5), (6, 7), (7, 8))  # of the words of a 3x3 filter of one channel
 MOST_DOUBLED_SHIFT = 22  # of the doubled form: its constant fits int32
 
 

@@ -17,7 +17,6 @@ _PAIRS, _BLOCK, _FRAME = 10, 128, 768  # conv2d_walk.inc: pairs of columns a blo
 _FEW = 32  # outputs for which conv_tiles.inc takes smaller windows in fewer cycles
 _WIDEST = {1: 118, 2: 59}  # outputs of a row whose pairs fill the frame, by the stride across
 _AT_ONCE = 8  # filters whose results lie side by side
-_TAPS = ((0, 3), (1, 4), (2, 5), (6, 7), (7, 8))  # of a filter's words
 _OUTPUTS, _ROWS, _COLUMNS = 5, 10, 4  # conv2d_tall.inc: outputs one below the other, the largest window
 
 
@@ -48,7 +47,7 @@ def walk(p: Params) -> Packed | None:
     strips = [field for start in starts for field in _strip(p, start, 2 * pairs)]
     weights = np.zeros((p["out_c"], 3, 3), np.int8)
     weights[:, :kernel_h, :kernel_w] = np.asarray(p["weights"])[..., 0]
-    return _packed(p, header, ("wbma", "wsmab"), weights.reshape(-1, 9), [_TAPS], 3, pitch * ((rows - 1) * p["stride_h"] + 3) + results, [width, *strips])
+    return _packed(p, header, ("wbma", "wsmab"), weights.reshape(-1, 9), [common.TAPS], 3, pitch * ((rows - 1) * p["stride_h"] + 3) + results, [width, *strips])
 
 
 def _strip(p: Params, start: int, columns: int) -> tuple[int, int, int, int]:
