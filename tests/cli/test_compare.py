@@ -272,6 +272,7 @@ def test_a_side_that_is_not_bit_exact(copy: Path) -> None:
     (2, ("c", "c:-fprofile-use=x"), "it reads or writes files of its own"),
     (2, ("c", "c:-Ifolder"), "-Ifolder cannot be compared"),
     (2, ("c", "c:-f"), "-f cannot be compared"),
+    (2, ("c", "c:-DA=\x01"), r"'-DA=\x01' cannot be compared: it cannot be printed"),
     (2, ("c", "thumb2", "--input", "yess"), "no word 'yess'"),
     (2, ("c", "thumb2", "--json", "-", "--csv", "-"), "only one of them can be printed"),
     (2, ("c", "thumb2", "--top", "0"), "--top"),

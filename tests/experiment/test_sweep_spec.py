@@ -112,6 +112,7 @@ def test_filters() -> None:
     ("[grid]\nkernels = []\n" + SHAPE, "kernels is empty"), ("[grid]\nkernels = 'thumb'\n" + SHAPE, r"grid 1: kernels: no kernel set 'thumb' .*did you mean thumb2\?"),
     ("[grid]\nopt = '-O9'\n" + SHAPE, "opt: no 'O9'"), ("[grid]\nflags = [['-Os']]\n" + SHAPE, "options in one text"),
     ("[grid]\nflags = '-O2'\n" + SHAPE, "-O2 belongs into opt"), ("[grid]\nflags = '-mcpu=cortex-m7'\n" + SHAPE, "-mcpu=cortex-m7 cannot be given"),
+    ('[grid]\nflags = "-DA=\\u0001"\n' + SHAPE, r"'-DA=.x01' cannot be given: it cannot be printed"),
     ("[grid]\ncore = 'cortex-m44'\n" + SHAPE, "grid 1: core: no core 'cortex-m44' .did you mean cortex-m4"), ("[grid]\nmemory = 'sram'\n" + SHAPE, "no memory 'sram'"),
     ("[grid]\nmcpu = 'm7'\n" + SHAPE, "no core 'm7'"), ("timeout = 0\n" + SHAPE, "timeout is 0; seconds"), ("seed = -1\n" + SHAPE, "seed is -1"),
     (SHAPE.replace("4", "99999999999999999999"), "in_c is 99999999999999999999; at most 2,147,483,647"),
