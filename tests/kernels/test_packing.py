@@ -62,7 +62,7 @@ def test_doubled(multiplier: int, shift: int, zero_point: int, qmin: int, bias: 
         np.testing.assert_array_equal(np.clip(signed, qmin, 127), expected(channel, acc))
 
 
-def test_all_forms_arereached() -> None:
+def test_all_forms_are_reached() -> None:
     weights, biases = np.array([[127, -128]]), np.array([1000])
     assert [common.saturating(one(1 << 30, shift, -128, -128), weights, biases, 10) is not None for shift in (2, 3, 9, 10)] == [
         False, True, True, False]

@@ -106,6 +106,15 @@
     .ltorg
     end     pointwise_conv2d_s8
 
+@ r0 y, r1 pixels, r2 channels of the whole output; \p and \y: where the frame has the struct and y. Clobbers r3-r6.
+    .macro  pointwise_output p, y
+    ldr     r3, [sp, #\p]
+    ldr     r0, [sp, #\y]
+    ldm     r3, {r1, r4, r5, r6}        @ in_h, in_w, in_c, out_c
+    mul     r1, r1, r4
+    mov     r2, r6
+    .endm
+
 @ r4 -> the packed layer; behind the kernel's push.
     helper  pointwise_packed
     ldr     r5, [r4]
@@ -134,11 +143,7 @@
 .Lmany_inputs:
     tiles_run fill, 4
 .Lclamp_packed:
-    ldr     r3, [sp, #PT_P]
-    ldr     r0, [sp, #PT_Y]
-    ldm     r3, {r1, r4, r5, r6}
-    mul     r1, r1, r4
-    mov     r2, r6
+    pointwise_output PT_P, PT_Y
     tiles_clamp
     add     sp, sp, #PT_SIZE
     pop     {r4-r11, pc}
@@ -163,12 +168,8 @@
     ldr     r12, [sp, #CN_CLAMP]
     cmp.w   r12, #0
     beq     1f
-    ldr     r4, [sp, #CH_P]
-    ldr     r0, [sp, #CH_Y]
+    pointwise_output CH_P, CH_Y
     ldr     r3, [sp, #CN_STREAM]
-    ldm     r4, {r1, r4, r5, r6}
-    mul     r1, r1, r4
-    mov     r2, r6
     bl      clamp_output
 1:  add     sp, sp, #CH_SIZE
     pop     {r4-r11, pc}
