@@ -1,7 +1,10 @@
-"""What becomes of sums of products, on a core that has no product of 32 by 32 bits: requantization there is shifts, halves and tables.
+"""Sums of products, where an instruction alone does not say that it makes one.
 
-A product is multiplied from what was loaded; it may be shifted, and two may be added and shifted, as where channels share a word. A product and
-anything else make a sum. What arithmetic makes of a sum, other multiplies among it, is requantization where it is stored as a byte in the end.
+`long_sums`: in 64 bits, SMULL and SMLAL, which elsewhere rescale. `lane_sums`: in lanes of a word, SMMLA and the like, which elsewhere rescale, too.
+
+`sums`: on a core that has no product of 32 by 32 bits requantization is shifts, halves and tables. A product is multiplied from what was loaded;
+it may be shifted, and two may be added and shifted, as where channels share a word. A product and anything else make a sum. What arithmetic
+makes of a sum, other multiplies among it, is requantization where it is stored as a byte in the end.
 """
 
 from __future__ import annotations
