@@ -94,7 +94,7 @@ Each line ran in the emulator and was held against the reference. Inputs and wei
 ([sweep.md](sweep.md)); `python -m emu.experiment figures DIR` measures a folder of your own on the same lines.
 
 - `of bound`: the least cycles in which one instruction after the other does the line's MACs, as a share of the cycles that it took. {notes}.
-  Products that share a multiplication ([kernels.md](kernels.md#chains-six-products-by-two-multiplications)) can go beyond it.
+  Products that share a multiplication ([tricks.md](tricks.md#chains-six-products-by-two-multiplications)) can go beyond it.
 - `code`: bytes of the functions that ran, with their literals; `weights`: weights as stored, packed ones as packed, with biases and requantizers, in flash;
   `stack`: the most that was in use. Code, stack and the accesses to both count as the layer's.
 - MACs over padding count whole, though kernels may skip them.
