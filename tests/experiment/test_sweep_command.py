@@ -84,6 +84,17 @@ def test_json_and_dry_run(folder: Path, run) -> None:
     assert (fresh["to_do"], fresh["runs"], len(fresh["points"])) == (10, 8, 10)
 
 
+def test_other_kernels_than_the_file_names(folder: Path, run) -> None:
+    (folder / "apart").mkdir()
+    (folder / "apart" / "kernels.toml").write_text('sources = ["dense.c"]\nbase = "thumb2"\n')
+    (folder / "apart" / "dense.c").write_text(
+        '#include "kernels.h"\nvoid dense_s8_of_thumb2(const pointwise_s8_params *p, const int8_t *x, int8_t *y, void *scratch);\n'
+        "void dense_s8(const pointwise_s8_params *p, const int8_t *x, int8_t *y, void *scratch)\n{\n    dense_s8_of_thumb2(p, x, y, scratch);\n}\n")
+    report = json.loads(run("sweep", "x.toml", "--kernels", "c", "--kernels", "apart", "--dry-run", "--json", "-")[1])
+    assert {point["kernels"] for point in report["points"]} == {"c", str(folder / "apart")}
+    assert (len(report["points"]), report["to_do"]) == (10, 5)  # those of c are done
+
+
 def test_an_output_that_is_wrong_is_exit_status_1(folder: Path, run) -> None:
     (folder / "mine").mkdir()
     (folder / "mine" / "pool.c").write_text(
@@ -97,6 +108,7 @@ def test_an_output_that_is_wrong_is_exit_status_1(folder: Path, run) -> None:
 
 @pytest.mark.parametrize(("status", "arguments", "message"), [
     (2, ("sweep", "y.toml"), "no sweep file y.toml"), (2, ("sweep", "x.toml", "--where", "kernel=c"), "did you mean kernels?"),
+    (2, ("sweep", "x.toml", "--kernels", "thumb"), "no kernel set 'thumb'"), (2, ("sweep", "x.toml", "--kernels", "./no"), "there is no such folder"),
     (2, ("sweep", "x.toml", "--jobs", "2", "--scheduler", "tcp://x"), "--jobs is for this machine"), (3, ("sweep", "x.toml", "--out", "no/x.parquet"), "no folder no"),
     (2, ("sweep", "x.toml", "--out", "-"), "--json - prints the rows"), (3, ("sweep", "x.toml", "--out", "x.toml"), "x.toml: no Parquet file"), (2, ("plot", "x.parquet", "x.pdf"), "the suffix must be .png or .svg"),
     (2, ("plot", "x.parquet", "y.svg", "--x", "mac"), "did you mean macs?"), (3, ("plot", "z.parquet", "y.svg"), "z.parquet: No such file"),

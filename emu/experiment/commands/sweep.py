@@ -29,6 +29,8 @@ A sweep file (docs/sweep.md says all that it may hold)
 Examples
   python -m emu.experiment sweep flags                  a file that comes with the project: what options are worth on the C kernels
   python -m emu.experiment sweep mlperf-tiny            the layers of MLPerf Tiny's networks, every kernel set
+  python -m emu.experiment sweep mlperf-tiny --kernels thumb2 --kernels ../mine
+                                                        a set beside a folder of kernels, on the shapes of that file
   python -m emu.experiment sweep my.toml --dry-run      the points, and which are done
   python -m emu.experiment sweep my.toml --where core=cortex-m4 --where 'shape=*3x3*'
   python -m emu.experiment sweep my.toml --scheduler tcp://host:8786
@@ -41,6 +43,7 @@ Examples
 @click.command(epilog=EPILOG, context_settings=SETTINGS)
 @click.argument("file", metavar="FILE.toml|NAME")
 @click.option("--out", metavar="FILE", help="Results, a Parquet file; the sweep file's name with .parquet, in this folder, by default.")
+@click.option("--kernels", multiple=True, metavar="SET|DIR", help="Run these kernels, not those that the file names; may be given again.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes at once; as many as there are processors by default.")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on the workers of the Dask scheduler there (tcp://host:port).")
 @click.option("--where", multiple=True, metavar="KEY=PATTERN", help="Only points whose column fits (*, ? and [] as in file names); may be given again.")
@@ -48,8 +51,8 @@ Examples
 @click.option("--fresh", is_flag=True, help="Begin without what is in the results; they are replaced.")
 @click.option("--dry-run", is_flag=True, help="List the points, and run none.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the rows as JSON; - prints it.")
-def command(file: str, out: str | None, jobs: int | None, scheduler: str | None, where: tuple[str, ...], retry: bool, fresh: bool,
-            dry_run: bool, json_file: str | None) -> int:
+def command(file: str, out: str | None, kernels: tuple[str, ...], jobs: int | None, scheduler: str | None, where: tuple[str, ...], retry: bool,
+            fresh: bool, dry_run: bool, json_file: str | None) -> int:
     """Every combination of a sweep file, as a row of a Parquet file.
 
     Each point is built, run on weights and input that its seed draws, held against the reference and priced. What fails is a row, too,
@@ -67,7 +70,7 @@ def command(file: str, out: str | None, jobs: int | None, scheduler: str | None,
         raise UsageError("--out -: a Parquet file cannot be printed; --json - prints the rows")
     if json_file:
         files.check(json_file)
-    planned = plan.make(spec.load(file), where)
+    planned = plan.make(spec.of_kernels(spec.load(file), kernels), where)
     target = out or f"{planned.sweep.name}.parquet"
     if dry_run:
         work = plan.left(planned, _done(target, fresh), retry)

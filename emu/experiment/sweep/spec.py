@@ -101,6 +101,15 @@ def with_kernels(sweep: Sweep, kernels: Iterable[str], core: str) -> Sweep:
     return replace(sweep, variants=tuple(variants))
 
 
+def of_kernels(sweep: Sweep, kernels: Iterable[str]) -> Sweep:
+    """Its grids with these sets or folders instead of theirs; itself where there are none. UsageError, InputError."""
+    names = [kernel_folder.beside(name, Path()) for name in kernels]
+    for name in names:
+        kernel_folder.find(name)
+    variants = (replace(variant, kernels=name) for variant in sweep.variants for name in names)
+    return replace(sweep, variants=tuple(dict.fromkeys(variants))) if names else sweep
+
+
 def parse(name: str, table: dict[str, Any], folder: Path) -> Sweep:
     """A Sweep from a parsed file in `folder`. SpecError."""
     values.known_keys("the file", table, KEYS)
