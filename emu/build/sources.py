@@ -14,7 +14,7 @@ from emu.build.kernel_folder import ASSEMBLY, CPP, FUSED, KINDS, SOURCES, Kernel
 from emu.build.toolchain import Toolchain
 from emu.errors import InputError
 
-SCHEMA = "4"  # of the cache's keys
+SCHEMA = "5"  # of the cache's keys
 ABI, FIRMWARE, RUNTIME = "armsrc/include", "armsrc/firmware", "armsrc/runtime"
 GENERATED = "generated"  # what error lines and debug information call the folder of generated files
 FIRMWARE_SOURCES = {"firmware": ("startup.S", "main.c", "runtime.c", "done.S"), "library": ("library.c", "runtime.c", "done.S")}

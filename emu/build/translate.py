@@ -50,18 +50,24 @@ def _compile(job: Job, source: Source, work: Path) -> Path:
     def place(name: str) -> str:
         return name.replace(GENERATED, str(work), 1) if name.startswith(GENERATED) else name
 
-    # With the folders renamed, an image is the same wherever the repository and its environment stand.
-    folders = {str(job.toolchain.path.parent.parent): "toolchain", str(job.root): ".", str(work): GENERATED}
-    # The last that fits wins, so the innermost comes last.
-    renamed = [f"-fdebug-prefix-map={folder}={folders[folder]}" for folder in sorted(folders, key=len)]
     include = [f"-I{place(folder)}" for folder in source.include]
     draft = temporary(target)
     told = draft.with_name(f"{draft.name}.d")
     try:
-        run(job, [*source.flags, *renamed, *include, "-MMD", "-MF", str(told), "-c", place(source.name), "-o", str(draft)], source.name, {str(work): GENERATED})
+        run(job, [*source.flags, *_renamed(job, source, work), *include, "-MMD", "-MF", str(told), "-c", place(source.name), "-o", str(draft)], source.name, {str(work): GENERATED})
         learn(source.made_with, source.included, told, job.root, (str(work), GENERATED))
         keep(job, draft, target, source.name)
     finally:
         draft.unlink(missing_ok=True)
         told.unlink(missing_ok=True)
     return target
+
+
+def _renamed(job: Job, source: Source, work: Path) -> list[str]:
+    """Options that have folders called otherwise in debug information: an image is then the same wherever the repository and its environment stand."""
+    root = str(job.root)
+    # Compilers compare letters: a folder outside whose name begins as the repository's does would lose that beginning.
+    outside = (folder for folder in (os.path.dirname(source.name), *source.include) if os.path.isabs(folder) and not f"{folder}/".startswith(f"{root}/"))
+    folders = {str(job.toolchain.path.parent.parent): "toolchain", f"{root}/": "./", str(work): GENERATED, **{folder: folder for folder in outside}}
+    # The last that fits wins, so the innermost comes last.
+    return [job.toolchain.family.working_folder.format(root), *(f"-fdebug-prefix-map={folder}={folders[folder]}" for folder in sorted(folders, key=len))]

@@ -18,7 +18,7 @@ from emu.build.sources import COMPILE_FLAGS
 from emu.build.toolchain import find
 from emu.errors import BuildError, InputError, UsageError
 
-C = REPOSITORY / "armsrc/kernels/c"
+C, T = (REPOSITORY / "armsrc/kernels" / name for name in ("c", "thumb2"))
 DENSE = (C / "pointwise.c").read_text().partition("void pointwise_conv2d_s8")[0] + "void dense_s8" + (
     C / "pointwise.c").read_text().partition("void dense_s8")[2]  # without the other kernel of the file
 STUB = '#include "kernels.h"\nvoid NAME(const pointwise_s8_params *p, const int8_t *x, int8_t *y, void *scratch) { (void)p; (void)x; (void)y; (void)scratch; }\n'
@@ -321,3 +321,14 @@ def test_a_link_to_its_own_folder_is_walked_once(mine, toolchain) -> None:
     (mine / "again").symlink_to(".")
     folder(mine, {"kernels.toml": 'sources = ["**/*.c"]\n'})
     assert owners(mine, toolchain)["dense_s8"] == "mine"
+
+
+@pytest.mark.parametrize("cc", [None, "clang"])
+def test_a_neighbour_whose_name_begins_as_the_projects(sources, tmp_path, cc) -> None:
+    """thumbcycle and thumbcycle-kernels lie side by side on many a disk: source lines name the right files."""
+    if cc and not shutil.which(cc):
+        pytest.skip(f"{cc} is not on PATH")
+    path = folder(Path(f"{sources}-kernels"), {"dense.c": DENSE, "max.S": (REPOSITORY / "armsrc/kernels/thumb2/max_pool2d.S").read_text(), "kernels.toml": f'include = ["{T}"]\n'})
+    image = Image.load(build(str(path), generated={}, float_abi=False, toolchain=find(cc), script="library", source_root=sources))
+    found = {kernel: image.source_line(image.symbols[kernel].address).rpartition(":")[0] for kernel in ("dense_s8", "max_pool2d_s8", "conv2d_s8")}
+    assert found == {"dense_s8": f"{path}/dense.c", "max_pool2d_s8": f"{path}/max.S", "conv2d_s8": "armsrc/kernels/c/conv2d.c"}
