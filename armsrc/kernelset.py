@@ -7,19 +7,22 @@
     scratch(kernel, *params) -> int            bytes of scratch that the kernel needs, where the ABI promises less
 
 `params` are structs as armsrc.abi sees them, legal ones: one, or the two of a fused kernel, which must be packed. A packed layer keeps
-neither weights nor bias nor requantizers of its own: all that the kernel reads stands in `Packed.words`. pack.py may import modules
-that lie in its folder. What it does wrong is told with its file and line.
+neither weights nor bias nor requantizers of its own: all that the kernel reads stands in `Packed.words`. A word may be the address of
+a function or a table of the set, so an image holds only code that its layers name; and where all layers of a kernel are packed, it does
+without what the set calls KERNEL.unpacked, if that is a weak symbol. pack.py may import modules that lie in its folder. What it does
+wrong is told with its file and line.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
+import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
@@ -32,10 +35,14 @@ PACK = "pack.py"
 
 @dataclass(frozen=True)
 class Packed:
-    """words: uint32 (n,), what the struct's `packed` points to. scratch: bytes that the kernel needs, where the ABI promises less."""
+    """words: uint32 (n,), what the struct's `packed` points to. scratch: bytes that the kernel needs, where the ABI promises less.
+
+    addresses: index of a word -> the global symbol whose address is added to it, a function's with the Thumb bit.
+    """
 
     words: np.ndarray
     scratch: int = 0
+    addresses: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,10 @@ def _wrong(packed: object) -> str:
     words, scratch = np.asarray(packed.words), packed.scratch
     if words.dtype != np.uint32 or words.ndim != 1 or not words.size:
         return f"words {words.dtype} {words.shape}: uint32 (n,) is wanted"
-    return "" if _is_size(scratch) else f"scratch {scratch!r}: a number of bytes is wanted"
+    if not _is_size(scratch):
+        return f"scratch {scratch!r}: a number of bytes is wanted"
+    wrong = next(((at, name) for at, name in packed.addresses.items() if at not in range(words.size) or not re.fullmatch(r"[A-Za-z_][\w.]*", str(name), re.ASCII)), None)
+    return f"addresses {wrong[0]!r}: {wrong[1]!r}: the index of a word and the name of a symbol are wanted" if wrong else ""
 
 
 @contextmanager

@@ -94,7 +94,7 @@ def source(network: Network, kernel_set: KernelSet = PLAIN) -> str:
     for call in made:
         last = call.layers[-1]
         parts += [_constants(call), _buffer(f"{last.name}_output", last.dtype, last.output_shape) + "\n"]
-    parts += [_buffer(SCRATCH, "int32", (max(1, -(-scratch // 4)),)) + "\n", _run(made)]
+    parts += [_buffer(SCRATCH, "int32", (max(1, -(-scratch // 4)),)) + "\n", *_unpacked(made), _run(made)]
     return "\n".join(parts)
 
 
@@ -156,7 +156,7 @@ def _constants(call: Call) -> str:
         values = {field: f"{first.name}_{field}" if field in _TENSORS else _literal(value) for field, value in fields.items()}
     else:
         fields = first.params() if len(call.layers) == 1 else {}
-        tables = [_table(f"{call.symbol}_packed", call.packed.words)]
+        tables = [_packed(f"{call.symbol}_packed", call.packed)]
         values = {field: _literal(value) for field, value in fields.items() if field not in _TENSORS} | {"packed": f"{call.symbol}_packed"}
     struct = abi.KERNELS[call.kernel][0] if len(call.layers) == 1 else abi.FUSED_STRUCT
     lines = _wrapped([f".{field} = {value}" for field, value in values.items()])
@@ -172,6 +172,23 @@ def _table(symbol: str, array: np.ndarray) -> str:
         items = [_literal(number) for number in array.ravel()]
         declaration = f"const {_C_TYPES[array.dtype.name]} {symbol}[{len(items)}]"
     return f"{declaration} __attribute__((aligned(4))) = {{\n{_wrapped(items)}\n}};"
+
+
+def _packed(symbol: str, packed: Packed) -> str:
+    """A packed layer, and what it takes the addresses of: symbols, which need not be C identifiers."""
+    named = dict.fromkeys(packed.addresses.values())
+    aliases = {name: f"{symbol}_at_{number}" for number, name in enumerate(named)}
+    items = [f"(uint32_t)({aliases[packed.addresses[at]]} + {int(number)})" if at in packed.addresses else _literal(number)
+             for at, number in enumerate(packed.words)]
+    declared = [f'extern const char {alias}[] __asm__("{name}");' for name, alias in aliases.items()]
+    return "\n".join([*declared, f"const uint32_t {symbol}[{len(items)}] = {{\n{_wrapped(items)}\n}};"])
+
+
+def _unpacked(made: Sequence[Call]) -> list[str]:
+    """In the place of code for layers that are not packed (armsrc/kernelset.py), where all of a kernel are: a set's own is weak."""
+    packed = {kernel: all(call.packed for call in made if call.kernel == kernel) for kernel in dict.fromkeys(call.kernel for call in made)}
+    return [f'void network_no_{kernel}(void) __asm__("{kernel}.unpacked");\nvoid network_no_{kernel}(void)\n{{\n    __builtin_trap();\n}}\n'
+            for kernel, every in packed.items() if every]
 
 
 def _literal(number: float) -> str:

@@ -66,7 +66,7 @@ def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *,
     offsets = offsets or {}
     flash, ram = _Place(_end_of(image, "__flash_start")), _Place(_end_of(image, "__ram_start"))
     packed = kernel_set.pack(kernel, *structs)
-    arrays, fields = _tables(kernel, structs, packed)
+    arrays, fields = _tables(image, kernel, structs, packed)
     places = {field: flash(field, array.nbytes, offsets.get(field, 0)) for field, array in arrays.items()}
     filled = pack(image, abi.KERNELS[kernel][0] if len(parts) == 1 else abi.FUSED_STRUCT, fields | places)
     struct_at = flash("parameters", len(filled))
@@ -99,10 +99,22 @@ def _check(image: Image, kernel: str, structs: Sequence[Mapping[str, Any]], x: n
         raise InputError(f"{image.path}: no kernel {kernel} in this image")
 
 
-def _tables(kernel: str, structs: Sequence[Mapping[str, Any]], packed: Packed | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """What the struct points to, and its other fields. InputError for a fused kernel that the set packs nothing for."""
+def _addressed(image: Image, packed: Packed) -> np.ndarray:
+    """Its words with the addresses that they ask for."""
+    words = packed.words.copy()
+    for at, name in packed.addresses.items():
+        symbol = image.symbols.get(name)
+        if symbol is None:
+            raise InputError(f"{image.path}: the set's pack.py wants the address of {name}, which the image has not")
+        words[at] += symbol.address | (symbol.kind == "func")  # Thumb
+    return words
+
+
+def _tables(image: Image, kernel: str, structs: Sequence[Mapping[str, Any]], packed: Packed | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """What the struct points to, and its other fields. InputError for a fused kernel that the set packs nothing for, and
+    for an address that is not there."""
     if packed:
-        return {"packed": packed.words}, {**structs[0], **dict.fromkeys(_POINTED, 0)}
+        return {"packed": _addressed(image, packed)}, {**structs[0], **dict.fromkeys(_POINTED, 0)}
     if len(structs) > 1:
         raise InputError(f"{kernel}: the kernel set packs nothing for these two layers, so it cannot take them in one call")
     return {field: np.ascontiguousarray(structs[0][field]) for field in _POINTED if field in structs[0]}, {**structs[0], "packed": 0}

@@ -24,9 +24,9 @@ def layer(in_c: int, out_c: int, seed: int = 0, **more: Any) -> tuple[dict[str, 
 
 
 def form(params: dict[str, Any]) -> str:
-    """What takes the layer: its first word says so."""
+    """What takes the layer."""
     packed = kernel_set("thumb2").pack("dense_s8", params)
-    return "unpacked" if packed is None else ("packed", "few", "registers")[min(int(packed.words[0] >> 30), 2)]
+    return packed.addresses[0].partition(".")[2] if packed else "unpacked"
 
 
 def check(params: dict[str, Any], x: np.ndarray, **offsets: int) -> None:

@@ -64,7 +64,7 @@ def same(shape: tuple[int, int, int], stride: int, zero_point: int) -> dict[str,
 def test_each_walk_where_it_begins_and_ends(shape: tuple[int, int, int], stride: int, zero_point: int, code: tuple[int, int, int, bool]) -> None:
     params = same(shape, stride, zero_point)
     packed = kernel_set("thumb2").pack(KERNEL, params)
-    assert packed and depthwise.CODES[packed.words[0]] == code
+    assert packed and depthwise.WALKS[packed.addresses[1].partition(".")[2]] == code
     for x in (np.random.default_rng(2).integers(-128, 128, shape), np.full(shape, -128), np.full(shape, 127)):
         assert_right(params, x.astype(np.int8))
 

@@ -56,16 +56,16 @@ def test_rows_longer_than_the_frame(stride: int, columns: int, out_c: int) -> No
         p = {"in_h": 4, "in_w": columns, "in_c": 1, "out_h": 2, "out_w": out_w, "out_c": out_c, "kernel_h": 3, "kernel_w": 3, "stride_h": 1, "stride_w": stride,
              "pad_top": pad, "pad_left": pad, "input_zero_point": 5, "per_channel": 1, "weights": rng.integers(-128, 128, (out_c, 3, 3, 1)).astype(np.int8),
              "bias": rng.integers(-9000, 9000, out_c).astype(np.int32), "requant": np.array([[(1 << 30) + 77, 8, -20, bottom, 100]] * out_c, np.int32)}
-        assert conv.walk(p).words[0] == conv.WALK
+        assert conv.walk(p).addresses[0] == "conv2d_s8.walk"
         x = rng.integers(-128, 128, (4, columns, 1)).astype(np.int8)
         done = call(library("thumb2"), "conv2d_s8", p, x, offsets={"input": columns % 4}, kernel_set=kernel_set("thumb2"))
         np.testing.assert_array_equal(done.output, reference.run_kernel("conv2d_s8", p, x).reshape(done.output.shape))
         touches_nothing_else(done)
 
 
-@pytest.mark.parametrize(("shapes", "variant", "ways"), [(WALK, conv.WALK, {0, 1, 2, 3}), (TALL, conv.TALL, {0, 4}), (LOW, conv.TALL, {2, 3})],
+@pytest.mark.parametrize(("shapes", "path", "ways"), [(WALK, "walk", {0, 1, 2, 3}), (TALL, "tall", {0, 4}), (LOW, "tall", {2, 3})],
                          ids=["walk", "tall", "low"])
-def test_equals_the_reference(shapes: st.SearchStrategy[dict[str, Any]], variant: int, ways: set[int]) -> None:
+def test_equals_the_reference(shapes: st.SearchStrategy[dict[str, Any]], path: str, ways: set[int]) -> None:
     """ways: strides and forms, or numbers of sequences."""
     packs, taken = kernel_set("thumb2"), []
 
@@ -78,8 +78,8 @@ def test_equals_the_reference(shapes: st.SearchStrategy[dict[str, Any]], variant
         np.testing.assert_array_equal(done.output, reference.run_kernel("conv2d_s8", p, x).reshape(done.output.shape))
         touches_nothing_else(done)
         packed = packs.pack("conv2d_s8", p)
-        if packed is not None and packed.words[0] == variant:
-            taken.append(int(packed.words[3] // 10 if variant == conv.WALK else packed.words[2]))
+        if packed is not None and packed.addresses[0] == f"conv2d_s8.{path}":
+            taken.append(int(packed.words[3] if path == "tall" else packed.words[4] // 10 + 2 * packed.addresses[1].endswith("doubled.row")))
 
     check()
     assert len(taken) > 15 and set(taken) >= ways
@@ -99,7 +99,7 @@ def test_three_channels(rows: int, strides: tuple[int, int], pads: tuple[int, in
          "bias": rng.integers(-9000, 9000, out_c).astype(np.int32),
          "requant": np.array([[(1 << 30) + 99, 9, -20, -128 if signed else -20, 101]] * out_c, np.int32)}
     for x in (rng.integers(-128, 128, (p["in_h"], p["in_w"], 3)).astype(np.int8), np.full((p["in_h"], p["in_w"], 3), -128, np.int8)):
-        assert conv.colours(p).words[2] == 4 + strides[0]
+        assert conv.colours(p).words[3] == 4 + strides[0]
         done = call(library("thumb2"), "conv2d_s8", p, x, offsets={"input": rows % 4, "output": 1}, kernel_set=kernel_set("thumb2"))
         np.testing.assert_array_equal(done.output, reference.run_kernel("conv2d_s8", p, x).reshape(done.output.shape))
         touches_nothing_else(done)

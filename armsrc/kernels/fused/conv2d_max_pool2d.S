@@ -1,5 +1,5 @@
 @ conv2d_max_pool2d_s8: 3x3 windows on one channel, stride 1, no padding, and of their outputs the largest of two by two, stride 2
-@ (packing/conv_pool.py: what is taken, and the packed layer). Where sums are small enough conv_pool_lanes.inc takes it; else:
+@ (packing/conv_pool.py: what is taken, and the packed layer). Where sums are small enough conv_pool_lanes.inc takes the pair; else:
 @
 @ Since a requantizer is monotone, the largest accumulator of a pool's window is requantized, not the largest result sought.
 @
@@ -42,7 +42,7 @@
     .equ CP_ROUND, 512                  @ results end at a multiple, so that the end shows in lr
     .equ CP_GARBAGE, 8                  @ bytes of scratch in front of the results: what the first step of a filter stores
 
-@ The packed layer; its first word is 0, or not where conv_pool_lanes takes it.
+@ The packed layer, which begins with the address of its code.
     .equ CH_BAND, 4                     @ pooled rows
     .equ CH_ROWS, 8
     .equ CH_COLUMNS, 12
@@ -147,8 +147,11 @@
     push    {r4-r11, lr}
     ldr     r4, [r0]
     ldr     r5, [r4]
-    cmp     r5, #0
-    bne.w   conv_pool_lanes
+    bx      r5
+    end     conv2d_max_pool2d_s8
+
+@ r1 x, r2 y, r3 scratch, r4 the packed layer; behind the kernel's push.
+    path    conv2d_max_pool2d_s8.walk
     sub     sp, sp, #CP_SIZE
     stm     sp, {r1-r4}
     ldr     r5, [r4, #CH_ROWS]
@@ -280,7 +283,7 @@
     cp_three cp_begin, 0, 4, 5, 6
     cp_three cp_begin, 0, 7, 8, 9
     .ltorg
-    end     conv2d_max_pool2d_s8
+    end     conv2d_max_pool2d_s8.walk
 
 #include "conv_pool_rows.inc"
 #include "conv_pool_lanes.inc"

@@ -32,11 +32,9 @@
     .equ FRAME_GATHER, GA_SIZE + 8      @ gather_words or gather_bytes
     .equ FRAME_SIZE, GA_SIZE + 16
 
-    kernel  conv2d_s8
-    push    {r4-r11, lr}
-    ldr     r4, [r0, #CV_PACKED]
-    cmp     r4, #0
-    bne     .Lpacked
+    kernel_by_path conv2d_s8, CV_PACKED
+
+    unpacked conv2d_s8
     sub     sp, sp, #FRAME_SIZE
     str     r0, [sp, #GA_P]
     str     r1, [sp, #GA_X]
@@ -104,16 +102,8 @@
     bl      clamp_output
 1:  add     sp, sp, #FRAME_SIZE
     pop     {r4-r11, pc}
-
-.Lpacked:
-    ldr     r5, [r4]
-    cmp     r5, #WALK
-    beq.w   conv2d_walk
-    cmp     r5, #TALL
-    beq.w   conv2d_tall
-    b.w     conv_tiles
     .ltorg
-    end     conv2d_s8
+    end     conv2d_s8.unpacked
 
     walk_doubled
 

@@ -1,7 +1,7 @@
 @ dense_s8: out_c x in_c weights on one pixel.
 @
 @ Loop structure
-@   a packed layer, by bits 31 and 30 of its first word: dense_registers.inc (1 and any), dense_few.inc (0 and 1), dense_packed.inc (0 and 0)
+@   a packed layer: dense_registers.inc, dense_few.inc or dense_packed.inc
 @   else the input is widened into one int16 column (scratch), then matmul_one walks the output channels two at a time
 @
 @ Registers: in the .inc files.
@@ -20,19 +20,9 @@
     .equ FRAME_P, MM_SIZE
     .equ FRAME_SIZE, MM_SIZE + 4
 
-    kernel  dense_s8
-    push    {r4-r11, lr}
-    ldr     r4, [r0, #PW_PACKED]
-    cmp     r4, #0
-    beq.w   dense_unpacked
-    ldm     r4!, {r5-r9}
-    lsls    r10, r5, #1
-    bcs.w   dense_registers
-    bmi.w   dense_few
-    b.w     dense_packed
-    end     dense_s8
+    kernel_by_path dense_s8, PW_PACKED
 
-    helper  dense_unpacked              @ r0 -> params, r1 x, r2 y, r3 scratch; behind the kernel's push
+    unpacked dense_s8
     sub     sp, sp, #FRAME_SIZE
     str     r0, [sp, #FRAME_P]
     mov     r11, r0
@@ -66,7 +56,7 @@
     bl      clamp_output
 1:  add     sp, sp, #FRAME_SIZE
     pop     {r4-r11, pc}
-    end     dense_unpacked
+    end     dense_s8.unpacked
 
     dense_registers
     dense_few

@@ -26,12 +26,10 @@
 #include "chains_one.inc"
 #include "chains_run.inc"
 
-    .equ PATH_CHAINS, 2                 @ packing/chains.py; below it the forms of tiles.inc, above it those of pointwise_8.inc
-
     .equ PT_P, TL_SIZE                  @ the packed kernel's frame, behind that of tiles.inc
     .equ PT_Y, TL_SIZE + 4
     .equ TL_TILE_64, TL_SIZE + 8
-    .equ PT_SIZE, TL_SIZE + 8 + T64_BYTES
+    .equ PT_SIZE, TL_SIZE + 8           @ as tiles_run has it; with tile_64.inc T64_BYTES more
 
     .equ CH_P, CN_SIZE                  @ behind the frame of chains.inc
     .equ CH_Y, CN_SIZE + 4
@@ -44,11 +42,9 @@
     .equ FRAME_LEFT, MM_SIZE + 16
     .equ FRAME_SIZE, MM_SIZE + 20
 
-    kernel  pointwise_conv2d_s8
-    push    {r4-r11, lr}
-    ldr     r4, [r0, #PW_PACKED]
-    cmp     r4, #0
-    bne.w   pointwise_packed
+    kernel_by_path pointwise_conv2d_s8, PW_PACKED
+
+    unpacked pointwise_conv2d_s8
     sub     sp, sp, #FRAME_SIZE
     str     r0, [sp, #FRAME_P]
     str     r1, [sp, #FRAME_X]
@@ -104,7 +100,7 @@
 1:  add     sp, sp, #FRAME_SIZE
     pop     {r4-r11, pc}
     .ltorg
-    end     pointwise_conv2d_s8
+    end     pointwise_conv2d_s8.unpacked
 
 @ r0 y, r1 pixels, r2 channels of the whole output; \p and \y: where the frame has the struct and y. Clobbers r3-r6.
     .macro  pointwise_output p, y
@@ -115,14 +111,11 @@
     mov     r2, r6
     .endm
 
-@ r4 -> the packed layer; behind the kernel's push.
-    helper  pointwise_packed
-    ldr     r5, [r4]
-    cmp     r5, #P8_SATURATING
-    bhs.w   pointwise_eight_inputs
-    cmp     r5, #PATH_CHAINS
-    beq.w   pointwise_chains
-    sub     sp, sp, #PT_SIZE
+@ r4 -> the packed layer; behind the kernel's push. \tile: 64, with the tile in the frame, or 4.
+    .macro  pointwise_tiles name, tile
+    path    pointwise_conv2d_s8.\name
+    .set    PT_BYTES, PT_SIZE + (\tile == 64) * -T64_BYTES
+    sub     sp, sp, #PT_BYTES
     str     r0, [sp, #PT_P]
     str     r2, [sp, #PT_Y]
     str     r1, [sp, #TL_X]
@@ -133,31 +126,27 @@
     str     r5, [sp, #TL_LEFT]
     str     r7, [sp, #TL_IN_C]
     str     r8, [sp, #TL_OUT_C]
-    cmp     r7, #4 * T64_GROUPS
-    bhi     .Lmany_inputs
+    .if     \tile == 64
     add     r4, sp, #TL_TILE_64
     str     r4, [sp, #TL_TILE]
     t64_entry
-    tiles_run fill, 64
-    b       .Lclamp_packed
-.Lmany_inputs:
-    tiles_run fill, 4
-.Lclamp_packed:
+    .endif
+    tiles_run fill, \tile
     pointwise_output PT_P, PT_Y
     tiles_clamp
-    add     sp, sp, #PT_SIZE
+    add     sp, sp, #PT_BYTES
     pop     {r4-r11, pc}
     .ltorg
-    end     pointwise_packed
+    end     pointwise_conv2d_s8.\name
+    .endm
 
 @ r4 -> the packed layer; behind the kernel's push.
-    helper  pointwise_chains
+    path    pointwise_conv2d_s8.chains
     sub     sp, sp, #CH_SIZE
     str     r0, [sp, #CH_P]
     str     r2, [sp, #CH_Y]
     str     r1, [sp, #CN_X]
     str     r2, [sp, #CN_Y]
-    adds    r4, r4, #4
     chain_begin
     ldm     r0, {r5-r8}                 @ in_h, in_w, in_c, out_c
     mul     r5, r5, r6
@@ -174,11 +163,16 @@
 1:  add     sp, sp, #CH_SIZE
     pop     {r4-r11, pc}
     .ltorg
-    end     pointwise_chains
+    end     pointwise_conv2d_s8.chains
 
+    pointwise_eight saturating, 4, r3
+    pointwise_eight doubled, 5, r3
+    pointwise_eight alike, 6, r1
     chains
     chain_fill
     chains_one
+    pointwise_tiles tiles_64, 64
+    pointwise_tiles tiles, 4
     t64
     tiles
     fill    fill_4, 4

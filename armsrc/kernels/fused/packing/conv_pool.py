@@ -36,8 +36,8 @@ def _lanes(conv: Params, pool: Params, rq: common.Channels, weights: np.ndarray,
     segments = -(-pool["out_h"] // _WINDOWS)
     length = -(-pool["out_h"] // segments)
     flags, clamp = common.clamp(conv)
-    header = [1, pool["out_w"], pool["out_h"], conv["out_c"], conv["in_w"], segments, length, pool["out_h"] - length, flags, len(records)]
-    return Packed(np.concatenate([common.words(header), records.ravel(), clamp]), records.nbytes)
+    header = [pool["out_w"], pool["out_h"], conv["out_c"], conv["in_w"], segments, length, pool["out_h"] - length, flags, len(records)]
+    return common.packed("conv2d_max_pool2d_s8.lanes", common.words(header), records.ravel(), clamp, scratch=records.nbytes)
 
 
 def _walk(conv: Params, pool: Params, rq: common.Channels, weights: np.ndarray, bias: np.ndarray) -> Packed | None:
@@ -50,11 +50,12 @@ def _walk(conv: Params, pool: Params, rq: common.Channels, weights: np.ndarray, 
     bands = -(-pool["out_h"] // (_SEGMENTS // (2 * segments)))
     rows = -(-pool["out_h"] // bands)
     flags, clamp = common.clamp(conv)
-    header = [0, rows, pool["out_h"], pool["out_w"], conv["out_c"], conv["in_w"], segments, length, pool["out_w"] - length, flags]
+    header = [rows, pool["out_h"], pool["out_w"], conv["out_c"], conv["in_w"], segments, length, pool["out_w"] - length, flags]
     scaled = weights.astype(np.int64) << (found.scale - INPUT_SCALE)[:, None]
     pairs = [common.pairs(scaled[:, first], scaled[:, second]) for first, second in common.TAPS]
     filters = np.stack([*pairs, common.words(found.multiplier), common.words(found.addend)], axis=1)
-    return Packed(np.concatenate([common.words(header), filters.ravel(), clamp]), _AROUND + 2 * rows * segments * length * _AT_ONCE)
+    return common.packed("conv2d_max_pool2d_s8.walk", common.words(header), filters.ravel(), clamp,
+                         scratch=_AROUND + 2 * rows * segments * length * _AT_ONCE)
 
 
 def _fits(conv: Params, pool: Params) -> bool:

@@ -17,7 +17,6 @@ from armsrc.kernelset import Packed
 
 from . import common, linear, matmul
 
-PATH = 2  # the first word of a packed layer: pointwise_conv2d.S
 FIELD, MOST = 21, 128  # bits from a field to the next; inputs of a chunk
 _SIXTY_FOUR = 64  # inputs that have a prefix of their own
 _COMMON = 17  # the shift of a single chunk that needs no mark
@@ -82,9 +81,9 @@ def stream(p: Params, parts: Sequence[np.ndarray]) -> Packed | None:
     words = [np.concatenate([_products(part, size), end], axis=1).ravel() for part, end in zip(parts, ends, strict=True)]
     flags, rows = common.clamp(p)
     prefix = 0 if size == _SIXTY_FOUR else (size - 1) % 3 + 1
-    header = [PATH, len(parts), size, parts[-1].shape[1], prefix, finish, shift, flags]
+    header = [len(parts), size, parts[-1].shape[1], prefix, finish, shift, flags]
     sums = 0 if len(parts) == 1 else 12 * 4 * len(last)
-    return Packed(np.concatenate([common.words(header), *map(common.words, words), rows]), scratch=sums)
+    return common.packed("pointwise_conv2d_s8.chains", common.words(header), *map(common.words, words), rows, scratch=sums)
 
 
 def _products(part: np.ndarray, size: int) -> np.ndarray:

@@ -6,11 +6,13 @@ kernels, says how each form computes y from the scaled accumulator, and why that
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from armsrc.abi import Params
+from armsrc.kernelset import Packed
 
 INT8, INT16, INT32 = np.iinfo(np.int8), np.iinfo(np.int16), np.iinfo(np.int32)
 FLAG_CLAMP, FLAG_VARIED, SATURATING_SHIFT = 2, 16, 10  # of requantize.inc
@@ -126,6 +128,12 @@ def reach(weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """The smallest and the largest accumulator of each channel over all int8 inputs."""
     positive, negative = (np.clip(weights.astype(np.int64), *limits).sum(axis=1) for limits in ((0, None), (None, 0)))
     return bias + INT8.min * positive + INT8.max * negative, bias + INT8.max * positive + INT8.min * negative
+
+
+def packed(path: str, *parts: np.ndarray, scratch: int = 0, addresses: Mapping[int, str] | None = None) -> Packed:
+    """A layer of these words, for the code `path`, whose address comes before them. addresses: by the index of a word of theirs."""
+    found = np.concatenate([np.zeros(1, np.uint32), *parts])
+    return Packed(found, scratch, {0: path, **{at + 1: name for at, name in (addresses or {}).items()}})
 
 
 def grouped(values: np.ndarray, size: int) -> np.ndarray:

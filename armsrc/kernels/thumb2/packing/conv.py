@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -11,11 +11,10 @@ from armsrc.kernelset import Packed
 
 from . import common, matmul
 
-# The first word of a packed layer, behind those of matmul.py: which code takes it.
-WALK, TALL = 16, 17
 _PAIRS, _BLOCK, _FRAME = 10, 128, 768  # conv2d_walk.inc: pairs of columns a block, bytes of a block and of all in the frame
 _FEW = 32  # outputs for which conv_tiles.inc takes smaller windows in fewer cycles
 _WIDEST = {1: 118, 2: 59}  # outputs of a row whose pairs fill the frame, by the stride across
+_ROW = 1  # of the address of a row's beginning: Thumb
 _AT_ONCE = 8  # filters whose results lie side by side
 _OUTPUTS, _ROWS, _COLUMNS = 5, 10, 4  # conv2d_tall.inc: outputs one below the other, the largest window
 
@@ -42,12 +41,13 @@ def walk(p: Params) -> Packed | None:
     odd = stride == 1 and width % 2
 
     def header(form: int) -> list[int]:
-        return [WALK, 0, first, (first + 1) % _PAIRS + _PAIRS * (stride - 1 + 2 * form), blocks, odd, rows, pitch, len(starts), results]
+        return [_ROW, 0, first, (first + 1) % _PAIRS + _PAIRS * (stride - 1), blocks, odd, rows, pitch, len(starts), results]
 
     strips = [field for start in starts for field in _strip(p, start, 2 * pairs)]
     weights = np.zeros((p["out_c"], 3, 3), np.int8)
     weights[:, :kernel_h, :kernel_w] = np.asarray(p["weights"])[..., 0]
-    return _packed(p, header, ("wbma", "wsmab"), weights.reshape(-1, 9), [common.TAPS], 3, pitch * ((rows - 1) * p["stride_h"] + 3) + results, [width, *strips])
+    return _packed("walk", p, header, ("wbma", "wsmab"), weights.reshape(-1, 9), [common.TAPS], 3, pitch * ((rows - 1) * p["stride_h"] + 3) + results,
+                   [width, *strips], ({0: "conv2d_s8.walk.row"}, {0: "conv2d_s8.walk_doubled.row", 1: "conv2d_s8.walk_doubled"}))
 
 
 def _strip(p: Params, start: int, columns: int) -> tuple[int, int, int, int]:
@@ -80,9 +80,9 @@ def tall(p: Params) -> Packed | None:
     second = _COLUMNS if low else int(rows[1, 0]) * pitch
 
     def header(form: int) -> list[int]:
-        return [TALL, second, sequences if low or form else 0, 0, 0, 0, 0, pitch, copied, 0]
+        return [0, second, sequences if low or form else 0, 0, 0, 0, 0, pitch, copied, 0]
 
-    return _packed(p, header, ("brmaz" if low else "bwma", "brmas"), weights.reshape(p["out_c"], -1), listed[:sequences], height,
+    return _packed("tall", p, header, ("brmaz" if low else "bwma", "brmas"), weights.reshape(p["out_c"], -1), listed[:sequences], height,
                    pitch * ((_OUTPUTS - 1) * stride + height) + width)  # both halves are read, whatever the window's width
 
 
@@ -101,7 +101,7 @@ def colours(p: Params) -> Packed | None:
     weights[..., :9] = np.asarray(p["weights"]).reshape(out_c, 3, 9)
     pairs = [[(row * 12 + first, row * 12 + first + 2) for row in range(3)] for first in (0, 1, 4, 5, 8)]
     copied = min(3 * p["in_w"], columns - 3 * p["pad_left"])
-    return _packed(p, lambda form: [TALL, 0, 4 + stride, 0, 0, 0, 0, pitch, copied, 0], ("bwmaz", "bwmas"), weights.reshape(out_c, -1), pairs, 3,
+    return _packed("tall", p, lambda form: [0, 0, 4 + stride, 0, 0, 0, 0, pitch, copied, 0], ("bwmaz", "bwmas"), weights.reshape(out_c, -1), pairs, 3,
                    pitch * ((_OUTPUTS - 1) * stride + 3) + 4)
 
 
@@ -120,11 +120,11 @@ def _tiles(p: Params) -> float:
     return q["out_h"] * (width + 0.3 * bool(width & 2) + 0.55 * (width & 1)) * pixel
 
 
-def _packed(p: Params, header: Callable[[int], list[int]], order: tuple[str, str], weights: np.ndarray, sequences: Sequence[Sequence[tuple[int, int]]],
-            reach: int, scratch: int, more: Sequence[int] = ()) -> Packed | None:
+def _packed(path: str, p: Params, header: Callable[[int], list[int]], order: tuple[str, str], weights: np.ndarray, sequences: Sequence[Sequence[tuple[int, int]]],
+            reach: int, scratch: int, more: Sequence[int] = (), addresses: Sequence[Mapping[int, str]] = ({}, {})) -> Packed | None:
     """The header, which depends on the form of the requantization, its rest, `more`, and each filter: what the letters of the form's order mean.
 
-    weights: (out_c, taps). sequences: of pairs of taps.
+    weights: (out_c, taps). sequences: of pairs of taps. addresses: by the form, of the header.
     """
     bias = common.folded_bias(p, weights)
     form, found = common.form(common.channels(p), weights, bias)
@@ -140,7 +140,8 @@ def _packed(p: Params, header: Callable[[int], list[int]], order: tuple[str, str
     filters = [field for letter in order[form] for field in fields[letter]]
     flags, ranges = common.clamp(p)
     listed = [*header(form), flags, reach, 4 * len(filters) * p["out_c"], *more]
-    return Packed(np.concatenate([common.words(listed), np.stack(filters, axis=1).ravel(), ranges]), scratch)
+    return common.packed(f"conv2d_s8.{path}", common.words(listed), np.stack(filters, axis=1).ravel(), ranges, scratch=scratch,
+                         addresses=addresses[form])
 
 
 def _inside(p: Params, columns: int) -> bool:

@@ -31,4 +31,4 @@ def dense(p: Params) -> Packed | None:
     whole = sum(tile.nbytes for tile in tiles[:out_c // _TILE])
     flags, rows = common.clamp(p)
     header = common.words([groups, whole, out_c % _TILE, varied, flags])
-    return Packed(np.concatenate([header, *tiles, rows]), scratch=groups * 8)
+    return common.packed("dense_s8.packed", header, *tiles, rows, scratch=groups * 8)

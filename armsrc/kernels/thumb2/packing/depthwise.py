@@ -17,7 +17,7 @@ ANY = 0
 
 
 class Code(NamedTuple):
-    """A walk that there is. step: of y from output to output, or ANY. padded: whether padding is left out."""
+    """What a walk takes. step: of y from output to output, or ANY. padded: whether padding is left out."""
 
     form: int
     stride: int
@@ -25,10 +25,11 @@ class Code(NamedTuple):
     padded: bool
 
 
-# Their places are what DB_CODE says.
-CODES = (Code(LINE, 1, 64, True), Code(LINE, 1, 64, False), Code(LINE, 1, ANY, True), Code(LINE, 1, ANY, False), Code(BENT, 1, 8, False),
-         Code(BENT, 1, ANY, False), Code(SIGNED, 1, ANY, False), Code(LINE, 2, 64, True), Code(LINE, 2, 64, False), Code(LINE, 2, ANY, True),
-         Code(LINE, 2, ANY, False), Code(BENT, 2, ANY, False), Code(SIGNED, 2, ANY, False))
+WALKS = {  # of depthwise_walks.inc
+    "line_64_padded": Code(LINE, 1, 64, True), "line_64": Code(LINE, 1, 64, False), "line_padded": Code(LINE, 1, ANY, True),
+    "line": Code(LINE, 1, ANY, False), "bent_8": Code(BENT, 1, 8, False), "bent": Code(BENT, 1, ANY, False), "signed": Code(SIGNED, 1, ANY, False),
+    "line_down_64_padded": Code(LINE, 2, 64, True), "line_down_64": Code(LINE, 2, 64, False), "line_down_padded": Code(LINE, 2, ANY, True),
+    "line_down": Code(LINE, 2, ANY, False), "bent_down": Code(BENT, 2, ANY, False), "signed_down": Code(SIGNED, 2, ANY, False)}
 _MOST_STEP = {LINE: 0xFFFF, BENT: 0xFF, SIGNED: 0xFF}  # of y, output to output: the bits that the code has for it
 _TURN = {LINE: 16, BENT: 8, SIGNED: 8}  # outputs of a turn of the loop
 _DOWN = 9  # outputs of a column, at most
@@ -132,12 +133,12 @@ _FORMS = {LINE: _line, BENT: _bent, SIGNED: _signed}
 def _packed(p: Params, walk: _Walk, form: int, constants: _Constants) -> Packed:
     wanted = (Code(form, walk.stride, step, padded) for padded in ((True, False) if _is_padded(walk) else (False,))
               for step in (walk.along.step_y, ANY))
-    code = next(code for code in wanted if code in CODES)
+    name, code = next((name, code) for want in wanted for name, code in WALKS.items() if code == want)
     walk = walk._replace(padded=code.padded)
     most_lines, most_columns = (16, COLUMNS - 2 + 2 * walk.padded) if walk.stride == 1 else (_DOWN, (COLUMNS - 3) // 2 + 1)
     made = [_strip(walk, lines, columns, min(p["in_c"], 4), _TURN[form]) for lines in strips.cut(walk.lines.out, most_lines, even=walk.stride == 1)
             for columns in strips.cut(walk.columns.out, most_columns)]
-    return strips.packed(p, CODES.index(code), walk.lines, walk.columns, made,
+    return strips.packed(p, name, True, walk.lines, walk.columns, made,
                          _channels(walk, form, constants, p["input_zero_point"] << INPUT_SCALE))
 
 

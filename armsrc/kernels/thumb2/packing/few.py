@@ -10,7 +10,6 @@ from armsrc.kernelset import Packed
 from . import biased, common, registers
 
 _SHIFT, _BENT_SHIFT, _ALIKE_SHIFT = 14, 14, 13  # of the code
-_FORM = 1 << 30
 _PLAIN, _BENT, _ALIKE = range(3)  # requantizers
 _TILE, _PASS = 8, 4  # channels; groups of four inputs
 _RATES = {8: 41.25, 6: 30.75, 4: 21.75, 2: 12.25}  # cycles of a tile for four inputs
@@ -42,7 +41,7 @@ def dense(p: Params) -> Packed | None:
     tiles = [slice(at, at + _TILE // 2) for at in range(0, len(words), _TILE // 2)]
     stream = [part for tile in tiles
               for part in (common.words(bias[tile, 1]), np.moveaxis(words[tile], 0, -1).ravel(), *map(common.words, shared), common.words(own[tile].ravel()))]
-    return Packed(np.concatenate([common.words([_FORM | in_c % 4 << 8 | -groups % _PASS, out_c, form, groups * 4, flags]), *stream, rows]))
+    return common.packed("dense_s8.few", common.words([in_c % 4 << 8 | -groups % _PASS, out_c, form, groups * 4, flags]), *stream, rows)
 
 
 def _line(rq: common.Channels, reach: tuple[np.ndarray, np.ndarray]) -> tuple[biased.Line, int] | None:

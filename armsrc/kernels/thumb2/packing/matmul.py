@@ -9,8 +9,7 @@ from armsrc.kernelset import Packed
 
 from . import common, linear
 
-# Path and form of the requantization, the first word of a packed layer: tiles.inc, pointwise_8.inc.
-TILES, EIGHT, ALIKE = 0, 4, 6
+SMALL = 64  # inputs of tile_64.inc
 _ORDER = (0, 2, 1, 3)  # elements of a group of four, as SXTB16 leaves them
 _SLOTS = 16  # channels of a block of pointwise_8.inc
 _LINE_SHIFT, _LINE_INPUTS = 16, 8  # of its lines
@@ -27,7 +26,10 @@ def pointwise(p: Params) -> Packed | None:
     if found is None:
         return None
     eight = p["in_c"] == 8 and p["in_h"] * p["in_w"] > 1
-    return (_eight if eight else _tiles)(p, weights, bias, form, found)
+    if eight:
+        return _eight(p, weights, bias, form, found)
+    words, scratch = _tiles(p, weights, bias, form, found)
+    return common.packed(f"pointwise_conv2d_s8.tiles{'_64' * (p['in_c'] <= SMALL)}", words, scratch=scratch)
 
 
 def convolution(p: Params) -> Packed | None:
@@ -42,14 +44,14 @@ def convolution(p: Params) -> Packed | None:
     form, found = common.form(rq, rows, bias)
     if found is None:
         return None
-    tiles = _tiles(p, rows, bias, form, found)
+    words, scratch = _tiles(p, rows, bias, form, found)
     step = p["stride_w"] * p["in_c"]
     row = -(-((p["out_w"] - 1) * step + -(-taps // 4) * 4) // 4) * 4
     reach = (p["out_w"] - 1) * p["stride_w"] + p["kernel_w"] - p["pad_left"]
     new = min(kernel_h, p["stride_h"])
-    header = [TILES + form, kernel_h, _GROUP * (run - 1) + left, row, p["pad_left"] * p["in_c"], min(p["in_w"], reach) * p["in_c"], step, new * row, new,
+    header = [kernel_h, _GROUP * (run - 1) + left, row, p["pad_left"] * p["in_c"], min(p["in_w"], reach) * p["in_c"], step, new * row, new,
               p["stride_h"] - new, (p["input_zero_point"] & 0xFF) * 0x01010101, -p["pad_top"], p["out_h"], p["out_w"], p["in_h"], p["in_w"] * p["in_c"]]
-    return Packed(np.concatenate([common.words(header), tiles.words]), tiles.scratch + kernel_h * row)
+    return common.packed("conv2d_s8.tiles", common.words(header), words, scratch=scratch + kernel_h * row)
 
 
 def lying(p: Params) -> Params:
@@ -88,8 +90,8 @@ def cycles(pixels: int, inputs: int, out_c: int) -> float:
                for size, (fill, begin, each, besides) in _BLOCKS.items())
 
 
-def _tiles(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: common.Requantization) -> Packed:
-    """weights: int8 (out_c, taps)."""
+def _tiles(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: common.Requantization) -> tuple[np.ndarray, int]:
+    """The words, and bytes of scratch. weights: int8 (out_c, taps)."""
     groups = -(-weights.shape[1] // 4)
     elements = _pairs(weights, found.scale)
     two = common.grouped(bias << found.scale, 2)
@@ -98,8 +100,8 @@ def _tiles(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: c
     constants = np.stack([common.grouped(field, 2) for field in fields], axis=-1).reshape(len(two), -1)
     stream = np.concatenate([products[:, :2], common.words(two), products[:, 2:], common.words(constants)], axis=1)
     flags, rows = common.clamp(p)
-    header = [TILES + form, groups, stream.nbytes, len(weights) % 2, flags]
-    return Packed(np.concatenate([common.words(header), stream.ravel(), rows]), scratch=groups * 32)
+    header = [form, groups, stream.nbytes, len(weights) % 2, flags]
+    return np.concatenate([common.words(header), stream.ravel(), rows]), groups * 32
 
 
 def _eight(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: common.Requantization) -> Packed:
@@ -108,18 +110,18 @@ def _eight(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: c
     lines = linear.find(rq, weights, bias, _LINE_SHIFT, _LINE_INPUTS, alike=True)
     alike = lines is not None and bool((lines.multiplier == lines.multiplier[0]).all())
     if alike:
-        form, multiplier = ALIKE, lines.multiplier[0]
+        path, multiplier = "alike", lines.multiplier[0]
         slots = np.concatenate([common.words(lines.addend)[:, None], _pairs(weights, lines.scale - _LINE_INPUTS)], axis=1)
     else:
-        form, multiplier = EIGHT + form, 0
-        own = np.stack([found.multiplier, found.addend, found.shift], axis=1)[:, :3 if form == EIGHT + common.DOUBLED else 2]
+        path, multiplier = ("saturating", "doubled")[form], 0
+        own = np.stack([found.multiplier, found.addend, found.shift], axis=1)[:, :2 + form]
         slots = np.concatenate([common.words(bias << found.scale)[:, None], _pairs(weights, found.scale), common.words(own)], axis=1)
     blocks = np.array_split(slots, -(-len(slots) // _SLOTS))
     flags, rows = common.clamp(p)
-    parts = [common.words([form, flags, len(blocks), multiplier])]
+    parts = [common.words([flags, len(blocks), multiplier])]
     for block in blocks:
         parts += [common.words([len(block)]), np.pad(block, ((0, alike * len(block) % 2), (0, 0))).ravel()]
-    return Packed(np.concatenate([*parts, rows]))
+    return common.packed(f"pointwise_conv2d_s8.eight_{path}", *parts, rows)
 
 
 def _pairs(weights: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ BLOCK, _EIGHT = 64, 8  # inputs that the FPU's registers hold, and that a step o
 _LEAST = 6  # outputs
 _SIZES = 6, 4  # channels of tiles
 _UNSAVED = 32  # inputs in registers that a function need not keep
-_FORM, _SAVED, _GENERAL = 1 << 31, 1 << 30, 1 << 29
+_SAVED, _GENERAL = 1 << 30, 1 << 29
 _SUMS, _BENT, _ANY, _MORE = 0x20000000, 0x30000000, 0xB0000000, 0x40000000  # flags of the code
 
 
@@ -42,10 +42,11 @@ def dense(p: Params) -> Packed | None:
     six, last = sum(6 for tile in tiles if len(tile) == 6), _ANY if small else bent * _BENT
     state = (_SUMS if later else last) if first == BLOCK else _ANY | bool(later) * _MORE
     flags, rows = common.clamp(p)
-    form, general = _FORM | (later > 0 or first > _UNSAVED) * _SAVED, in_c != BLOCK or small
+    form, general = (later > 0 or first > _UNSAVED) * _SAVED, in_c != BLOCK or small
     header = [form | general * _GENERAL, state | general, later, (BLOCK - first) // _EIGHT, in_c % _EIGHT,
               six, out_c - six, 4 * channels, last, in_c, flags, bent]
-    return Packed(np.concatenate([common.words(header), np.pad(bias, (0, channels - out_c)), *stream, rows]), 4 * (channels + max(_SIZES)) * bool(later))
+    return common.packed("dense_s8.registers", common.words(header), np.pad(bias, (0, channels - out_c)), *stream, rows,
+                         scratch=4 * (channels + max(_SIZES)) * bool(later))
 
 
 def _line(rq: common.Channels, reach: tuple[np.ndarray, np.ndarray], *, short: bool) -> tuple[biased.Line | None, bool, bool]:

@@ -19,7 +19,8 @@ COLUMNS = 32  # of a strip, at most
 _BEYOND = 64  # bytes behind the planes that walks may read, or write nothing of worth to
 _TURN = 8  # columns of a turn of unpacking
 _OUTSIDE = -1
-_HEADER = 52  # bytes
+_PLACES = "", ".even", ".odd", ".output"  # of a walk: depthwise_walks.inc
+_HEADER = 64  # bytes
 
 
 class Axis(NamedTuple):
@@ -89,13 +90,14 @@ def strip(lines: Axis, columns: Axis, bands: Bands, seen: Columns, lanes: int, p
     return np.concatenate([record, np.array([*fills, *edges], np.int64).ravel(), listed.ravel()]).astype(np.int64)
 
 
-def packed(p: Params, code: int, lines: Axis, columns: Axis, strips: Sequence[np.ndarray], channels: np.ndarray) -> Packed:
-    """The layer. channels: uint32 (in_c, n), what the code loads for a channel."""
+def packed(p: Params, walk: str, turns: bool, lines: Axis, columns: Axis, strips: Sequence[np.ndarray], channels: np.ndarray) -> Packed:
+    """The layer. walk: of depthwise_walks.inc. turns: whether it has places where they begin. channels: uint32 (in_c, n), what the code loads for a channel."""
     c, zero = p["in_c"], p["input_zero_point"]
     lanes, last = min(c, 4), max(c - 4, 0)
     listed = np.concatenate(strips)
     flags, rows = common.clamp(p)
     weights_at = _HEADER + 4 * len(listed)
-    header = [code, c, columns.step_x, lines.step_x, (zero & 0xFF) * 0x01010101, (zero << INPUT_SCALE & 0xFFFF) * 0x10001, weights_at,
+    header = [0, turns, turns, 0, c, columns.step_x, lines.step_x, (zero & 0xFF) * 0x01010101, (zero << INPUT_SCALE & 0xFFFF) * 0x10001, weights_at,
               weights_at + channels.nbytes, p["out_h"] * p["out_w"], len(strips), lanes, last, channels.shape[1] * 4]
-    return Packed(np.concatenate([common.words(header), common.words(listed), channels.ravel(), common.words([flags]), rows]), 4 * PLANE + BAND + _BEYOND)
+    return common.packed("depthwise_conv2d_s8.planes", common.words(header), common.words(listed), channels.ravel(), common.words([flags]), rows,
+                         scratch=4 * PLANE + BAND + _BEYOND, addresses={at: f"depthwise_conv2d_s8.{walk}{part}" for at, part in enumerate(_PLACES if turns else ("",))})

@@ -10,10 +10,9 @@ from armsrc.abi import Params
 from armsrc.kernelset import Packed
 
 from . import common, linear, strips
-from .depthwise import CODES, MOST_SIGNED
+from .depthwise import MOST_SIGNED
 from .strips import BAND, BANDS, COLUMNS, INPUT_SCALE, SHIFT, Axis
 
-_LINE, _SIGNED = len(CODES), len(CODES) + 2  # codes for stride 1; those for stride 2 stand behind them
 _OUTPUTS = 4  # at once
 _LAST = -1
 
@@ -60,21 +59,21 @@ def windows(p: Params) -> Packed | None:
     way = min(fit, key=lambda way: way.cycles)
     line = linear.find(rq, weights, bias, SHIFT, INPUT_SCALE)
     if line is not None:
-        return _packed(p, way, _LINE, line.scale - INPUT_SCALE, [line.multiplier, line.addend])
+        return _packed(p, way, "line", line.scale - INPUT_SCALE, [line.multiplier, line.addend])
     doubled = common.doubled(rq, weights, bias)
     if doubled is None or (h == w == 3 and p["in_c"] >= 4) or np.abs(common.reach(weights, bias)).max() > MOST_SIGNED:
         return None
-    return _packed(p, way, _SIGNED, doubled.scale, [doubled.multiplier, doubled.addend, bias << doubled.scale + INPUT_SCALE, doubled.shift])
+    return _packed(p, way, "signed", doubled.scale, [doubled.multiplier, doubled.addend, bias << doubled.scale + INPUT_SCALE, doubled.shift])
 
 
-def _packed(p: Params, way: _Way, code: int, scale: np.ndarray, constants: list[np.ndarray]) -> Packed:
+def _packed(p: Params, way: _Way, form: str, scale: np.ndarray, constants: list[np.ndarray]) -> Packed:
     kinds = [_reads(way.taps << scale[:, None, None], odd, way.strides[1]) for odd in (0, 1)]
     at = np.cumsum([len(constants), *(kind.shape[1] for kind in kinds)]) * 4  # bytes: where the kinds begin and end
     lanes = min(p["in_c"], 4)
     made = [_strip(way, lines, columns, at, lanes) for lines in strips.cut(way.lines.out, way.most[0])
             for columns in strips.cut(way.columns.out, way.most[1])]
     channels = np.concatenate([common.words(np.stack(constants, axis=1)), *kinds], axis=1)
-    return strips.packed(p, code + way.strides[1] - 1, way.lines, way.columns, made, channels)
+    return strips.packed(p, f"{form}_window{'_2' * (way.strides[1] - 1)}", False, way.lines, way.columns, made, channels)
 
 
 def _reads(taps: np.ndarray, odd: int, stride: int) -> np.ndarray:
