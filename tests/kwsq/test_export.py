@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -184,9 +185,9 @@ def test_a_layer_does_not_change_with_the_array_that_it_was_made_from():
 FIVE_WORDS = np.arange(5, dtype=np.uint32)
 
 
-def packing(*kernels, words=FIVE_WORDS, scratch=4000):
+def packing(*kernels, words=FIVE_WORDS, scratch=4000, addresses=None):
     """A set that packs these kernels, and fuses those of them that can be."""
-    return KernelSet(lambda kernel, *params: Packed(words, scratch) if kernel in kernels else None,
+    return KernelSet(lambda kernel, *params: Packed(words, scratch, addresses or {}) if kernel in kernels else None,
                      lambda kernel, first, second: kernel in kernels)
 
 
@@ -208,6 +209,24 @@ def test_a_packed_layer_has_what_the_set_made_of_it_and_no_tables(kws, tmp_path)
     done = subprocess.run([GCC, "-Wall", "-Wextra", "-Werror", "-mcpu=cortex-m4", "-mthumb", f"-I{ARMSRC}/include", f"-I{ARMSRC}/firmware", "-c",
                            str(tmp_path / "network.c"), "-o", str(tmp_path / "network.o")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_words_that_are_addresses(kws):
+    text = export.source(kws["int8"], packing("dense_s8", "pointwise_conv2d_s8", addresses={1: "dense_s8.few", 4: "dense_s8.few", 2: "line"}))
+    assert 'extern const char qdense_16x10_packed_at_0[] __asm__("dense_s8.few");' in text
+    assert ("const uint32_t qdense_16x10_packed[5] = { 0, (uint32_t)(qdense_16x10_packed_at_0 + 1), (uint32_t)(qdense_16x10_packed_at_1 + 2), 3, "
+            "(uint32_t)(qdense_16x10_packed_at_0 + 4), };") in " ".join(text.split())
+
+
+def test_only_kernels_all_of_whose_layers_are_packed_do_without_code_for_others(kws):
+    layer = kws["int8"].layers[-1]
+    second = layers.QDense(**{field.name: getattr(layer, field.name) for field in dataclasses.fields(layer)} | {"name": "second", "input_shape": (10,),
+                           "weights": layer.weights[:, :10]})
+    network = layers.Network(name="two", layers=(*kws["int8"].layers, second))
+    first_only = KernelSet(lambda kernel, *params: Packed(FIVE_WORDS) if kernel != "dense_s8" or params[0]["in_c"] == 16 else None)
+    text = export.source(network, first_only)
+    assert '__asm__("conv2d_s8.unpacked")' in text and '__asm__("dense_s8.unpacked")' not in text
+    assert '__asm__("dense_s8.unpacked")' in export.source(kws["int8"], first_only)
 
 
 def test_layers_that_a_set_merges_must_be_packed(kws):

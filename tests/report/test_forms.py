@@ -73,7 +73,7 @@ def test_one_form_can_be_printed(builder, tmp_path, capfd) -> None:
 
 
 def test_a_region_that_was_never_entered_is_empty(tmp_path) -> None:
-    found = export(tmp_path, "kws", "--region", "gather_bytes", forms=("callgrind", "speedscope", "trace"))
+    found = export(tmp_path, "kws", "--region", "default_handler", forms=("callgrind", "speedscope", "trace"))
     assert found.text("callgrind").endswith("totals: 0 0 0 0\n")
     assert [profile["events"] for profile in json.loads(found.text("speedscope"))["profiles"]] == [[], []]
     assert not [event for event in json.loads(found.text("trace"))["traceEvents"] if event["ph"] != "M"]

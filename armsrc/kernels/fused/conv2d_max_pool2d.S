@@ -151,7 +151,7 @@
     end     conv2d_max_pool2d_s8
 
 @ r1 x, r2 y, r3 scratch, r4 the packed layer; behind the kernel's push.
-    path    conv2d_max_pool2d_s8.walk
+    path    conv2d_max_pool2d, walk
     sub     sp, sp, #CP_SIZE
     stm     sp, {r1-r4}
     ldr     r5, [r4, #CH_ROWS]
@@ -283,7 +283,7 @@
     cp_three cp_begin, 0, 4, 5, 6
     cp_three cp_begin, 0, 7, 8, 9
     .ltorg
-    end     conv2d_max_pool2d_s8.walk
+    end     conv2d_max_pool2d, walk
 
 #include "conv_pool_rows.inc"
 #include "conv_pool_lanes.inc"

@@ -32,9 +32,9 @@
     .equ FRAME_GATHER, GA_SIZE + 8      @ gather_words or gather_bytes
     .equ FRAME_SIZE, GA_SIZE + 16
 
-    kernel_by_path conv2d_s8, CV_PACKED
+    kernel_by_path conv2d_s8, conv2d, CV_PACKED
 
-    unpacked conv2d_s8
+    unpacked conv2d
     sub     sp, sp, #FRAME_SIZE
     str     r0, [sp, #GA_P]
     str     r1, [sp, #GA_X]
@@ -103,7 +103,7 @@
 1:  add     sp, sp, #FRAME_SIZE
     pop     {r4-r11, pc}
     .ltorg
-    end     conv2d_s8.unpacked
+    end     conv2d, unpacked
 
     walk_doubled
 

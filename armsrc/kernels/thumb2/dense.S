@@ -20,9 +20,9 @@
     .equ FRAME_P, MM_SIZE
     .equ FRAME_SIZE, MM_SIZE + 4
 
-    kernel_by_path dense_s8, PW_PACKED
+    kernel_by_path dense_s8, dense, PW_PACKED
 
-    unpacked dense_s8
+    unpacked dense
     sub     sp, sp, #FRAME_SIZE
     str     r0, [sp, #FRAME_P]
     mov     r11, r0
@@ -56,7 +56,7 @@
     bl      clamp_output
 1:  add     sp, sp, #FRAME_SIZE
     pop     {r4-r11, pc}
-    end     dense_s8.unpacked
+    end     dense, unpacked
 
     dense_registers
     dense_few

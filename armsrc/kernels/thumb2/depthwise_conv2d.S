@@ -72,9 +72,9 @@
     sxtb16  \p2, \p2
     .endm
 
-    kernel_by_path depthwise_conv2d_s8, CV_PACKED
+    kernel_by_path depthwise_conv2d_s8, depthwise_conv2d, CV_PACKED
 
-    unpacked depthwise_conv2d_s8
+    unpacked depthwise_conv2d
     sub     sp, sp, #DW_SIZE
     str     r0, [sp, #DW_P]
     str     r1, [sp, #DW_X]
@@ -159,7 +159,7 @@
     bl      clamp_output
 1:  add     sp, sp, #DW_SIZE
     pop     {r4-r11, pc}
-    end     depthwise_conv2d_s8.unpacked
+    end     depthwise_conv2d, unpacked
 
 @ r2 words (at least one) of up to four channels from r1, a pixel (r3 = in_c bytes) apart, to r0. Advances r0, r1; clobbers
 @ r2, lr, and r10 where in_c < 4.

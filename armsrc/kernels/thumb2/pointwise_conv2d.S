@@ -42,9 +42,9 @@
     .equ FRAME_LEFT, MM_SIZE + 16
     .equ FRAME_SIZE, MM_SIZE + 20
 
-    kernel_by_path pointwise_conv2d_s8, PW_PACKED
+    kernel_by_path pointwise_conv2d_s8, pointwise_conv2d, PW_PACKED
 
-    unpacked pointwise_conv2d_s8
+    unpacked pointwise_conv2d
     sub     sp, sp, #FRAME_SIZE
     str     r0, [sp, #FRAME_P]
     str     r1, [sp, #FRAME_X]
@@ -100,7 +100,7 @@
 1:  add     sp, sp, #FRAME_SIZE
     pop     {r4-r11, pc}
     .ltorg
-    end     pointwise_conv2d_s8.unpacked
+    end     pointwise_conv2d, unpacked
 
 @ r0 y, r1 pixels, r2 channels of the whole output; \p and \y: where the frame has the struct and y. Clobbers r3-r6.
     .macro  pointwise_output p, y
@@ -113,7 +113,7 @@
 
 @ r4 -> the packed layer; behind the kernel's push. \tile: 64, with the tile in the frame, or 4.
     .macro  pointwise_tiles name, tile
-    path    pointwise_conv2d_s8.\name
+    path    pointwise_conv2d, \name
     .set    PT_BYTES, PT_SIZE + (\tile == 64) * -T64_BYTES
     sub     sp, sp, #PT_BYTES
     str     r0, [sp, #PT_P]
@@ -137,11 +137,11 @@
     add     sp, sp, #PT_BYTES
     pop     {r4-r11, pc}
     .ltorg
-    end     pointwise_conv2d_s8.\name
+    end     pointwise_conv2d, \name
     .endm
 
 @ r4 -> the packed layer; behind the kernel's push.
-    path    pointwise_conv2d_s8.chains
+    path    pointwise_conv2d, chains
     sub     sp, sp, #CH_SIZE
     str     r0, [sp, #CH_P]
     str     r2, [sp, #CH_Y]
@@ -163,7 +163,7 @@
 1:  add     sp, sp, #CH_SIZE
     pop     {r4-r11, pc}
     .ltorg
-    end     pointwise_conv2d_s8.chains
+    end     pointwise_conv2d, chains
 
     pointwise_eight saturating, 4, r3
     pointwise_eight doubled, 5, r3
