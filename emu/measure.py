@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,12 +45,16 @@ def infer(image: Image, program: Program, x: np.ndarray, core: Core, about: Mapp
 
     Raises InputError when `x` or the image does not fit the program, TargetFault when the program faults or does not end.
     """
-    machine = prepare(image, program, core, limit=limit, memory=memory, others=others, marks=marks)
-    write_input(machine, program, x)
-    machine.reset_and_run()
+    def run(marks: Marks | None) -> Machine:
+        machine = prepare(image, program, core, limit=limit, memory=memory, others=others, marks=marks)
+        write_input(machine, program, x)
+        machine.reset_and_run()
+        return machine
+
+    machine = run(marks)
     counts = machine.counts()
     check_layers(image, program, counts)
-    check_writes(program, counts)
+    check_writes(program, counts, lambda: run(Marks(touches=True)))
     return Inference(read_outputs(machine, program), profile(counts, program, machine.instructions, core, about or {}, memory), counts,
                      machine.instructions)
 
@@ -112,11 +116,15 @@ def _address(image: Image, tensor: Tensor) -> int:
     return image.symbols[tensor.symbol].address
 
 
-def check_writes(program: Program, counts: Counts) -> None:
-    """A layer may write its output, scratch, stack and variables of its own. Raises TargetFault for another tensor, and for no object at all."""
+def check_writes(program: Program, counts: Counts, again: Callable[[], Machine] | None = None) -> None:
+    """A layer may write its output, scratch, stack and variables of its own. Raises TargetFault for another tensor, and for no object at all.
+
+    again: the same run, with what instructions touch counted, so that the fault can name one.
+    """
     tensors = {program.input.symbol, *(layer.output.symbol for layer in program.layers)}
     for number, layer in enumerate(program.layers, 1):
-        writes.check(f"layer {layer.name} ({layer.kernel})", counts.objects, counts.traffic[number], tensors - {layer.output.symbol})
+        writes.check(f"layer {layer.name} ({layer.kernel})", counts.objects, counts.traffic[number], tensors - {layer.output.symbol},
+                     lambda object, layer=number: writes.by_whom(again(), layer, object) if again else "")
 
 
 def check_layers(image: Image, program: Program, counts: Counts, runs: int = 1) -> None:

@@ -162,8 +162,11 @@ class Machine:
         if not stopped:
             self.probe.finish(until)
         if stopped or self.probe.fault.kind:
-            scene = faults.Scene(self.image, self.instructions, self.data, self.stack, self.cpu.name, self.limit, self.layer_names, pc)
-            raise faults.describe(scene, self.probe.fault)
+            raise faults.describe(self.scene(pc), self.probe.fault)
+
+    def scene(self, pc: int) -> faults.Scene:
+        """What a fault is told with when the core stops at `pc`."""
+        return faults.Scene(self.image, self.instructions, self.data, self.stack, self.cpu.name, self.limit, self.layer_names, pc)
 
     def _emulate(self, pc: int, until: int) -> unicorn.UcError | None:
         """Run to `until`, or to what stops Unicorn; YIELD does, too, but is a NOP on one core.

@@ -181,15 +181,15 @@ def test_a_kernel_that_goes_wrong(tmp_path: Path, one_line_error, body, head, st
 
 
 @pytest.mark.parametrize(("body", "message"), [
-    ("y[p->out_c] = 77;", "wrote outside every object: 1 time"),
-    ("((int8_t *)x)[3] = 1;", "wrote into qglobal_avgpool2d_output, which is not its output: 1 time"),
+    ("y[p->out_c] = 77;", "wrote outside every object: 1 time; 'strb"),
+    ("((int8_t *)x)[3] = 1;", "wrote into qglobal_avgpool2d_output, which is not its output: 1 time; 'strb"),
 ])
 def test_a_layer_that_writes_anothers_tensor(tmp_path: Path, one_line_error, body: str, message: str) -> None:
     shutil.copytree(REPOSITORY / "armsrc/kernels/c", tmp_path / "mine")
     edit(tmp_path, "mine/pointwise.c", "void dense_s8(const pointwise_s8_params *restrict p, const int8_t *restrict x, int8_t *restrict y, void *restrict scratch)\n{\n",
          "void dense_s8(const pointwise_s8_params *restrict p, const int8_t *restrict x, int8_t *restrict y, void *restrict scratch)\n{\n    " + body + "\n")
     line = one_line_error(5, *KWS, "--kernels", str(tmp_path / "mine"))
-    assert "layer qdense_16x10 (dense_s8)" in line and message in line
+    assert "layer qdense_16x10 (dense_s8)" in line and message in line and "mine/pointwise.c:" in line
 
 
 def test_one_wrong_byte_is_named(run, tmp_path: Path) -> None:
