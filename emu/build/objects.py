@@ -22,16 +22,13 @@ def contents(path: Path) -> bytes:
         raise InputError(f"{path}: {error.strerror}") from None
 
 
-def defined(path: Path, name: str) -> dict[str, bool]:
-    """Every symbol that an object, or a member of an archive, defines for others: whether it is weak.
+def defined(path: Path, name: str) -> list[tuple[str, bool]]:
+    """Every symbol that an object, or each member of an archive, defines for others, and whether it is weak.
 
     name: what errors call it. InputError for what is no object for 32-bit Arm.
     """
-    found: dict[str, bool] = {}
-    for member in _members(contents(path), name):
-        for symbol, weak in _symbols(member, name):
-            found[symbol] = found.get(symbol, True) and weak
-    if _LTO in found:
+    found = [pair for member in _members(contents(path), name) for pair in _symbols(member, name)]
+    if any(symbol == _LTO for symbol, _ in found):
         raise InputError(f"{name}: compiled with -flto, so there is no code in it; -ffat-lto-objects, or no -flto, is wanted")
     return found
 

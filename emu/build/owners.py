@@ -6,7 +6,7 @@ That is read from the symbols of the set's objects, which are compiled for it; w
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from armsrc import abi
@@ -55,27 +55,28 @@ def _implemented(job: Job, folder: KernelFolder, sources: Sequence[Source]) -> l
         return json.loads(kept.read_bytes())
     except (OSError, ValueError):
         pass
-    found = _defined(job, folder, sources)
     functions = {kernel: job.functions(folder).get(kernel, kernel) for kernel in job.kernels}
+    found = _defined(job, folder, sources, set(functions.values()))
     implemented = [kernel for kernel, function in functions.items() if function in found]
     _check(job, folder, found, functions, implemented)
     write_atomically(kept, json.dumps(implemented).encode())
     return implemented
 
 
-def _defined(job: Job, folder: KernelFolder, sources: Sequence[Source]) -> dict[str, bool]:
-    """Every symbol that the set's objects and archives define: whether it is weak. BuildError for one that is defined twice."""
+def _defined(job: Job, folder: KernelFolder, sources: Sequence[Source], kernels: Collection[str]) -> dict[str, bool]:
+    """Every symbol that the set's objects and archives define: whether it is weak. BuildError for one that is defined twice; of an archive's
+    that is only wrong of kernels, since a linker takes from it what it still lacks."""
     compile_all(job, sources)
     places = [(source.name, object_of(source)) for source in sources] + [(name, job.root / name) for name in folder.linked]
     found: dict[str, bool] = {}
     first: dict[str, str] = {}
     for name, path in places:
-        for symbol, weak in defined(path, name).items():
+        for symbol, weak in defined(path, name):
             found[symbol] = found.get(symbol, True) and weak
-            if weak or name.endswith(".a"):  # of an archive only what is asked for is taken
+            if weak or name.endswith(".a") and symbol not in kernels:
                 continue
             if symbol in first:
-                raise BuildError(f"kernel set {folder}: {symbol} is defined twice, in {first[symbol]} and in {name}")
+                raise BuildError(f"kernel set {folder}: {symbol} is defined twice, in {first[symbol]} and in {name}{' itself' * (first[symbol] == name)}")
             first[symbol] = name
     return found
 

@@ -122,6 +122,17 @@ def test_objects_and_archives_as_they_are(tmp_path, toolchain, archived) -> None
     assert library(path, toolchain).sha256 != first
 
 
+@pytest.mark.parametrize(("also", "message"), [("dense.c", r"in .*mine/dense\.c and in .*mine/lib\.a$"), ("", r"in .*mine/lib\.a and in .*mine/lib\.a itself$")])
+def test_a_kernel_that_an_archive_has_too(mine, toolchain, tmp_path, also, message) -> None:
+    """A linker would take one of them and say nothing."""
+    made = [compiled(tmp_path / f"{name}.o", STUB.replace("NAME", "dense_s8") + f"int helper(void);\nint helper(void) {{ return {name}; }}\n", toolchain) for name in ("1", "2")]
+    subprocess.run([str(toolchain.path).replace("gcc", "ar"), "rc", mine / "lib.a", *(made[:1] if also else made)], check=True)
+    if not also:
+        (mine / "dense.c").unlink()
+    with pytest.raises(BuildError, match=f"dense_s8 is defined twice, {message}"):
+        library(mine, toolchain)
+
+
 def test_everything_is_in_the_key(mine, toolchain, tmp_path) -> None:
     folder(tmp_path / "elsewhere", {"value.h": "enum { VALUE = 1 };\n"})
     folder(mine, {"kernels.toml": 'include = ["../elsewhere"]\n', "value.c": '#include <value.h>\nint value(void);\nint value(void) { return VALUE + MORE; }\n'})
