@@ -193,9 +193,9 @@ def _check_executable(image: Image, kernels: str, cpu: cpus.Cpu) -> None:
     lacking = np.flatnonzero(records["flags"] & int(cpu.lacks))
     if len(lacking):
         first, flags = records[lacking[0]], int(np.bitwise_or.reduce(records["flags"]))
-        function = image.function_at(int(first["address"]))
+        function, having = image.function_at(int(first["address"])), cpus.that_have(flags)
         raise BuildError(f"{cpu.name} cannot execute the {kernels} kernels: it lacks {cpu.lacked(flags)}, as "
-                         f"{first['text'].decode()!r} in {function.name if function else 'the image'}; {', '.join(cpus.that_have(flags))} have that; "
+                         f"{first['text'].decode()!r} in {function.name if function else 'the image'}; {', '.join(having)} ha{'s' if len(having) == 1 else 've'} that; "
                          f"--kernels {' or '.join(ANY_CORE_SETS)} runs on any core")
 
 

@@ -20,9 +20,9 @@ def near(name: str, known: Collection[str]) -> str:
     return f" (did you mean {found}?)" if found else ""
 
 
-def check(what: str, name: str, known: Iterable[str]) -> None:
-    """UsageError for a `what` that is not among the known ones."""
+def check(what: str, name: str, known: Iterable[str], besides: str = "") -> None:
+    """UsageError for a `what` that is not among the known ones. besides: what there is in addition, in words."""
     known = list(known)
     if name not in known:
         found = nearest(name, known, 0.4)
-        raise UsageError(f"no {what} {name!r} (there are {', '.join(known)})" + (f"; did you mean {found}?" if found else ""))
+        raise UsageError(f"no {what} {name!r} (there are {', '.join(known)}{besides and f', {besides}'})" + (f"; did you mean {found}?" if found else ""))

@@ -109,7 +109,7 @@ def _folder(kernels: str, base: Path) -> Path:
     if not kernels or not path.is_dir():
         if kernels and (os.sep in kernels or path.exists()):
             raise UsageError(f"no kernel set {kernels!r}: {'that is no folder' if path.exists() else 'there is no such folder'}")
-        check_name("kernel set", kernels, names())
+        check_name("kernel set", kernels, names(), f"and no folder {kernels} here" if kernels else "")
     if not str(path).isprintable():
         raise InputError(f"{str(path)!r}: a folder of kernels needs a name that can be printed")
     return path
@@ -164,7 +164,7 @@ class _File:
 
     def error(self, key: str, message: str) -> InputError:
         heads = (number for number, line in enumerate(self._text.splitlines(), 1)
-                 if re.match(rf'\s*\[?\s*"?{re.escape(key)}"?\s*[\]=.]', line))
+                 if re.match(rf'\s*\[*\s*"?{re.escape(key)}"?\s*[\]=.]', line))
         return InputError(f"{self.path}:{next(heads, 1)}: {message}")
 
     def get(self, key: str, usual: Any, right: Callable[[Any], object], wanted: str) -> Any:
@@ -222,6 +222,8 @@ def _flags(file: _File) -> tuple[str, ...]:
     for flag in flags:
         if flag.startswith("-I"):
             raise file.error("flags", f"flags: {flag}: folders stand in include = [...]")
+        if re.search(r"\s-", flag) and not flag.startswith("-D"):
+            raise file.error("flags", f"flags: {shown(flag)}: one option a text, as flags = [\"-O2\", \"-funroll-loops\"]")
         if reason := obstacle(flag, FLAGS):
             raise file.error("flags", f"flags: {shown(flag)} cannot be given: {reason}")
     return tuple(flags)

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from emu.cli import EXIT_STATUS, SETTINGS, run_command, status
+from emu.errors import BuildError
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from emu.build.kernel_folder import KernelFolder
 
 
@@ -64,9 +67,22 @@ def listed(folders: tuple[str, ...], json_file: str | None, cc: str | None) -> N
     files.write_forms(found, (json_file, forms.render_json), shown=forms.render)
 
 
-def _implemented(images: object, name: str, folder: KernelFolder, cc: str | None) -> Sequence[str]:
-    return [kernel for kernel, owner in images.implementations(name, float_abi=False, toolchain=folder.toolchain(cc)).items()
-            if owner.folder == folder.folder] if folder.base else []
+def _implemented(images: ModuleType, name: str, folder: KernelFolder, cc: str | None) -> Sequence[str]:
+    """Its own kernels, int8 and float; none of a set without a base. Raises what images.implementations does for a folder that has neither."""
+    if not folder.base:
+        return []
+    found: list[str] = []
+    failures: list[BuildError] = []
+    for floating in (False, True):
+        try:
+            owners = images.implementations(name, float_abi=floating, toolchain=folder.toolchain(cc))
+        except BuildError as error:
+            failures.append(error)
+            continue
+        found += [kernel for kernel, owner in owners.items() if owner.folder == folder.folder]
+    if not found:
+        raise failures[0]
+    return found
 
 
 if __name__ == "__main__":

@@ -167,6 +167,7 @@ def test_however_a_file_is_included_what_changes_in_it_changes_the_image(mine, t
     ('sources = ["*"]', r":1: sources: kernels\.toml is none of \.c, \.cc"),
     ('include = ["no"]', r":1: include: there is no folder 'no' in "),
     ('flags = ["-Iinclude"]', r":1: flags: -Iinclude: folders stand in include = "),
+    ('flags = ["-O2 -funroll-loops"]', r":1: flags: -O2 -funroll-loops: one option a text, as flags = \[.-O2., .-funroll-loops.\]$"),
     ('flags = ["-mcpu=cortex-m3"]', r":1: flags: -mcpu=cortex-m3 cannot be given: the core's name says"),
     ('flags = ["-include", "x.h"]', r":1: flags: -include cannot be given: an option that only changes the code is wanted .-O\.\.\., -std="),
     ('flags = ["-fstack-usage"]', r":1: flags: -fstack-usage cannot be given: it reads or writes files of its own$"),
@@ -174,6 +175,7 @@ def test_however_a_file_is_included_what_changes_in_it_changes_the_image(mine, t
     ("compiler = 3", r":1: compiler must be a compiler's name or path, not 3"),
     ('base = "thumb"', r":1: base: no kernel set is called 'thumb' .did you mean thumb2"),
     ('base = "float"', r":1: base: float has no int8 kernels"),
+    ('base = "c"\n[[kernels]]\n', r":2: kernels must be a table \[kernels\] of layer kinds and functions, not "),
     ("kernels = 3", r":1: kernels must be a table \[kernels\] of layer kinds and functions, not 3"),
     ('[kernels]\ndens = "dense_s8"', r":2: no layer kind is called 'dens' .did you mean dense"),
     ('[kernels]\ndense = "9 lives"', r":2: dense must be the name of a function, not '9 lives'"),
@@ -239,7 +241,7 @@ def test_an_object_for_another_machine_or_of_lto(mine, toolchain, tmp_path) -> N
 def test_folders_that_are_none(tmp_path) -> None:
     with pytest.raises(UsageError, match=r"no kernel set '\./none': there is no such folder"):
         kernel_folder.find("./none")
-    with pytest.raises(UsageError, match=r"no kernel set 'thumb' .*did you mean thumb2"):
+    with pytest.raises(UsageError, match=r"^no kernel set 'thumb' \(there are c, .*, thumb2, and no folder thumb here\); did you mean thumb2\?$"):
         kernel_folder.find("thumb")
     (tmp_path / "dense.c").write_text(DENSE)
     with pytest.raises(UsageError, match="^no kernel set .*: that is no folder$"):

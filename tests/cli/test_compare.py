@@ -254,7 +254,7 @@ def test_a_side_that_is_not_bit_exact(copy: Path) -> None:
     (2, ("c", "c"), "the side c is there twice"),
     (2, ("c", "c:-O3"), "c and c:-O3 are the same side"),
     (2, ("c", "c:core=cortex-m7", "--core", "cortex-m7"), "are the same side"),
-    (2, ("thumb2", "thunb2"), "thunb2: no kernel set 'thunb2' (there are c, float, fused, m0, thumb2); did you mean thumb2?"),
+    (2, ("thumb2", "thunb2"), "thunb2: no kernel set 'thunb2' (there are c, float, fused, m0, thumb2, and no folder thunb2 here); did you mean thumb2?"),
     (2, ("c", ""), "'' is no side"),
     (2, ("c", "c:"), "'c:' is no side"),
     (2, ("c", "c@"), "'c@' is no side"),

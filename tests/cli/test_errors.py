@@ -23,7 +23,7 @@ WRONG = "for (int o = 0; o < p->out_c; o++) y[o] = 77;"  # of a dense kernel
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (("--kernels", "thunb2"), "no kernel set 'thunb2' (there are c, float, fused, m0, thumb2); did you mean thumb2?"),
+    (("--kernels", "thunb2"), "no kernel set 'thunb2' (there are c, float, fused, m0, thumb2, and no folder thunb2 here); did you mean thumb2?"),
     (("--core", "cortex-m44"), "no core 'cortex-m44' (did you mean cortex-m4?)"),
     (("--opt", "O9"), "no optimization 'O9'"),
     (("--input", "yess"), "no word 'yess': did you mean yes?"),

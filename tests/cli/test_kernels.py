@@ -109,6 +109,18 @@ def test_list(here, kernel_folder) -> None:
     assert wrong.returncode == 2 and "did you mean thumb2" in wrong.stderr
 
 
+def test_list_of_float_kernels(here, tmp_path) -> None:
+    """Alone, and beside int8 ones; what does not compile is told as ever."""
+    stub = '#include "kernels.h"\nvoid NAME(const pointwise_f32_params *p, const float *x, float *y, void *scratch) { (void)p; (void)scratch; *y = *x; }\n'
+    (tmp_path / "dense.c").write_text(stub.replace("NAME", "dense_f32"))
+    assert " dense_f32 " in here(tmp_path, "emu.kernels", "list", ".").stdout
+    (tmp_path / "more.c").write_text(stub.replace("NAME", "dense_s8").replace("f32", "s8").replace("float", "int8_t"))
+    assert " dense_s8, dense_f32 " in here(tmp_path, "emu.kernels", "list", ".").stdout
+    (tmp_path / "more.c").write_text("junk")
+    wrong = here(tmp_path, "emu.kernels", "list", ".")
+    assert wrong.returncode == 4 and "more.c:1:" in wrong.stderr
+
+
 def test_budgets_name_folders_from_where_they_stand(here, kernel_folder, tmp_path) -> None:
     (tmp_path / "b.toml").write_text(f'[[run]]\nkernels = "{os.path.relpath(kernel_folder, tmp_path)}"\n')
     done = here(REPOSITORY, "emu.check", "--budgets", str(tmp_path / "b.toml"), "--update")
