@@ -23,6 +23,8 @@ _HINTS = {re.compile(_MISSING + r"__aeabi_([fd]|u?[il]2[fd])"): "float arithmeti
               "there is no C library: kernels have no heap and no output; memcpy, memmove, memset and memcmp are there",
           re.compile(_MISSING + r"(__cxa_|__gxx_|__aeabi_(atexit|unwind)|_Unwind_|vtable for __cxxabiv1)"): "there is no C++ runtime",
           re.compile("VFP register arguments"): "it was compiled with -mfloat-abi=hard; soft is wanted"}
+# Of kernels that are called one by one, after all others: nothing is left out of their image.
+_WHOLE = {re.compile(_MISSING): "a folder's sources are linked whole, whether a kernel calls them or not: list those that kernels need, or an archive"}
 
 
 def flags_of(job: Job, owned: Owned) -> tuple[str, ...]:
@@ -73,7 +75,8 @@ def _run_linker(job: Job, arguments: Sequence[str], shown: Mapping[str, str]) ->
     try:
         run(job, arguments, f"kernel set {job.sets[0].name!r} does not link", shown)
     except BuildError as error:
-        hint = next((f" ({hint})" for pattern, hint in _HINTS.items() if not job.floating and pattern.search(str(error))), "")
+        hints = _HINTS | (_WHOLE if job.script == "library" and job.sets[0].outside else {})
+        hint = next((f" ({hint})" for pattern, hint in hints.items() if not job.floating and pattern.search(str(error))), "")
         raise BuildError(f"{error}{hint}") from None
 
 

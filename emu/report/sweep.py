@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -22,6 +22,7 @@ from emu.report.table import printed
 SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
 MADE, PLACE = ("kernels", "cc", "opt", "flags", "mcpu"), ("core", "memory", "seed")  # how an image is made, and where it runs
 AXES = (*MADE, *PLACE)
+PATHS = ("kernels", "cc")  # names, or paths
 MOST_COLUMNS, MOST_LINES, MOST_PROBLEMS = 6, 60, 10
 Row = Mapping[str, Any]
 
@@ -48,17 +49,29 @@ def varied(rows: Sequence[Row], axes: Sequence[str] = AXES) -> tuple[str, ...]:
 def _title(rows: Sequence[Row]) -> str:
     """What all rows have in common."""
     axes = varied(rows)
-    same = [_axis(axis, rows[0][axis]) for axis in AXES if axis not in (*axes, "mcpu", "seed") and rows[0][axis]]
+    same = [_axis(axis, rows[0][axis], ()) for axis in AXES if axis not in (*axes, "mcpu", "seed") and rows[0][axis]]
     return f"cycles a MAC; cycles of networks and pools: {', '.join(same)}"
 
 
-def variant(row: Row, axes: Sequence[str]) -> str:
-    """What tells a row from others of its shape."""
-    return " ".join(_axis(axis, row[axis]) for axis in axes if row[axis] not in ("", None)) or str(row["kernels"])
+def variant(row: Row, axes: Sequence[str], alike: Collection[str]) -> str:
+    """What tells a row from others of its shape. alike: `same_names` of all rows."""
+    return " ".join(_axis(axis, row[axis], alike) for axis in axes if row[axis] not in ("", None)) or str(row["kernels"])
 
 
-def _axis(axis: str, value: object) -> str:
-    return {"opt": f"-{value}", "mcpu": f"-mcpu={value}", "seed": f"seed {value}", **dict.fromkeys(("kernels", "cc"), str(value).rpartition("/")[2])}.get(axis, str(value))
+def same_names(rows: Sequence[Row]) -> set[str]:
+    """Kernels and compilers whose last name is another one's, too: those are shown with their folders."""
+    found = {str(row[axis]) for row in rows for axis in PATHS}
+    named = Counter(_last(value) for value in found)
+    return {value for value in found if named[_last(value)] > 1}
+
+
+def _axis(axis: str, value: object, alike: Collection[str]) -> str:
+    shown = str(value) if value in alike else _last(str(value))
+    return {"opt": f"-{value}", "mcpu": f"-mcpu={value}", "seed": f"seed {value}", **dict.fromkeys(PATHS, shown)}.get(axis, str(value))
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 class _Pivot:
@@ -72,10 +85,11 @@ class _Pivot:
         made, place = varied(rows, MADE), varied(rows, PLACE)
         self.competing = bool(made)
         across, down = (made, place) if made else (place, ())
+        alike = same_names(rows)
         self.cells: dict[tuple[str, str], Row] = {}
         for row in rows:
-            subject = " ".join([row["shape"], *(_axis(axis, row[axis]) for axis in down)])
-            self.cells[subject, variant(row, across)] = row
+            subject = " ".join([row["shape"], *(_axis(axis, row[axis], alike) for axis in down)])
+            self.cells[subject, variant(row, across, alike)] = row
         self.subjects, self.variants = (list(dict.fromkeys(key[number] for key in self.cells)) for number in (0, 1))
         costs = {subject: [row["cycles"] for of, row in self.cells.items() if of[0] == subject and row["status"] == "ok"] for subject in self.subjects}
         self.best = {subject: min(found) for subject, found in costs.items() if found}
@@ -216,10 +230,11 @@ def render_cliffs(cliffs: Sequence[Cliff], ratio: float, top: int) -> str:
     table = Table(header_style="bold")
     for head in ("variant", "shape", "cycles", "a MAC", "times", "neighbour", "cycles", "a MAC", "in"):
         table.add_column(head, justify="right" if head in ("cycles", "a MAC", "times") else "left")
-    axes = varied([cliff.row for cliff in cliffs])
+    rows = [cliff.row for cliff in cliffs]
+    axes, alike = varied(rows), same_names(rows)
     for cliff in cliffs[:top]:
         own, other = ([f"{row['cycles']:,}", f"{row['cycles_per_mac']:.2f}"] for row in (cliff.row, cliff.neighbour))
-        table.add_row(variant(cliff.row, axes), cliff.row["shape"], *own, f"{cliff.ratio:.2f}", cliff.neighbour["shape"], *other,
+        table.add_row(variant(cliff.row, axes, alike), cliff.row["shape"], *own, f"{cliff.ratio:.2f}", cliff.neighbour["shape"], *other,
                       f"{cliff.axis}, {'larger' if cliff.up else 'smaller'}")
     up, steep = sum(cliff.up for cliff in cliffs), sum(cliff.steep for cliff in cliffs)
     summary = (f"{len(cliffs):,} in all: {up:,} cost more than a smaller neighbour, {steep - up:,} no fewer cycles than a larger one; {len(cliffs) - steep:,} "

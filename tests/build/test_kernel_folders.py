@@ -196,6 +196,8 @@ def test_what_a_kernels_toml_may_not_say(mine, text, message) -> None:
      r"has no kernel: .*it defines conv2d_f32, and the kernels of this run are int8.$"),
     ({"dense.c": DENSE, "heap.c": "void *malloc(unsigned n);\nvoid *heap(void);\nvoid *heap(void) { return malloc(3); }\n"},
      r"undefined reference to `malloc' .there is no C library: kernels have no heap"),
+    ({"dense.c": DENSE, "more.c": "void far(void);\nvoid more(void);\nvoid more(void) { far(); }\n"},
+     r"more\.c:3: undefined reference to `far' .a folder's sources are linked whole, .*: list those that kernels need, or an archive.$"),
     ({"dense.c": DENSE, "half.c": "float half(float x);\nfloat half(float x) { return x / 2; }\n"}, r"`__aeabi_fmul' .float arithmetic, for which"),
     ({"dense.c": STUB.replace("void NAME", "__attribute__((weak)) void dense_s8")}, r"dense_s8 is weak, so another definition of it could run in its place"),
     ({"more.c": "int memcmp(const void *a, const void *b, unsigned n);\nint memcmp(const void *a, const void *b, unsigned n) { (void)a; (void)b; return (int)n; }\n"},

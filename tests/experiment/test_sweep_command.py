@@ -90,6 +90,9 @@ def test_other_kernels_than_the_file_names(folder: Path, run) -> None:
     (folder / "apart" / "dense.c").write_text(
         '#include "kernels.h"\nvoid dense_s8_of_thumb2(const pointwise_s8_params *p, const int8_t *x, int8_t *y, void *scratch);\n'
         "void dense_s8(const pointwise_s8_params *p, const int8_t *x, int8_t *y, void *scratch)\n{\n    dense_s8_of_thumb2(p, x, y, scratch);\n}\n")
+    shutil.copytree(folder / "apart", folder / "far" / "apart")
+    table = run("sweep", "x.toml", "--kernels", "apart", "--kernels", "far/apart", "--where", "shape=dense 4*", "--out", "apart.parquet")[1]
+    assert all(f" {folder / name} ┃" in table for name in ("apart", "far/apart"))  # their last names are the same
     report = json.loads(run("sweep", "x.toml", "--kernels", "c", "--kernels", "apart", "--dry-run", "--json", "-")[1])
     assert {point["kernels"] for point in report["points"]} == {"c", str(folder / "apart")}
     assert (len(report["points"]), report["to_do"]) == (10, 5)  # those of c are done
