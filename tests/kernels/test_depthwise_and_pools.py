@@ -53,11 +53,14 @@ def same(shape: tuple[int, int, int], stride: int, zero_point: int) -> dict[str,
 
 
 @pytest.mark.parametrize(("shape", "stride", "zero_point", "code"), [
-    *((shape, 1, -128, (depthwise.LINE, 1, 0, True)) for shape in ((3, 2, 4), (2, 10, 5), (9, 9, 8), (4, 32, 4), (1, 11, 4))),
+    *((shape, 1, -128, (depthwise.LINE, 1, 0, True)) for shape in ((3, 2, 5), (2, 10, 5), (9, 9, 12), (4, 32, 4), (1, 11, 4))),
+    *(((5, 9, step), 1, zero_point, (form, 1, step, zero_point < -1)) for step in depthwise.STEPS for zero_point, form in ((-128, depthwise.LINE), (-1, depthwise.BENT))),
+    *(((6, 8, step), 2, zero_point, (form, 2, step, zero_point < -1)) for step in depthwise.STEPS for zero_point, form in ((-128, depthwise.LINE), (-1, depthwise.BENT))),
+    ((4, 33, 16), 1, -128, (depthwise.LINE, 1, 16, False)),
     *((shape, 1, -128, (depthwise.LINE, 1, 64, True)) for shape in ((3, 3, 64), (2, 18, 64), (20, 10, 64))),
     ((4, 33, 64), 1, -128, (depthwise.LINE, 1, 64, False)), ((4, 33, 4), 1, -128, (depthwise.LINE, 1, 0, False)),
-    ((6, 7, 8), 1, -1, (depthwise.BENT, 1, 8, False)), ((3, 8, 12), 1, -1, (depthwise.BENT, 1, 0, False)), ((8, 6, 9), 1, 4, (depthwise.SIGNED, 1, 0, False)),
-    *((shape, 2, -128, (depthwise.LINE, 2, 64, True)) for shape in ((4, 4, 64), (6, 18, 64), (2, 16, 64))),
+    ((3, 8, 12), 1, -1, (depthwise.BENT, 1, 0, False)), ((8, 6, 9), 1, 4, (depthwise.SIGNED, 1, 0, False)),
+    *((shape, 2, -128, (depthwise.LINE, 2, 64, True)) for shape in ((6, 18, 64), (2, 16, 64))),
     *((shape, 2, -128, (depthwise.LINE, 2, 0, True)) for shape in ((4, 12, 4), (18, 6, 7))),
     ((4, 20, 64), 2, -128, (depthwise.LINE, 2, 64, False)), ((5, 19, 4), 2, -128, (depthwise.LINE, 2, 0, False)),
     ((6, 6, 4), 2, -1, (depthwise.BENT, 2, 0, False)), ((6, 8, 5), 2, 4, (depthwise.SIGNED, 2, 0, False)), ((1, 1, 4), 1, -128, (depthwise.LINE, 2, 0, False))])

@@ -25,11 +25,12 @@ class Code(NamedTuple):
     padded: bool
 
 
-WALKS = {  # of depthwise_walks.inc
-    "line_64_padded": Code(LINE, 1, 64, True), "line_64": Code(LINE, 1, 64, False), "line_padded": Code(LINE, 1, ANY, True),
-    "line": Code(LINE, 1, ANY, False), "bent_8": Code(BENT, 1, 8, False), "bent": Code(BENT, 1, ANY, False), "signed": Code(SIGNED, 1, ANY, False),
-    "line_down_64_padded": Code(LINE, 2, 64, True), "line_down_64": Code(LINE, 2, 64, False), "line_down_padded": Code(LINE, 2, ANY, True),
-    "line_down": Code(LINE, 2, ANY, False), "bent_down": Code(BENT, 2, ANY, False), "signed_down": Code(SIGNED, 2, ANY, False)}
+STEPS = 8, 16, 32, 64, 128  # of y that have walks of their own
+_KINDS = {  # form, stride, whether padding is left out -> name
+    (LINE, 1, False): "line", (LINE, 1, True): "line_padded", (BENT, 1, False): "bent", (SIGNED, 1, False): "signed",
+    (LINE, 2, False): "line_down", (LINE, 2, True): "line_down_padded", (BENT, 2, False): "bent_down", (SIGNED, 2, False): "signed_down"}
+WALKS = {f"{name}_{step}" if step else name: Code(form, stride, step, padded)  # of depthwise_walks.inc
+         for (form, stride, padded), name in _KINDS.items() for step in (ANY, *(STEPS if form != SIGNED else ()))}
 _MOST_STEP = {LINE: 0xFFFF, BENT: 0xFF, SIGNED: 0xFF}  # of y, output to output: the bits that the code has for it
 _TURN = {LINE: 16, BENT: 8, SIGNED: 8}  # outputs of a turn of the loop
 _DOWN = 9  # outputs of a column, at most
@@ -91,7 +92,7 @@ def _estimate(way: _Walk) -> int:
     """Cycles of a channel, but for what all ways have in common."""
     across = way.lines if way.stride == 1 else way.columns
     pieces = -(-way.along.out // (COLUMNS - 2 if way.stride == 1 else _DOWN))
-    return across.out * (way.along.out * (11 + (way.along.step_y != 64)) + 17 * pieces)
+    return across.out * (way.along.out * (11 + (way.along.step_y not in STEPS)) + 17 * pieces)
 
 
 def _is_padded(walk: _Walk) -> bool:
