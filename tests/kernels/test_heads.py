@@ -219,7 +219,7 @@ def planes_claims() -> list[Claim]:
         line = slope(lambda h, pad=pad: relu(h, 8, pad_left=pad), 3, 4)
         found.append(Claim("depthwise_lines.inc", phrase, line - four - four, 4))
     found.append(Claim("depthwise_lines.inc", "and {} a turn", along(relu, 4, (17, 21)) - four, 4))
-    for make, phrase in ((relu, "{} an output"), (bent, r"bent {}\)"), (signed, r"signed {}, ")):
+    for make, phrase in ((relu, "{} an output"), (bent, r"bent {} or 14"), (signed, r"signed {}, ")):
         output = slopes(lambda w, h, make=make: make(h, w, stride=2), (7, 9), (2, 6)) - column - column
         found.append(Claim("depthwise_down.inc", phrase, output, 2 * 4 * 4))
     four = fixed(lambda w, h: relu(h, w), (10, 14), (2, 4))  # columns of a band
