@@ -180,7 +180,7 @@ def prepared(job: Job, loaded: Loaded, kernels: str) -> Prepared:
         "toolchain": {"path": str(toolchain.path), "version": toolchain.version, "origin": toolchain.origin},
         "image": {"path": str(path), "sha256": image.sha256, "flash_bytes": image.flash_bytes, "ram_bytes": image.ram_bytes,
                   "stack_reserve": image.stack_reserve},
-        "kernel_set": {"name": folder.name, "folder": folder.folder, "base": folder.base, "linked": list(folder.linked),
+        "kernel_set": {"name": folder.name, "folder": folder.folder, "base": folder.base, "linked": list(folder.linked), "flags": list(folder.flags),
                        "implements": {kernel: owner.name for kernel, owner in implemented.items() if kernel in image.symbols},
                        "compiled": [kernel for kernel, owner in implemented.items() if owner.holds_c and kernel in image.symbols]},
     }

@@ -16,7 +16,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,9 @@ class KernelFolder:
 
     def toolchain(self, cc: str | None) -> Toolchain:
         """The compiler `cc`, else the one that its kernels.toml names, else the usual one. BuildError."""
-        return toolchains.find(cc) if cc or not self.compiler else toolchains.find(self.compiler, f"{self.folder}/{FILE}: compiler")
+        if cc or not self.compiler:
+            return toolchains.find(cc)
+        return replace(toolchains.find(self.compiler, f"{self.folder}/{FILE}: compiler"), origin=f"{self.folder}/{FILE}")
 
 
 def names(root: Path | None = None) -> list[str]:

@@ -138,7 +138,7 @@ def annotate(ran: Ran, scope: Scope = Scope()) -> Listing:
                         for number, rows in by_function.items()), key=lambda function: (-function.cycles, function.address))
     return Listing(ran.title, ran.core.name, ran.memory.name, scope.title, tuple(functions), sum(f.instructions for f in functions), cycles,
                    sum(f.minimum for f in functions), int(ran.prices.price(ran.counts).sum()), _summed(f.reasons for f in functions),
-                   bool(ran.counts.touches))
+                   bool(ran.counts.touches), ran.about)
 
 
 def _tallied(ran: Ran, counts: Counts, functions: frozenset[int] | None) -> tuple[dict[_Place, _Tally], dict[int, set[int]]]:

@@ -78,7 +78,7 @@ class Listing:
     """What ran, the dearest function first. scope: what it is of, in words ("layer qdense_16x10", "function gather", "everything that ran").
 
     cycles: of all that is listed; total: of the whole run. tensors: False where accesses were not told apart by instruction.
-    reasons: as for a function, over all of them.
+    reasons: as for a function, over all of them. about: what made the run.
     """
 
     target: str
@@ -92,3 +92,4 @@ class Listing:
     total: int
     reasons: Mapping[str, int]
     tensors: bool = True
+    about: Mapping[str, object] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -56,7 +56,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Roofline:
-    """One kernel set on one core. points: its layers that multiply. without: names of those that do not. problem: the first byte that is wrong."""
+    """One kernel set on one core. points: its layers that multiply. without: names of those that do not. problem: the first byte that is wrong.
+
+    about: what made the run.
+    """
 
     core: str
     memory: str
@@ -64,6 +67,7 @@ class Roofline:
     bounds: Bounds
     points: tuple[Point, ...]
     without: tuple[str, ...]
+    about: Mapping[str, object]
     problem: str = ""
 
 
@@ -86,7 +90,8 @@ def points(profile: Profile, core: Core) -> Roofline:
     floating = any(row.kernel.endswith("_f32") for row in profile.layers)
     roofs = bounds.bounds(core, floating)
     return Roofline(profile.core, profile.memory, str(profile.about.get("kernels", "")), roofs,
-                    tuple(_point(row, roofs) for row in profile.layers if row.macs), tuple(row.name for row in profile.layers if not row.macs))
+                    tuple(_point(row, roofs) for row in profile.layers if row.macs), tuple(row.name for row in profile.layers if not row.macs),
+                    profile.about)
 
 
 def _point(row: Row, roofs: Bounds) -> Point:

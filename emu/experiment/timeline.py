@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from emu.errors import UsageError
@@ -61,7 +61,7 @@ class Timeline:
     """what: what is shown, in words. loop: None for straight code. number: of the iteration, where it was recorded.
 
     times: how often these streams ran just so (an iteration that was recorded: once). sites: (reason, address, cycles) beside the rows':
-    what streams do not say, in this iteration, or on average. function_cycles: of the function in the whole run.
+    what streams do not say, in this iteration, or on average. function_cycles: of the function in the whole run. about: what made the run.
     """
 
     target: str
@@ -75,6 +75,7 @@ class Timeline:
     rows: tuple[Row, ...]
     sites: tuple[tuple[str, int, float], ...]
     function_cycles: int
+    about: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def cycles(self) -> int:
@@ -230,7 +231,7 @@ def _timeline(ran: Ran, listing: FunctionListing, what: str, chosen: _Chosen | N
     if chosen:
         loop = chosen.loop
         round_ = Round(loop.head, loop.end, loop.depth, loop.iterations, loop.entries, chosen.cycles, chosen.cycles / (listing.cycles or 1))
-    return Timeline(ran.title, ran.core.name, ran.memory.name, listing.name, what, round_, number, times, rows, sites, listing.cycles)
+    return Timeline(ran.title, ran.core.name, ran.memory.name, listing.name, what, round_, number, times, rows, sites, listing.cycles, ran.about)
 
 
 def _mean_sites(ran: Ran, rows: tuple[Row, ...]) -> tuple[tuple[str, int, float], ...]:

@@ -13,7 +13,7 @@ from emu.experiment.listing import FunctionListing, Listing, Row
 from emu.report import csv_form, markdown
 from emu.report.functions import cut
 from emu.report.listing import Paint, View, lines
-from emu.report.table import printed
+from emu.report.table import built, printed
 from emu.timing.explain import sentence
 
 SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
@@ -33,7 +33,8 @@ class Shown:
         listing = self.listing
         part = "cycles" if listing.cycles == listing.total else f"of the run's {listing.total:,} cycles ({_share(listing.cycles, listing.total)})"
         return [Text(f"{listing.target}, on a modelled {listing.core} with {listing.memory} memory", "italic"),
-                f"{listing.scope}: {listing.instructions:,} instructions, {listing.cycles:,} {part}", _functions(listing, self.view.top), _reasons(listing), *_notes(listing, self.view)]
+                f"{listing.scope}: {listing.instructions:,} instructions, {listing.cycles:,} {part}", _functions(listing, self.view.top), _reasons(listing), *built(listing.about),
+                *_notes(listing, self.view)]
 
     def terminal(self) -> str:
         """Functions and their costs; each one's instructions; cycles by reason."""
@@ -53,7 +54,7 @@ class Shown:
         """docs/experiments.md has the keys."""
         listing = self.listing
         facts = {key: getattr(listing, key) for key in ("target", "core", "memory", "scope", "instructions", "cycles", "minimum", "total", "tensors")}
-        return {"schema": SCHEMA, **facts, "reasons": dict(listing.reasons), "legend": {reason: sentence(reason) for reason in listing.reasons},
+        return {"schema": SCHEMA, **listing.about, **facts, "reasons": dict(listing.reasons), "legend": {reason: sentence(reason) for reason in listing.reasons},
                 "functions": [_document(function) for function in listing.functions]}
 
     def csv(self) -> str:

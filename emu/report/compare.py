@@ -13,7 +13,7 @@ from emu.experiment.sides import columns
 from emu.profile import Row
 from emu.report.csv_form import text as csv_text
 from emu.report.records import BUILT, Records, built
-from emu.report.table import whose
+from emu.report.table import compiler, whose
 
 SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
 HEADS = ("instructions", "cycles", "bytes read", "written", "stack", "code bytes")  # of FIGURES
@@ -152,7 +152,7 @@ def _about(one: Measured) -> str:
     image = f"{about['image']['flash_bytes']:,} bytes of flash (SHA-256 {about['image']['sha256'][:16]})"
     kernels = "".join(f" ({line})" for line in whose(about))
     name = about["kernel_set"]["name"] if one.commit else about["kernels"]  # of a commit the folder is one of the cache
-    return (f"{name} kernels{commit}{kernels}, {about['toolchain']['version']}, {' '.join(about['flags'])}; "
+    return (f"{name} kernels{commit}{kernels}, {compiler(about)}; "
             f"{profile.core}, {profile.memory} memory; {image}; {verdict}")
 
 

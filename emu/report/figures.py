@@ -34,12 +34,12 @@ class Shown:
         groups = [group for group in self.found.groups if group.kernels != self.found.baseline] or self.found.groups
         tables = [part for group in groups for part in (Text(f"{self._title(group)}: {_of(group)}", "italic"), self._table(group))]
         goals = [Text(_GOALS, "italic"), _goals(self.found.reached)] if self.found.reached else []
-        return [*tables, *goals, *self._notes()]
+        return [*tables, *goals, *self._notes(), *self._compilers()]
 
     def document(self) -> dict[str, object]:
-        """schema, compiler, baseline, goals, groups (of each its lines, with the bound in cycles)."""
+        """schema, compiler, baseline, made_with (by kernel set), goals, groups (of each its lines, with the bound in cycles)."""
         found = self.found
-        return {"schema": SCHEMA, "compiler": found.compiler, "baseline": found.baseline,
+        return {"schema": SCHEMA, "compiler": found.compiler, "baseline": found.baseline, "made_with": dict(found.made_with),
                 "goals": [_goal_facts(reached) for reached in found.reached],
                 "groups": [{"group": group.name, "kernels": group.kernels, "core": group.core, "lines": [_line_facts(line) for line in group.lines]}
                            for group in found.groups]}
@@ -77,6 +77,11 @@ class Shown:
             table.add_row(line.name, *_cells(line), *times, *([_looked(marks.get(line.name, ""))] if marks else []),
                           style="bold" if line.facts["kind"] == NETWORK else None)
         return table
+
+    def _compilers(self) -> list[str]:
+        """A line for all sets that were compiled alike."""
+        found = self.found.made_with
+        return [f"{', '.join(kernels for kernels in found if found[kernels] == made)}: {made}" for made in dict.fromkeys(found.values())]
 
     def _notes(self) -> list[str]:
         return [f"The bound of the {core} is {rate.name}'s, {rate.macs / rate.cycles:g} MACs a cycle" for core, rate in self.found.roofs.items()]

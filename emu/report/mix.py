@@ -13,6 +13,7 @@ from rich.text import Text
 from emu.experiment.mix import ALL, Mix, Part
 from emu.report import plot
 from emu.report.csv_form import text as csv_text
+from emu.report.table import built
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +50,7 @@ class Shown:
     def parts(self) -> list[Table | Text | str]:
         """Percent of each layer's or function's cycles; what the letters of the bars are, and what waits are for."""
         return [Text(f"{_title(self.found)}: percent of cycles, by what instructions are for", "italic"), _table(self.found.by, self.lines),
-                ", ".join(f"{look[0]} {kind}" for kind, look in _LOOKS.items()), *_stalls(self.found.totals)]
+                ", ".join(f"{look[0]} {kind}" for kind, look in _LOOKS.items()), *_stalls(self.found.totals), *built(self.found.about)]
 
     def document(self) -> dict[str, object]:
         """docs/experiments.md has the keys."""

@@ -16,6 +16,7 @@ from emu.experiment.bounds import Bounds, Rate
 from emu.experiment.roofline import Point, Roofline, Rooflines
 from emu.report import plot
 from emu.report.csv_form import text as csv_text
+from emu.report.table import compiler, whose
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,6 +61,7 @@ def _parts(found: Rooflines) -> list[Table | Text | str]:
         parts += [Text(f"roofline of kws, input {found.input}, on a modelled {core} with {of_core[0].memory} memory", "italic"), _table(of_core)]
         parts += [_bounds_line(roofs) for roofs in _distinct(of_core)]
         parts += [f"{one.kernels}: without MACs {', '.join(one.without)}" for one in of_core if one.without]
+        parts += [f"{one.kernels}: {'; '.join((*whose(one.about), compiler(one.about)))}" for one in of_core]
     return [*parts, *(f"{pair}: {why}" for pair, why in found.failed)]
 
 
@@ -112,7 +114,7 @@ def _sentence(roofs: Bounds) -> str:
 def _document(found: Rooflines) -> dict[str, object]:
     return {
         "schema": SCHEMA, "input": found.input,
-        "rooflines": [{"core": one.core, "memory": one.memory, "kernels": one.kernels, "bounds": _bounds(one.bounds),
+        "rooflines": [{**one.about, "core": one.core, "memory": one.memory, "bounds": _bounds(one.bounds),
                        "layers": [{"name": point.name, "kernel": point.kernel, **_figures(point)} for point in one.points],
                        "without_macs": list(one.without), "first_difference": one.problem or None} for one in found.found],
         "failed": [{"what": pair, "problem": why} for pair, why in found.failed]}

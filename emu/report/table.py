@@ -80,7 +80,7 @@ def _print(console: Console, table: Table) -> None:
 
 def _about(result: Result) -> list[str]:
     about = result.profile.about
-    image, toolchain = about["image"], about["toolchain"]
+    image = about["image"]
     size = f"{image['flash_bytes']:,} bytes of flash, {image['ram_bytes']:,} of RAM ({image['stack_reserve']:,} of them stack)"
     return [
         *(f"mismatch {line}" for line in mismatches(result.profile)),
@@ -88,8 +88,20 @@ def _about(result: Result) -> list[str]:
         f"image    {size}; SHA-256 {image['sha256'][:16]}",
         *_columns(result),
         *_beside(result),
-        f"compiler {toolchain['version']}, from {toolchain['origin']}, {' '.join(about['flags'])}",
+        f"compiler {compiler(about)}",
     ]
+
+
+def built(about: Mapping[str, object]) -> list[str]:
+    """Whose kernels ran, and what compiled them, a line each; nothing of a firmware, which somebody else has built."""
+    return [*(f"kernels  {line}" for line in whose(about)), f"compiler {compiler(about)}"] if "kernel_set" in about else []
+
+
+def compiler(about: Mapping[str, object]) -> str:
+    """Its version, who named it, and its options; which of these are a folder's own, where some sources were compiled without them."""
+    toolchain, folder = about["toolchain"], about["kernel_set"]
+    own = f" ({' '.join(folder['flags'])} of {folder['name']}'s sources alone)" if folder["flags"] else ""
+    return f"{toolchain['version']}, from {toolchain['origin']}, {' '.join(about['flags'])}{own}"
 
 
 def mismatches(profile: Profile) -> list[str]:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from emu.experiment.timeline import Row, Timeline
 from emu.report import csv_form
-from emu.report.table import printed
+from emu.report.table import built, printed
 from emu.timing.explain import sentence
 
 SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
@@ -43,7 +43,8 @@ class Shown:
 
     def parts(self) -> list[Text | str]:
         found = self.found
-        return [*_head(found), *_picture(found, found.rows[:self.rows], shutil.get_terminal_size((_WIDTH, 0)).columns), *self._cut(), *_legend(found), *_sums(found)]
+        return [*_head(found), *_picture(found, found.rows[:self.rows], shutil.get_terminal_size((_WIDTH, 0)).columns), *self._cut(), *_legend(found), *_sums(found),
+                *built(found.about)]
 
     def document(self) -> dict[str, object]:
         """docs/experiments.md has the keys."""
@@ -51,7 +52,7 @@ class Shown:
         facts = {key: getattr(found, key) for key in ("target", "core", "memory", "function", "what", "number", "times", "cycles", "minimum", "reasons",
                                                       "function_cycles")}
         rows = [{**asdict(row), "reasons": dict(row.reasons)} for row in found.rows]
-        return {"schema": SCHEMA, **facts, "loop": asdict(found.loop) if found.loop else None,
+        return {"schema": SCHEMA, **found.about, **facts, "loop": asdict(found.loop) if found.loop else None,
                 "legend": {reason: sentence(reason) for reason in found.reasons},
                 "sites": [{"reason": reason, "address": address, "cycles": cycles} for reason, address, cycles in found.sites], "rows": rows}
 

@@ -99,6 +99,18 @@ def test_without_a_compiler_nothing_is_written(here, tmp_path) -> None:
     assert done.returncode == 4 and done.stderr == "error: --cc nope: no such compiler, or not executable\n" and not (tmp_path / "mine").exists()
 
 
+def test_every_report_says_what_was_compiled_how(here, mine, tmp_path) -> None:
+    """Options of a folder are not those of the kernels that its base brings."""
+    edit(mine, "kernels.toml", "flags = []", 'flags = ["-Os", "-DMORE=1"]')
+    for command in (("emu.run", "kws"), *(("emu.experiment", name) for name in ("mix", "roofline", "annotate", "timeline"))):
+        done = here(mine, *command, "--kernels", ".", "--json", str(tmp_path / "out.json"))
+        assert done.returncode == 0 and "pointwise_conv2d_s8, dense_s8 of mine, the others of c" in done.stdout, command
+        assert "-O3 -Os -DMORE=1 (-Os -DMORE=1 of mine's sources alone)" in done.stdout, command
+        facts = json.loads((tmp_path / "out.json").read_text())
+        facts = facts["rooflines"][0] if command[1] == "roofline" else facts
+        assert facts["flags"][-3:] == ["-O3", "-Os", "-DMORE=1"] and facts["kernel_set"]["flags"] == ["-Os", "-DMORE=1"] and facts["toolchain"]["version"]
+
+
 def test_list(here, kernel_folder) -> None:
     assert "1 C, 1 assembly" in here(kernel_folder, "emu.kernels", "list", ".").stdout
     done = here(REPOSITORY, "emu.kernels", "list", str(kernel_folder), "--json", "-")

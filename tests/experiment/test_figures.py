@@ -81,8 +81,10 @@ def test_a_folder_of_ones_own(file: Path, run, tmp_path: Path) -> None:
     (tmp_path / "mine" / "dense.c").write_text(
         '#include "kernels.h"\nvoid dense_s8(const pointwise_s8_params *p, const int8_t *x, int8_t *y, void *scratch)\n'
         "{\n    (void)x, (void)scratch;\n    for (int32_t c = 0; c < p->out_c; c++)\n        y[c] = 99;\n}\n")
+    (tmp_path / "mine/kernels.toml").write_text('flags = ["-Os"]\n')
     status, output, error = run("--file", file, tmp_path / "mine")
     assert status == 1 and error.startswith("error: total, ") and "is not bit-exact: element" in error
+    assert re.search(rf"^{tmp_path}/mine: .*, -O3 -Os\nc: .*, -O3$", output, re.MULTILINE)
     assert "Two shapes: mine on cortex-m4" in output and re.search(r"small .*│ +NO │", output)
 
 

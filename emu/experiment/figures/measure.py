@@ -80,7 +80,10 @@ class Reached:
 
 @dataclass(frozen=True)
 class Figures:
-    """groups: the keyword spotter's first, then by sweep file. roofs: core -> what its bound is of. compiler: its version."""
+    """groups: the keyword spotter's first, then by sweep file. roofs: core -> what its bound is of. compiler: the baseline's, its version.
+
+    made_with: kernel set -> version and options of its compiler.
+    """
 
     groups: tuple[Group, ...]
     reached: tuple[Reached, ...]
@@ -88,6 +91,7 @@ class Figures:
     baseline: str
     compiler: str
     titles: Mapping[str, str]  # of groups
+    made_with: Mapping[str, str]
 
     @property
     def problem(self) -> str:
@@ -114,7 +118,13 @@ def figures(published: Published, runner: run.Runner, advance: Callable[[int], N
             found += _shapes(shapes, run.measured(planned, runner, advance), measure, roof)
     groups = _beside_baseline(found, published.baseline)
     return Figures(groups, tuple(_reached(goal, groups) for goal in published.goals), roofs, published.baseline,
-                   kernel_folder.find(published.baseline).toolchain(None).version, {SPOTTER: SPOTTER_TITLE, **published.shapes})
+                   kernel_folder.find(published.baseline).toolchain(None).version, {SPOTTER: SPOTTER_TITLE, **published.shapes},
+                   {kernels: _made_with(kernels) for kernels in dict.fromkeys(group.kernels for group in groups)})
+
+
+def _made_with(kernels: str) -> str:
+    folder = kernel_folder.find(kernels)
+    return f"{folder.toolchain(None).version}, {' '.join(('-O3', *folder.flags))}"
 
 
 def _plans(published: Published, measure: Measure) -> dict[str, plan.Plan]:

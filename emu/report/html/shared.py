@@ -13,6 +13,7 @@ from emu.report.html.page import Section, change, count, share
 from emu.report.html.reasons import MINIMUM, Palette
 from emu.report.memory_map import Memory, Tile, memory_map
 from emu.report.sources import Sources
+from emu.report.table import whose
 from emu.timing.explain import sentence
 
 MOST_OBJECTS = 300  # rows of the memory map's table
@@ -183,7 +184,8 @@ def listing(found: Listing, sources: Sources | None, most: int | None = None, un
 def facts_of_build(about: Mapping[str, object]) -> list[tuple[str, str]]:
     """(what, value) of a profile's `about`."""
     image, toolchain = about["image"], about["toolchain"]
-    return [("Kernel set", str(about["kernels"])), ("Compiler", f"{toolchain['version']}, from {toolchain['origin']} ({toolchain['path']})"),
+    return [("Kernel set", str(about["kernels"])), *(("Kernels", line) for line in whose(about)),
+            ("Compiler", f"{toolchain['version']}, from {toolchain['origin']} ({toolchain['path']})"),
             ("Flags", " ".join(about["flags"])), ("Image", f"{image['path']}, {image['flash_bytes']:,} bytes of flash"), ("SHA-256", image["sha256"])]
 
 
