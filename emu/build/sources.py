@@ -10,7 +10,7 @@ from pathlib import Path
 
 from emu.build.cache import key
 from emu.build.includes import learned, named
-from emu.build.kernel_folder import ASSEMBLY, CPP, FUSED, KINDS, SOURCES, KernelFolder
+from emu.build.kernel_folder import ASSEMBLY, COMPILED, CPP, FUSED, KINDS, SOURCES, KernelFolder
 from emu.build.toolchain import Toolchain
 from emu.errors import InputError
 
@@ -21,6 +21,7 @@ FIRMWARE_SOURCES = {"firmware": ("startup.S", "main.c", "runtime.c", "done.S"), 
 COMPILE_FLAGS = ("-mthumb", "-ffreestanding", "-ffunction-sections", "-fdata-sections", "-g", "-gdwarf-4", "-Wall", "-Wextra")
 C_FLAGS = ("-std=c11",)
 CPP_FLAGS = ("-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics")
+BUILT_IN = ("-fbuiltin",)  # of others' C, which may read words by memcpy: one load, where -ffreestanding makes a call of it
 OWN_MEMCPY = f"{FIRMWARE}/runtime.c"
 # Only what differs, by path.
 SPECIAL_FLAGS = {f"{FIRMWARE}/{name}": ("-fno-eliminate-unused-debug-types",) for name in ("main.c", "library.c")}
@@ -87,7 +88,8 @@ def of_set(job: Job, files: Files, number: int, taken: Iterable[str]) -> list[So
     """The sources of job.sets[number], in which kernels that sets before it implement have another name. A base's includes are seen, too."""
     folder, include = job.sets[number], searched(job.sets[number:])
     renamed = tuple(f"-D{kernel}={kernel}_of_{re.sub(r'[^A-Za-z0-9_]', '_', folder.name)}" for kernel in taken)
-    return [_source(job, files, name, include, (*folder.flags, *renamed)) for name in folder.sources]
+    built_in = BUILT_IN if folder.outside else ()
+    return [_source(job, files, name, include, (*(built_in if name.endswith(COMPILED) else ()), *folder.flags, *renamed)) for name in folder.sources]
 
 
 def searched(chain: Sequence[KernelFolder]) -> tuple[str, ...]:

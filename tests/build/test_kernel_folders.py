@@ -64,6 +64,15 @@ def test_one_kernel_and_the_rest_from_c(mine, toolchain) -> None:
     assert profile.about["kernels"] == f"mine ({mine})" and about["implements"] == dict.fromkeys(about["implements"], "c") | {"dense_s8": "mine"}
 
 
+def test_words_by_memcpy_are_loads(tmp_path, toolchain) -> None:
+    """As where there is a C library; a folder can ask for the call."""
+    text = STUB.replace("NAME", "dense_s8").replace("(void)x; (void)y;", "int value; __builtin_memcpy(&value, x, 4); memcpy(y, &value, 4);")
+    files = {"dense.c": f"#include <stddef.h>\nvoid *memcpy(void *restrict to, const void *restrict from, size_t n);\n{text}"}
+    sizes = [next(f.size for f in library(folder(tmp_path / name, {**files, "kernels.toml": toml}), toolchain).functions if f.name == "dense_s8")
+             for name, toml in (("loads", ""), ("calls", 'flags = ["-fno-builtin"]\n'))]
+    assert sizes[0] == 6 < sizes[1]  # LDR, STR, BX
+
+
 def test_a_base_and_its_includes(tmp_path, toolchain) -> None:
     path = folder(tmp_path / "mine", {"kernels.toml": 'base = "thumb2"\n', "dense.S": (REPOSITORY / "armsrc/kernels/thumb2/dense.S").read_text(),
                                       "pack.py": "from armsrc.kernels.thumb2.pack import pack\n"})
