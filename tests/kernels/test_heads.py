@@ -278,24 +278,29 @@ def one_channel_claims() -> list[Claim]:
 
 def chain_claims() -> list[Claim]:
     """Of chains.inc: numbers of inputs that have the same prefix; 64 have one of their own."""
-    three = functools.partial(pointwise, 3, requantizer=RELU, packed=True)
+    three, bent = (functools.partial(pointwise, 3, requantizer=requantizer, packed=True) for requantizer in (RELU, FULL))
 
-    def one(of: Callable[..., Calls], *sizes: tuple[int, int], turned: bool = False) -> Calls:  # a pixel behind two tiles
-        def layer(pixels: int) -> Calls:
-            made = functools.partial(pointwise, pixels, requantizer=RELU, packed=True)
+    def one(of: Callable[..., Calls], *sizes: tuple[int, int], turned: bool = False, requantizer: tuple[int, ...] = RELU) -> Calls:
+        def layer(pixels: int) -> Calls:  # a pixel behind two tiles
+            made = functools.partial(pointwise, pixels, requantizer=requantizer, packed=True)
             return of((lambda n, c: made(c, n)) if turned else made, *sizes)
         return layer(7) - layer(6)
 
     inputs = slopes(three, (24, 48), (8, 16))
-    all_64, all_80, both = (slope(lambda n, c=c: three(c, n), 4, 8) for c in (64, 80, 160))
+    all_64, all_80, both, bent_64, bent_both = (slope(lambda n, make=make, c=c: make(c, n), 4, 8) for make, c in (
+        (three, 64), (three, 80), (three, 160), (bent, 64), (bent, 160)))
     return [
         Claim("chains.inc", "{} for three inputs", inputs, 8 * 2), Claim("chains.inc", r"inputs \({} a MAC", inputs, 8 * 2 * 3 * 12),
         Claim("chains.inc", "{} besides", fixed(lambda n, c: three(c, n), (4, 8), (24, 48)), 1),
-        Claim("chains.inc", "64 inputs {} in all", all_64, 1), Claim("chains.inc", "a second chunk of 80 {} more", both - all_80 - all_80, 1),
+        Claim("chains.inc", r"besides \(bent {}", fixed(lambda n, c: bent(c, n), (4, 8), (24, 48)), 1),
+        Claim("chains.inc", "64 inputs {} in all", all_64, 1), Claim("chains.inc", r"in all \(bent {}", bent_64, 1),
+        Claim("chains.inc", "a second chunk of 80 {} more", both - all_80 - all_80, 1),
+        Claim("chains.inc", "more, bent {} more", bent_both - all_80 - all_80, 1),
         Claim("chains.inc", "{} for four inputs", fixed(three, (24, 48), (8, 16)), 6),
         Claim("chains_one.inc", "{} for four inputs", one(slopes, (24, 48), (8, 16)), 6 * 2),
         Claim("chains_one.inc", r"inputs \({} a MAC", one(slopes, (24, 48), (8, 16)), 6 * 2 * 16),
         Claim("chains_one.inc", "{} besides", one(fixed, (8, 12), (24, 48), turned=True), 1),
+        Claim("chains_one.inc", r"besides \(bent {}", one(fixed, (8, 12), (24, 48), turned=True, requantizer=FULL), 1),
         Claim("chains_one.inc", "{} for four inputs to widen", one(fixed, (24, 48), (8, 16)), 6),
     ]
 

@@ -4,6 +4,10 @@ The kernel computes y = sat8((SMMLA(v, multiplier, addend)) >> shift), v being t
 delta in the bits below the sum. Multiplier, addend and delta are chosen so that every step of the requantizer falls between the right two
 sums (linear.py): the delta is a fraction of the addend, whose unit alone would be too coarse. Two channels share it, with opposite signs,
 but for chunks, where each has its own.
+
+Where answers below the zero point occur, rounding half away from zero asks for a line a little lower there, which is bent: what SMMLA
+leaves is the lower line's, and gets a lift of 2^shift / 2^(the requantizer's shift) where it is at least zero_point * 2^shift + lift, the
+limit. Any place between the last step below the zero point and the first above it would do; this one has the lift in its lowest bits.
 """
 
 from __future__ import annotations
@@ -17,12 +21,14 @@ from armsrc.kernelset import Packed
 
 from . import common, linear, matmul
 
+_CODE = "pointwise_conv2d_s8.chains"
 FIELD, MOST = 21, 128  # bits from a field to the next; inputs of a chunk
 _SIXTY_FOUR = 64  # inputs that have a prefix of their own
-_COMMON = 17  # the shift of a single chunk that needs no mark
-_ONLY = ((_COMMON, 0), (20, 0), (14, 1))  # shifts of the code for a single chunk, and their numbers in chain_begin
-_LAST = ((19, 2), (16, 3), (13, 4))
+_COMMON = 17  # the shift of a single chunk whose first delta is not negative
+# The shifts of the code that ends a single chunk, or the last of several, of plain and of bent layers.
+_SHIFTS = {"only": (_COMMON, 20, 14), "last": (19, 16, 13), "bent_only": (19, 16), "bent_last": (18, 16, 13)}
 _MARK = 1 << 31
+_LIFT_BITS = {19: 13, 18: 13, 16: 13, 13: 8}  # of lifts, by these shifts: chains.inc takes a half or a byte, chains_one.inc 13 bits
 _SCALE, _CHUNKS_SCALE = 11, 9
 _REACH, _CHUNKS_REACH = (1 << 20) - (1 << 13), 1 << 22  # what sums of a chunk, and of all, stay below
 _SURE = 63  # inputs whose sums fit, whatever their weights are
@@ -32,8 +38,8 @@ _PIXELS, _CHANNELS = 3, 4  # of a tile
 def pointwise(p: Params) -> Packed | None:
     """Pointwise layers whose requantizers are lines, where that takes fewer cycles than tiles.inc and pointwise_8.inc."""
     pixels, inputs, out_c = p["in_h"] * p["in_w"], p["in_c"], p["out_c"]
-    parts = chunks(np.asarray(p["weights"]).reshape(out_c, inputs))
-    if pixels < _PIXELS or inputs <= 8 or cycles(pixels, parts) > matmul.cycles(pixels, inputs, out_c):
+    parts, bent = chunks(np.asarray(p["weights"]).reshape(out_c, inputs)), common.is_signed(common.channels(p))
+    if pixels < _PIXELS or inputs <= 8 or cycles(pixels, parts, bent=bent) > matmul.cycles(pixels, inputs, out_c, doubled=bent):
         return None
     return stream(p, parts)
 
@@ -54,13 +60,13 @@ def _largest(parts: Sequence[np.ndarray]) -> int:
     return int(np.abs([common.reach(part, np.zeros(len(part), np.int64)) for part in parts]).max())
 
 
-def cycles(pixels: int, parts: Sequence[np.ndarray]) -> float:
+def cycles(pixels: int, parts: Sequence[np.ndarray], *, bent: bool) -> float:
     """About what these pixels take on the M4."""
     out_c, size = parts[0].shape
     tiles, left = divmod(pixels, _PIXELS)
     groups, more, inputs = -(-out_c // _CHANNELS), len(parts) - 1, len(parts) * size
-    tile = 9.3 * inputs + 100 * len(parts) + groups * (29 / 3 * inputs + 102 + 137 * more)
-    one = 3.5 * inputs + 100 * len(parts) + groups * (6.4 * inputs + 82 + 60 * more)
+    tile = 9.3 * inputs + 100 * len(parts) + groups * (29 / 3 * inputs + 102 + 33 * bent + 137 * more)
+    one = 3.5 * inputs + 100 * len(parts) + groups * (6.4 * inputs + 81 + 18 * bent + 60 * more)
     return (tiles + left // 2) * tile + left % 2 * one
 
 
@@ -72,18 +78,21 @@ def stream(p: Params, parts: Sequence[np.ndarray]) -> Packed | None:
     reach = common.reach(weights, none)
     if _largest(parts) > _REACH or np.abs(reach).max() >= _CHUNKS_REACH:
         return None
-    found = _requantization(p, weights, reach, single=len(parts) == 1)
+    single, bent = len(parts) == 1, common.is_signed(common.channels(p))
+    end = ("bent_" if bent else "") + ("only" if single else "last")
+    found = _requantization(p, weights, reach, _SHIFTS[end], single=single, bent=bent)
     if found is None:
         return None
-    shift, finish, first, last = found
+    shift, first, last = found
     mark = np.full((len(last), 1), _MARK)
-    ends = [last] if len(parts) == 1 else [np.hstack([mark, first]), *[mark] * (len(parts) - 2), np.hstack([mark, last])]
+    ends = [last] if single else [np.hstack([mark, first]), *[mark] * (len(parts) - 2), np.hstack([mark, last])]
     words = [np.concatenate([_products(part, size), end], axis=1).ravel() for part, end in zip(parts, ends, strict=True)]
     flags, rows = common.clamp(p)
     prefix = 0 if size == _SIXTY_FOUR else (size - 1) % 3 + 1
-    header = [len(parts), size, parts[-1].shape[1], prefix, finish, shift, flags]
-    sums = 0 if len(parts) == 1 else 12 * 4 * len(last)
-    return common.packed("pointwise_conv2d_s8.chains", common.words(header), *map(common.words, words), rows, scratch=sums)
+    header = [len(parts), size, parts[-1].shape[1], prefix, 0, 0, shift, flags]
+    addresses = {5: f"{_CODE}_one_{end}"} | ({} if shift == _COMMON else {4: f"{_CODE}_{end}_{shift}"})
+    sums = 0 if single else 12 * 4 * len(last)
+    return common.packed(_CODE, common.words(header), *map(common.words, words), rows, scratch=sums, addresses=addresses)
 
 
 def _products(part: np.ndarray, size: int) -> np.ndarray:
@@ -94,35 +103,38 @@ def _products(part: np.ndarray, size: int) -> np.ndarray:
     return (pairs[:, :, 0] + (pairs[:, :, 1] << FIELD)).transpose(0, 2, 1).reshape(len(pairs), -1)
 
 
-def _requantization(p: Params, weights: np.ndarray, reach: tuple[np.ndarray, np.ndarray], *,
-                    single: bool) -> tuple[int, int, np.ndarray, np.ndarray] | None:
-    """The shift; the number of the code that shifts; words of the first and of the last (or only) chunk, (groups, words) each."""
+def _requantization(p: Params, weights: np.ndarray, reach: tuple[np.ndarray, np.ndarray], shifts: Sequence[int], *, single: bool,
+                    bent: bool) -> tuple[int, np.ndarray, np.ndarray] | None:
+    """The shift; words of the first and of the last (or only) chunk, (groups, words) each."""
     rq, bias = common.channels(p), common.folded_bias(p, weights)
     scale = _SCALE if single else _CHUNKS_SCALE
-    for shift, finish in _ONLY if single else _LAST:
-        found = linear.spans(rq, reach, bias, scale, shift)
-        deltas = None if found is None else _deltas(found, 1 << scale, shared=single)
+    for shift in shifts:
+        lift = 1 << np.maximum(shift - rq.shift, 0) if bent else np.zeros_like(rq.shift)
+        fits = not bent or lift.max() < 1 << _LIFT_BITS[shift]
+        found = linear.spans(rq, reach, bias, scale, shift, lift) if fits else None
+        negative = single and shift != _COMMON
+        deltas = None if found is None else _deltas(found, np.arange(1 << scale) - (negative << scale), shared=single)
         if deltas is not None:
             delta, addend = deltas
-            constants = common.grouped(np.stack([found.multiplier, addend], axis=1), _CHANNELS).reshape(-1, 2, 4)
-            delta = delta.reshape(len(constants), 2, -1)
+            fields = [found.multiplier, addend, (rq.zero_point << shift) + lift][:3 if bent else 2]
+            constants = common.grouped(np.stack(fields, axis=1), _CHANNELS)
+            constants, delta = (values.reshape(len(constants), 2, -1) for values in (constants, delta))
             if single:
-                delta[:, :1] |= _MARK * (shift != _COMMON)
-                return shift, finish, np.zeros(0), np.concatenate([delta, constants], axis=2).reshape(len(constants), -1)
-            return shift, finish, delta.reshape(len(constants), -1), constants.reshape(len(constants), -1)
+                return shift, np.zeros(0), np.concatenate([delta, constants], axis=2).reshape(len(constants), -1)
+            return shift, delta.reshape(len(constants), -1), constants.reshape(len(constants), -1)
     return None
 
 
-def _deltas(found: linear.Spans, end: int, *, shared: bool) -> tuple[np.ndarray, np.ndarray] | None:
-    """Deltas below `end`, one for each two channels where they share it, else one a channel, filled up to four channels; and addends
+def _deltas(found: linear.Spans, tried: np.ndarray, *, shared: bool) -> tuple[np.ndarray, np.ndarray] | None:
+    """Deltas of those tried, one for each two channels where they share it, else one a channel, filled up to four channels; and addends
     (out_c,). None where there are none."""
     signs = np.array([1, -1] if shared else [1])
     multiplier, least, most = (common.grouped(field, _CHANNELS).reshape(-1, len(signs), 1) for field in found)
-    offset = np.arange(end) * multiplier * signs[:, None]
+    offset = tried * multiplier * signs[:, None]
     addend = -(offset - least >> 32)
     fits = ((addend << 32) + offset <= most).all(axis=1)
     if not fits.any(axis=1).all():
         return None
-    delta = fits.argmax(axis=1)
-    chosen = np.take_along_axis(addend, delta[:, None, None], axis=2)
-    return delta, chosen.ravel()[:len(found.least)]
+    first = fits.argmax(axis=1)
+    chosen = np.take_along_axis(addend, first[:, None, None], axis=2)
+    return tried[first], chosen.ravel()[:len(found.least)]

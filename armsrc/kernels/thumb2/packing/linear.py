@@ -25,6 +25,7 @@ from . import common
 _TRIED = 192  # multipliers on either side
 TARGETS = np.arange(common.INT8.min + 1, common.INT8.max + 1)
 _FAR = 1 << 62
+_STEP = 19  # of spans' multipliers: at the last of all answers the line moves by 2^-11 accumulators
 _ROOM = 1 << 28  # of a line's offset: where it is as large, no other multiplier is tried
 
 
@@ -82,23 +83,28 @@ def lines(rq: common.Channels, reach: tuple[np.ndarray, np.ndarray], bias: np.nd
     return Linear(scale, *np.array(found, np.int64).T)
 
 
-def spans(rq: common.Channels, reach: tuple[np.ndarray, np.ndarray], bias: np.ndarray, scale: int, shift: int) -> Spans | None:
-    """Lines whose addend may have a fraction, for channels that do not answer below their zero point; None where some channel has none.
-    reach: the accumulators without bias, below 2^(31 - scale)."""
+def spans(rq: common.Channels, reach: tuple[np.ndarray, np.ndarray], bias: np.ndarray, scale: int, shift: int, lift: np.ndarray) -> Spans | None:
+    """Lines whose addend may have a fraction; None where some channel has none. reach: the accumulators without bias, below 2^(31 - scale).
+
+    lift: (out_c,), what the kernel adds to sums that are above the zero point, for channels that answer below it; 0 for those that do not.
+    """
     slope = np.rint(rq.multiplier * 2.0 ** (shift + 1 - rq.shift - scale)).astype(np.int64)
-    if common.is_signed(rq) or slope.max() > common.INT32.max:
+    if slope.max() > common.INT32.max:
         return None
+    targets = (TARGETS << shift) - np.where(TARGETS > rq.zero_point[:, None], lift[:, None], 0)
     low, high = reach
+    limit = (_FAR - 1 - (lift << 32))[:, None]  # products and addends below 2^30 make sums that fit
+    step = np.maximum(slope >> np.maximum(rq.shift, 0) + _STEP, 1)
     steps = staircase(rq, low + bias, high + bias) - bias[:, None]
     asked = in_range(rq)
     reached, passed = asked & (steps <= high[:, None]), asked & (steps > low[:, None])
     best = Spans(slope.copy(), np.full_like(slope, _FAR), np.full_like(slope, -_FAR))
     left = np.arange(len(slope))
     for tried in range(2 * _TRIED + 1):
-        multiplier = np.clip(slope[left] + (tried + 1) // 2 * (1 - 2 * (tried % 2)) * np.maximum(slope[left] >> shift + 7, 1), 0, common.INT32.max)
-        offset = (TARGETS << 32 + shift) - steps[left] * (multiplier << scale)[:, None]
+        multiplier = np.clip(slope[left] + (tried + 1) // 2 * (1 - 2 * (tried % 2)) * step[left], 0, common.INT32.max)
+        offset = (targets[left] << 32) - steps[left] * (multiplier << scale)[:, None]
         least = np.where(reached[left], offset, -_FAR).max(axis=1)
-        most = np.where(passed[left], offset + (multiplier << scale)[:, None] - 1, _FAR - 1).min(axis=1)
+        most = np.where(passed[left], offset + (multiplier << scale)[:, None] - 1, limit[left]).min(axis=1)
         better = most - least > (best.most - best.least)[left]
         for field, value in zip(best, (multiplier, least, most), strict=True):
             field[left[better]] = value[better]

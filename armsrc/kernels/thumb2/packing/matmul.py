@@ -14,8 +14,8 @@ _ORDER = (0, 2, 1, 3)  # elements of a group of four, as SXTB16 leaves them
 _SLOTS = 16  # channels of a block of pointwise_8.inc
 _LINE_SHIFT, _LINE_INPUTS = 16, 8  # of its lines
 _GROUP = 256  # conv_tiles.inc: CT_GROUP
-# Of a block of so many pixels (tiles.inc): cycles to widen, an input and besides; of two channels, an input and besides.
-_BLOCKS = {4: (6.5, 90, 8.25, 60), 2: (4, 70, 4.8, 60), 1: (2.75, 60, 3.3, 47)}
+# Of a block of so many pixels (tiles.inc): cycles to widen, an input and besides; of two channels, an input, besides, and besides that if doubled.
+_BLOCKS = {4: (6.5, 90, 8.25, 60, 21), 2: (4, 70, 4.8, 60, 12), 1: (2.75, 60, 3.3, 47, 8)}
 
 
 def pointwise(p: Params) -> Packed | None:
@@ -83,11 +83,11 @@ def windows(weights: np.ndarray, run: int, left: int) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
-def cycles(pixels: int, inputs: int, out_c: int) -> float:
+def cycles(pixels: int, inputs: int, out_c: int, *, doubled: bool) -> float:
     """About what a pointwise layer takes on the M4, in_c = 8 excepted."""
     blocks = {4: pixels // 4, 2: pixels % 4 // 2, 1: pixels % 2}
-    return sum(blocks[size] * (fill * inputs + begin + (out_c + 1) // 2 * (each * inputs + besides))
-               for size, (fill, begin, each, besides) in _BLOCKS.items())
+    return sum(blocks[size] * (fill * inputs + begin + (out_c + 1) // 2 * (each * inputs + besides + more * doubled))
+               for size, (fill, begin, each, besides, more) in _BLOCKS.items())
 
 
 def _tiles(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: common.Requantization) -> tuple[np.ndarray, int]:
