@@ -65,7 +65,7 @@ def cycles(pixels: int, parts: Sequence[np.ndarray], *, bent: bool) -> float:
     out_c, size = parts[0].shape
     tiles, left = divmod(pixels, _PIXELS)
     groups, more, inputs = -(-out_c // _CHANNELS), len(parts) - 1, len(parts) * size
-    tile = 9.3 * inputs + 100 * len(parts) + groups * (29 / 3 * inputs + 102 + 33 * bent + 137 * more)
+    tile = 9.3 * inputs + 100 * len(parts) + groups * (29 / 3 * inputs + 102 + 33 * bent + 133 * more)
     one = 3.5 * inputs + 100 * len(parts) + groups * (6.4 * inputs + 81 + 18 * bent + 60 * more)
     return (tiles + left // 2) * tile + left % 2 * one
 
