@@ -99,7 +99,7 @@ def _scale(axes: Axes, rows: Sequence[Row], x: str, y: str) -> None:
         found = [row[column] for row in rows]
         if found and min(found) > 0 and max(found) > _WIDE * min(found):
             scale("log")
-        label(_words(column))
+        label(words(column))
     axes.set_axisbelow(True)
     axes.grid(which="major", alpha=0.3)
 
@@ -107,10 +107,11 @@ def _scale(axes: Axes, rows: Sequence[Row], x: str, y: str) -> None:
 def _title(rows: Sequence[Row], x: str, y: str, apart: Sequence[str | None]) -> str:
     """What the columns are of, where all rows share it."""
     same = [str(values.pop()) for name in ("kernels", "kind", "core", "memory") if name not in apart and len(values := {row[name] for row in rows}) == 1]
-    return f"{_words(y)} against {_words(x)}: {', '.join(same)}" if same else f"{_words(y)} against {_words(x)}"
+    return f"{words(y)} against {words(x)}: {', '.join(same)}" if same else f"{words(y)} against {words(x)}"
 
 
-def _words(column: str) -> str:
+def words(column: str) -> str:
+    """A column as a picture names it."""
     return {"macs": "MACs", "cycles_per_mac": "cycles a MAC", "cycles": "modelled cycles"}.get(column, column.replace("_", " "))
 
 

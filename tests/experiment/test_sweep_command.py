@@ -18,7 +18,7 @@ from emu.errors import BuildError
 from emu.experiment.__main__ import main
 from emu.experiment.sweep import cliffs
 from emu.experiment.sweep.columns import COLUMNS, TYPES
-from emu.report import sweep_plot
+from emu.report import sweep_bars, sweep_plot
 from tests.cli.conftest import run_in
 from tests.experiment.test_sweep_run import swept
 
@@ -136,6 +136,29 @@ def test_pictures(folder: Path, run, target: str, head: bytes) -> None:
     if target.endswith("svg"):
         assert all(f">{word}</text>".encode() in drawn for word in ("MACs", "modelled cycles", "thumb2", "c", "dense"))
         assert b">max_pool2d</text>" not in drawn  # has no MACs
+
+
+def test_bars(folder: Path, run) -> None:
+    assert run("plot", "x.parquet", "bars.svg", "--bars") == (0, "", "")
+    drawn = (folder / "bars.svg").read_text()
+    assert all(f">{word}</text>" in drawn for word in ("modelled cycles", "thumb2", "c", "dense 4->4".replace(">", "&gt;"), "max_pool2d 4x4x3 2x2"))
+    assert "5x5</text>" not in drawn  # no kernel handles that shape
+    run("plot", "x.parquet", "bars.svg", "--bars", "--y", "cycles_per_mac")
+    assert "max_pool2d" not in (folder / "bars.svg").read_text()  # has no MACs
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("--panels", "kind"), "--bars: there are no panels"), (("--x", "cycles"), "--bars: there is no --x"), (("--by", "core"), "dense 4->4 has several values of cycles that --by core does not tell apart"),
+    (("--y", "max_abs_error"), "--y max_abs_error: no row has it")])
+def test_what_bars_cannot_show(run, arguments: tuple[str, ...], message: str) -> None:
+    status, _, line = run("plot", "x.parquet", "y.svg", "--bars", *arguments)
+    assert status == 2 and message in line
+
+
+def test_too_many_bars(monkeypatch: pytest.MonkeyPatch, run) -> None:
+    monkeypatch.setattr(sweep_bars, "MOST_BARS", 7)
+    status, _, line = run("plot", "x.parquet", "y.svg", "--bars")
+    assert status == 2 and "--bars: 8 bars, at most 7 can be drawn" in line
 
 
 def test_every_column_has_a_meaning_and_is_documented() -> None:

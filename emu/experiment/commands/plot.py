@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from emu.cli import SETTINGS
-from emu.errors import InputError
+from emu.errors import InputError, UsageError
 from emu.experiment.sweep.cliffs import RATIO
 
 EPILOG = """\b
@@ -15,6 +15,8 @@ Examples
                                                                           and which shapes cost much more a MAC than a neighbour
   python -m emu.experiment plot growth.parquet x.png --by kernels --panels kind
   python -m emu.experiment plot flags.parquet x.svg --x code_bytes --by opt
+  python -m emu.experiment plot mlperf-tiny.parquet x.svg --bars --y cycles_per_mac
+                                                                          a bar for each shape and kernel set
 """
 
 
@@ -25,20 +27,23 @@ Examples
 @click.option("--y", default="cycles", show_default=True, metavar="COLUMN", help="Up.")
 @click.option("--by", multiple=True, default=("kernels",), show_default=True, metavar="COLUMN", help="A line for each of its values; may be given again.")
 @click.option("--panels", metavar="COLUMN", help="A panel for each of its values.")
+@click.option("--bars", is_flag=True, help="A bar for each shape and value of --by, instead of lines against --x.")
 @click.option("--where", multiple=True, metavar="KEY=PATTERN", help="Only rows whose column fits, as for sweep.")
 @click.option("--cliffs", "wanted", is_flag=True, help="Ring and list shapes that cost much more a MAC than a neighbour.")
 @click.option("--ratio", type=click.FloatRange(min=1, min_open=True), default=RATIO, show_default=True, metavar="R", help="How much more, in times.")
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="Cliffs that are listed.")
 @click.option("--json", "json_file", metavar="FILE", help="Write all cliffs as JSON; - prints it.")
-def command(results: str, target: str | None, x: str, y: str, by: tuple[str, ...], panels: str | None, where: tuple[str, ...], wanted: bool,
-            ratio: float, top: int, json_file: str | None) -> None:
+def command(results: str, target: str | None, x: str, y: str, by: tuple[str, ...], panels: str | None, bars: bool, where: tuple[str, ...],
+            wanted: bool, ratio: float, top: int, json_file: str | None) -> None:
     """Draw one column of a sweep's results against another.
 
     Lines go through the median at each x; scales are in powers of ten where the values' range is wide. Only rows that are ok are drawn.
     """
     from emu.experiment.sweep import cliffs, columns, plan, store
-    from emu.report import files, json_form, plot, sweep, sweep_plot
+    from emu.report import files, json_form, plot, sweep, sweep_bars, sweep_plot
 
+    if bars and (panels or x != "macs"):
+        raise UsageError(f"--bars: there {'are no panels' if panels else 'is no --x'}, each shape has its bars; --where takes some of the shapes")
     if target:
         plot.check_suffix(target)
         files.check(target)
@@ -51,7 +56,7 @@ def command(results: str, target: str | None, x: str, y: str, by: tuple[str, ...
         raise InputError(f"{results}: no row is ok{' and passes --where' if where else ''}, so there is nothing to draw")
     found = cliffs.find(rows, ratio) if wanted or json_file else []
     if target:
-        files.write(target, sweep_plot.render(rows, target, x, y, by, panels, found))
+        files.write(target, sweep_bars.render(rows, target, y, by) if bars else sweep_plot.render(rows, target, x, y, by, panels, found))
     if json_file:
         files.write(json_file, json_form.dumps({"schema": sweep.SCHEMA, "ratio": ratio, "rows": len(rows), "cliffs": sweep.cliffs_json(found)}))
     elif wanted or not target:
