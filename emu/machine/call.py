@@ -17,6 +17,7 @@ from armsrc.kernelset import PLAIN, KernelSet, Packed, scratch_bytes
 from emu.build.elf import Image
 from emu.errors import InputError
 from emu.machine import writes
+from emu.machine.code import Marks
 from emu.machine.faults import Object
 from emu.machine.machine import DEFAULT_LIMIT, Machine
 from emu.probe import Counts
@@ -75,17 +76,20 @@ def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *,
     x_at, y_at = ram("input", x.nbytes, offsets.get("input", 0)), ram("output", out_bytes, offsets.get("output", 0))
     scratch_at = ram("scratch", max(scratch_bytes(kernel_set, kernel, packed, *structs), 4))
     sizes = _pages(flash.end + 4, image, "__flash_start"), _pages(ram.end, image, "__ram_start")
-    machine = Machine(image, core, kernels=[kernel], layers=1, layer_names=[kernel], limit=limit, sizes=sizes,
-                      objects=[*flash.objects, *ram.objects], followers=followers)
-    for field, array in arrays.items():
-        machine.write(places[field], array.tobytes())
-    machine.write(struct_at, filled)
-    machine.write(x_at, np.ascontiguousarray(x).tobytes())
-    if before:
-        before(machine)
-    machine.call(kernel, struct_at, x_at, y_at, scratch_at)
+
+    def run(marks: Marks | None = None) -> Machine:
+        machine = Machine(image, core, kernels=[kernel], layers=1, layer_names=[kernel], limit=limit, sizes=sizes,
+                          objects=[*flash.objects, *ram.objects], marks=marks, followers=followers)
+        for address, data in (*((places[field], array) for field, array in arrays.items()), (struct_at, filled), (x_at, np.ascontiguousarray(x))):
+            machine.write(address, bytes(data))
+        if before:
+            before(machine)
+        machine.call(kernel, struct_at, x_at, y_at, scratch_at)
+        return machine
+
+    machine = run()
     output, counts = np.frombuffer(machine.read(y_at, out_bytes), x.dtype).reshape(out_shape), machine.counts()
-    writes.check(kernel, counts.objects, counts.traffic[1], {"input"})
+    writes.check(kernel, counts.objects, counts.traffic[1], {"input"}, lambda number: writes.by_whom(run(Marks(touches=True)), 1, number))
     return KernelCall(kernel, output, counts, machine)
 
 
