@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -89,12 +90,20 @@ def test_slow(thumbcycle):
 
 def test_wrong(thumbcycle):
     thumbcycle("{POOL}", PARAMS, X, kernels="mine").assert_bit_exact(np.full((1, 1, 16), 99, np.int8))
+
+def test_no_kernel(thumbcycle):
+    thumbcycle("{POOL}", PARAMS, X, kernels="./none")
+
+def test_no_struct(thumbcycle):
+    thumbcycle("{POOL}", {{"in_h": 3}}, X)
 """)
     variables = {**os.environ, "PYTHONPATH": str(REPOSITORY), "THUMBCYCLE_CACHE": str(cache_dir()), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run([sys.executable, "-m", "pytest", "-p", "emu.pytest_plugin", "-p", "no:cacheprovider", "-q", "test_mine.py"],
                           cwd=mine.parent, env=variables, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 1 and "2 failed, 1 passed" in done.stdout, done.stdout
+    assert done.returncode == 1 and "4 failed, 1 passed" in done.stdout, done.stdout
     assert f"{POOL}: " in done.stdout and "cycles, at most 1" in done.stdout and "is not bit-exact: element (0, 0, 0) is" in done.stdout
+    assert re.search(r"\(16 of 16 elements differ, by \d+ at most\)", done.stdout)
+    assert "no kernel set './none': there is no such folder" in done.stdout and "AbiError: " in done.stdout and "emu/" not in done.stdout and "armsrc/" not in done.stdout
 
 
 def test_pytest_finds_it_where_the_project_is_installed() -> None:
@@ -127,6 +136,8 @@ def test_cores_and_memories_price_it(thumbcycle) -> None:
 def test_what_goes_wrong(thumbcycle, mine: Path) -> None:
     with pytest.raises(UsageError, match="no kernel set 'thumb' .*did you mean thumb2"):
         thumbcycle(POOL, PARAMS, X, kernels="thumb")
+    with pytest.raises(UsageError, match=r"no kernel 'dense' .*did you mean dense_s8\?"):
+        thumbcycle("dense", PARAMS, X)
     with pytest.raises(abi.AbiError, match="qmin"):
         thumbcycle(POOL, PARAMS | {"qmin": 5, "qmax": 4}, X)
     source = mine / "global_avg_pool2d.c"
