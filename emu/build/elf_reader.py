@@ -94,17 +94,22 @@ def _check_kind(path: Path, elf: ELFFile) -> None:
 
 def _attributes(elf: ELFFile) -> tuple[str, str]:
     """Architecture and profile ("A", "R", "M", "S": either of the first two) of the build attributes; "" each where there are none."""
-    section = elf.get_section_by_name(".ARM.attributes")
-    if section is None or section["sh_size"] > MOST_ATTRIBUTES:
-        return "", ""
-    try:
-        tags = {attribute.tag: attribute.value for part in section.iter_subsections() for scope in part.iter_subsubsections()
-                for attribute in scope.iter_attributes()}
-    except DAMAGED:
-        return "", ""
+    tags = build_attributes(elf)
     number, profile = tags.get("TAG_CPU_ARCH", 0), tags.get("TAG_CPU_ARCH_PROFILE", 0)
     known = isinstance(number, int) and 0 <= number < len(ARCHITECTURES)
     return ARCHITECTURES[number] if known else "", chr(profile) if isinstance(profile, int) and 0x41 <= profile <= 0x5A else ""
+
+
+def build_attributes(elf: ELFFile) -> dict[str, object]:
+    """What the compiler wrote down about its options, by the tags' names; nothing where it did not, or where that cannot be read."""
+    section = elf.get_section_by_name(".ARM.attributes")
+    if section is None or section["sh_size"] > MOST_ATTRIBUTES:
+        return {}
+    try:
+        return {attribute.tag: attribute.value for part in section.iter_subsections() for scope in part.iter_subsubsections()
+                for attribute in scope.iter_attributes()}
+    except DAMAGED:
+        return {}
 
 
 def _holds_code(marks: Sequence[tuple[int, str]]) -> bool:

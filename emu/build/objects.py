@@ -53,7 +53,7 @@ def _members(data: bytes, name: str) -> Iterator[bytes]:
 def _symbols(data: bytes, name: str) -> Iterator[tuple[str, bool]]:
     from elftools.elf.elffile import ELFFile
 
-    from emu.build.elf_reader import DAMAGED
+    from emu.build.elf_reader import DAMAGED, build_attributes
 
     try:
         elf = ELFFile(io.BytesIO(data))
@@ -61,6 +61,8 @@ def _symbols(data: bytes, name: str) -> Iterator[tuple[str, bool]]:
             raise InputError(f"{name}: no object file for 32-bit Arm ({elf['e_machine']}, {elf['e_type']})")
         if not elf.little_endian:
             raise InputError(f"{name}: compiled for big-endian Arm; little-endian is wanted")
+        if build_attributes(elf).get("TAG_ARM_ISA_USE"):
+            raise InputError(f"{name}: compiled for a core with Arm state, which no Cortex-M has; -mcpu=cortex-m4 -mthumb, or another Cortex-M, is wanted")
         table: Any = elf.get_section_by_name(".symtab")
         for symbol in table.iter_symbols() if table else ():
             binding = symbol["st_info"]["bind"]

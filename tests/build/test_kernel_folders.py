@@ -236,6 +236,10 @@ def test_an_object_for_another_machine_or_of_lto(mine, toolchain, tmp_path) -> N
     with pytest.raises(InputError, match=r"big\.o: compiled for big-endian Arm"):
         library(mine, toolchain)
     (mine / "big.o").unlink()
+    compiled(mine / "arm.o", "int f(void);\nint f(void) { return 1; }\n", toolchain, "-mcpu=arm7tdmi", "-marm")
+    with pytest.raises(InputError, match=r"arm\.o: compiled for a core with Arm state, which no Cortex-M has; -mcpu=cortex-m4 -mthumb, "):
+        library(mine, toolchain)
+    (mine / "arm.o").unlink()
     compiled(mine / "hard.o", "float f(float x);\nfloat f(float x) { return x; }\n", toolchain, "-mfloat-abi=hard")
     with pytest.raises(BuildError, match=r"hard\.o uses VFP register arguments, the image does not .it was compiled with -mfloat-abi=hard; soft is wanted.$"):
         library(mine, toolchain)
