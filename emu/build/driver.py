@@ -36,8 +36,9 @@ def run(job: Job, arguments: Sequence[str], what: str, renamed: Mapping[str, str
         for name, shown in renamed.items():
             text = text.replace(name, shown)
         line = f"{job.toolchain.path} crashed ({signal.strsignal(-result.returncode)})" if result.returncode < 0 else first_error(text)
-        if job.toolchain.family is CLANG and what.endswith(ASSEMBLY) and COMPILER_ERROR.match(line):
-            line += " (clang assembles it itself; for GNU's assembler, --cc arm-none-eabi-gcc)"
+        if what.endswith(ASSEMBLY) and COMPILER_ERROR.match(line):
+            itself = "; clang assembles it itself; for GNU's assembler, --cc arm-none-eabi-gcc" * (job.toolchain.family is CLANG)
+            line += f" (assembled for {job.cpu}{itself})"
         raise BuildError(line if COMPILER_ERROR.match(line) else f"{what}: {line}")
 
 
