@@ -70,8 +70,11 @@ def load(folder: Path, failure: type[Exception] = ValueError) -> KernelSet:
         return PLAIN
     with _told(path, failure):
         module = _imported(folder)
-    return KernelSet(**{name: made(path, function, failure) for name, made in (("pack", _packs), ("fuses", _fuses), ("scratch", _scratch))
-                        if (function := getattr(module, name, None)) is not None})
+    makers = {"pack": _packs, "fuses": _fuses, "scratch": _scratch}
+    found = {name: made(path, function, failure) for name, made in makers.items() if (function := getattr(module, name, None)) is not None}
+    if not found:
+        raise failure(f"{path}: it defines none of {', '.join(makers)}")
+    return KernelSet(**found)
 
 
 def _packs(path: Path, function: Callable[..., Packed | None], failure: type[Exception]) -> Callable[..., Packed | None]:
@@ -117,6 +120,8 @@ def _wrong(packed: object) -> str:
         return f"words {words.dtype} {words.shape}: uint32 (n,) is wanted"
     if not _is_size(scratch):
         return f"scratch {scratch!r}: a number of bytes is wanted"
+    if not isinstance(packed.addresses, Mapping):
+        return f"addresses {packed.addresses!r:.40}: a mapping is wanted, the index of a word -> the name of a symbol"
     wrong = next(((at, name) for at, name in packed.addresses.items() if at not in range(words.size) or not re.fullmatch(r"[A-Za-z_][\w.]*", str(name), re.ASCII)), None)
     return f"addresses {wrong[0]!r}: {wrong[1]!r}: the index of a word and the name of a symbol are wanted" if wrong else ""
 

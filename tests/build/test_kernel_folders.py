@@ -297,12 +297,15 @@ def test_its_packing_is_for_its_own_kernels_alone(mine, toolchain) -> None:
 
 
 @pytest.mark.parametrize(("text", "message"), [
+    ("def packs(kernel, p):\n    return None\n", r"/pack\.py: it defines none of pack, fuses, scratch$"),
     ("pack = 3\n", r"/pack\.py: pack\('dense_s8'\): TypeError: 'int' object is not callable$"),
     ("import sys\ndef pack(kernel, p):\n    sys.exit(0)\n", r"/pack\.py:3: pack\('dense_s8'\): SystemExit: 0$"),
     ("def pack(kernel, p):\n    return p['no\\nne']\n", r"/pack\.py:2: pack\('dense_s8'\): KeyError: 'no\\nne'$"),
     ("def pack(kernel, p):\n    return 3\n", r"/pack\.py: pack\('dense_s8'\) returned 3: a Packed is wanted, or None$"),
     ("from armsrc.kernelset import Packed\nimport numpy as np\ndef pack(kernel, p):\n    return Packed(np.zeros(4))\n", r"returned words float64 \(4,\): uint32 \(n,\) is wanted$"),
     ("from armsrc.kernelset import Packed\nimport numpy as np\ndef pack(kernel, p):\n    return Packed(np.zeros(4, np.uint32), -4)\n", r"returned scratch -4: a number of bytes is wanted$"),
+    ("from armsrc.kernelset import Packed\nimport numpy as np\ndef pack(kernel, p):\n    return Packed(np.zeros(4, np.uint32), addresses=['dense_s8'])\n",
+     r"returned addresses \['dense_s8'\]: a mapping is wanted, the index of a word -> the name of a symbol$"),
     ("def scratch(kernel, p):\n    return '3'\n", r"/pack\.py: scratch\('dense_s8'\) returned '3': a number of bytes is wanted$"),
     ("raise ValueError('two\\nlines')\n", r"/pack\.py:1: ValueError: two lines$"),
 ])
