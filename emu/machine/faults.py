@@ -14,6 +14,7 @@ from emu.machine import scb
 from emu.probe.layout import FAULTS, Fault
 
 PERIPHERALS = ((0x40000000, 0x60000000), (0xA0000000, 0xE0100000))  # Armv7-M ARM, B3.1: the address map
+_NULL = 0x1000  # addresses below it, where nothing is near, come of a null pointer and an offset
 # {what}: "read of 4 bytes" or "write of 1 byte"; {at}: the address
 _MESSAGES = {
     "unmapped": "{what} outside memory, at {at}{near}",
@@ -130,6 +131,8 @@ def _near(scene: Scene, address: int) -> str:
     if nearest.address <= address < end:
         return f", in {nearest.name}+{address - nearest.address}"
     distance = address - end if address >= end else nearest.address - address
+    if address < _NULL < distance:
+        return ", off a null pointer"
     if distance > scene.near:
         return ""
     return f", {distance} bytes {'behind the end of' if address >= end else 'before'} {nearest.name}"

@@ -167,6 +167,7 @@ def broken(folder: Path, body: str) -> None:
     ("*(volatile char *)(uintptr_t)p->weights = 1;", "", 5, ["into flash", "qdense_16x10_weights+0"]),
     ('__asm volatile("ldrd r0, r1, [%0]" :: "r"(x + 1) : "r0", "r1");', "", 5, ["unaligned address", "ldrd", "qglobal_avgpool2d_output+1"]),
     ('__asm volatile("udf #7");', "", 5, ["does not have", "udf"]),
+    ("((volatile unsigned *)0)[3] = 1;", "", 5, ["write of 4 bytes outside memory, at 0x0000000c, off a null pointer; 'str"]),
     ("for (;;) { }", "", 5, ["no end in sight after 1,000,000 instructions", "dense_s8"]),
     ("deeper(p, 1);", ("__attribute__((noinline)) static int deeper(const void *p, int n) { volatile int a[64]; a[n & 63] = n; "
                        "return deeper(p, n + 1) + a[5]; }"), 5, ["stack overflow"]),
