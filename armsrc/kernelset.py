@@ -21,7 +21,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -128,9 +128,10 @@ def _wrong(packed: object) -> str:
 
 @contextmanager
 def _told(path: Path, failure: type[Exception], what: str = "") -> Iterator[None]:
-    """What goes wrong inside, as `failure` in one line."""
+    """What goes wrong inside, as `failure` in one line. What is printed goes to standard error: standard output is the report's."""
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     except (Exception, SystemExit) as error:
         own = [f":{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())]
         text = " ".join(f"{what + ': ' if what else ''}{type(error).__name__}: {error}".split())

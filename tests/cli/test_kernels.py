@@ -111,6 +111,12 @@ def test_every_report_says_what_was_compiled_how(here, mine, tmp_path) -> None:
         assert facts["flags"][-3:] == ["-O3", "-Os", "-DMORE=1"] and facts["kernel_set"]["flags"] == ["-Os", "-DMORE=1"] and facts["toolchain"]["version"]
 
 
+def test_what_a_pack_py_prints_is_no_part_of_a_report(here, mine) -> None:
+    (mine / "pack.py").write_text("print('begun')\ndef pack(kernel, p):\n    print('packing', kernel)\n")
+    done = here(mine, *KWS, ".", "--json", "-")
+    assert done.returncode == 0 and json.loads(done.stdout)["layers"] and "begun\n" in done.stderr and "packing dense_s8\n" in done.stderr
+
+
 def test_list(here, kernel_folder) -> None:
     assert "1 C, 1 assembly" in here(kernel_folder, "emu.kernels", "list", ".").stdout
     done = here(REPOSITORY, "emu.kernels", "list", str(kernel_folder), "--json", "-")
