@@ -34,7 +34,7 @@ def layer(pixels: int, weights: np.ndarray, *, shift: int = 9, zero_point: int =
 
 def check(params: dict[str, Any], x: np.ndarray) -> None:
     """By chains, against the reference."""
-    packed = chains.stream(params, chains.chunks(params["weights"]))
+    packed = chains.packed(params, chains.chunks(params["weights"]))
     assert packed and packed.addresses[0] == f"{POINTWISE}.chains"
     done = call(library("thumb2"), POINTWISE, params, x, kernel_set=KernelSet(pack=lambda kernel, p: packed))
     np.testing.assert_array_equal(done.output, reference.run_kernel(POINTWISE, params, x).reshape(done.output.shape))
@@ -50,7 +50,7 @@ def test_random_layers(pixels: int, in_c: int, out_c: int, shift: int, limits: t
     weights = random.integers(-90, 91, (out_c, in_c)) >> random.integers(0, 3)
     params = layer(pixels, weights, shift=shift, zero_point=zero_point, input_zero_point=input_zero_point, seed=seed, qmin=qmin, qmax=max(qmax, qmin))
     params["requant"][seed % 4::4, 3] = min(zero_point, max(qmax, qmin))  # beside channels that answer below their zero points some that do not
-    assume(chains.stream(params, chains.chunks(params["weights"])))
+    assume(chains.packed(params, chains.chunks(params["weights"])))
     check(params, random.integers(-128, 128, (pixels, 1, in_c)).astype(np.int8))
 
 
@@ -120,11 +120,11 @@ def test_chunks_are_as_large_as_their_fields_allow() -> None:
 
 def test_no_chains_where_a_sum_could_be_too_large_or_a_rounding_matters() -> None:
     wide = np.full((4, 260), 127)
-    assert chains.stream(layer(3, wide), chains.chunks(wide)) is None
-    assert chains.stream(layer(3, wide // 2, shift=10), chains.chunks(wide // 2)) is not None
+    assert chains.packed(layer(3, wide), chains.chunks(wide)) is None
+    assert chains.packed(layer(3, wide // 2, shift=10), chains.chunks(wide // 2)) is not None
     for shift, taken in ((5, False), (6, True)):
         signed = layer(3, wide[:, :9]) | {"requant": np.array([[1 << 30, shift, 0, -128, 127]] * 4)}
-        assert (chains.stream(signed, chains.chunks(wide[:, :9])) is not None) == taken
+        assert (chains.packed(signed, chains.chunks(wide[:, :9])) is not None) == taken
 
 
 @pytest.mark.parametrize(("zero_point", "shift"), [(-128, 11), (100, 10)])
@@ -170,7 +170,7 @@ def test_the_cheaper_path_is_chosen(pixels: int, in_c: int, out_c: int, zero_poi
         return int(pricing.price(done.counts, done.machine.instructions, core.load("cortex-m4"))[1])
 
     chosen = cycles(lambda p: chains.pointwise(p) or matmul.pointwise(p))
-    assert chosen <= 1.1 * min(cycles(lambda p: chains.stream(p, chains.chunks(p["weights"]))), cycles(matmul.pointwise))
+    assert chosen <= 1.1 * min(cycles(lambda p: chains.packed(p, chains.chunks(p["weights"]))), cycles(matmul.pointwise))
 
 
 def test_the_kernel_runs_layers_that_chains_take() -> None:

@@ -361,6 +361,13 @@ def packed_claims() -> list[Claim]:
     def row(n: int) -> Calls:  # of four pixels, with the tiles of n channels
         return slopes(lambda w, h: conv(1, w, 4, n, k=(h, 1), **saturating), (4, 8), (4, 8))
 
+    chain = functools.partial(conv, 1, c=32, packed=True)
+    found += [
+        Claim("conv_chains.inc", "{} for each four filters", slopes(lambda w, n: chain(w, out_c=n, requantizer=RELU), (6, 9), (32, 64)), 8),
+        Claim("conv_chains.inc", r"filters \({} a MAC", slopes(lambda w, n: chain(w, out_c=n, requantizer=RELU), (6, 9), (32, 64)), 8 * 288 * 12),
+        Claim("conv_chains.inc", "bent {}", slopes(lambda w, n: chain(w, out_c=n, requantizer=FULL), (6, 9), (32, 64)), 8),
+        Claim("conv_chains.inc", "{} besides", fixed(lambda w, n: chain(w, out_c=n, requantizer=RELU), (6, 9), (32, 64)), 1),
+    ]
     left_over = fixed(lambda w, n: conv(1, w, 3, n, **saturating), (4, 8), (2, 4))
     found += [Claim("conv_tiles.inc", "{} a kernel row of four taps", row(2) + row(2) - row(4), 4),
               Claim("conv_tiles.inc", "3x3 on three channels {} in all", left_over, 1)]

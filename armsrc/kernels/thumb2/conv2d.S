@@ -2,7 +2,7 @@
 @
 @ Loop structure
 @   packed: up to 3x3 on one channel conv2d_walk.inc; where that is cheaper, other windows on one channel conv2d_tall.inc and 3x3 on three
-@     channels conv2d_colours.inc; every other conv_tiles.inc
+@     channels conv2d_colours.inc, others conv_chains.inc; all else conv_tiles.inc
 @   else: for output pixels in pairs, row by row: two windows become int16 columns in scratch (gather.inc: gather_words
 @     where in_c % 4 = 0, else gather_bytes), matmul_two walks the filters two at a time; an odd last pixel goes through matmul_one
 @     (matmul.inc)
@@ -26,6 +26,9 @@
 #include "conv2d_pairs.inc"
 #include "conv2d_colours.inc"
 #include "conv2d_tall.inc"
+#include "chains.inc"
+#include "chains_run.inc"
+#include "conv_chains.inc"
 
     .equ FRAME_Y, GA_SIZE
     .equ FRAME_LEFT, GA_SIZE + 4        @ output pixels left
@@ -109,6 +112,9 @@
 
     conv_tiles
     conv_load_rows
+    conv_chains
+    chains conv2d, 3
+    chain_fill CC_APART
     fill_rows 4, r4
     fill_rows 2, r6
     fill_rows 1, r4

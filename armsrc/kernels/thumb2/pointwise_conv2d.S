@@ -168,7 +168,7 @@
     pointwise_eight saturating, 4, r3
     pointwise_eight doubled, 5, r3
     pointwise_eight alike, 6, r1
-    chains
+    chains pointwise_conv2d, 2
     chain_fill
     chains_one
     pointwise_tiles tiles_64, 64

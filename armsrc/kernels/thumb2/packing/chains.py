@@ -1,6 +1,6 @@
 """Packs layers for the matrix multiplication of chains.inc: words of two channels, fields 21 bits apart.
 
-The kernel computes y = sat8((SMMLA(v, multiplier, addend)) >> shift), v being the sum without its bias, times 2^11 (of chunks: 2^9), plus a
+The kernel computes y = sat8((SMMLA(v, multiplier, addend)) >> shift), v being the sum without its bias, times 2^11 (of chunks: 2^9, of convolutions' 2^8), plus a
 delta in the bits below the sum. Multiplier, addend and delta are chosen so that every step of the requantizer falls between the right two
 sums (linear.py): the delta is a fraction of the addend, whose unit alone would be too coarse. Two channels share it, with opposite signs,
 but for chunks, where each has its own.
@@ -13,6 +13,7 @@ limit. Any place between the last step below the zero point and the first above 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,18 +22,27 @@ from armsrc.kernelset import Packed
 
 from . import common, linear, matmul
 
-_CODE = "pointwise_conv2d_s8.chains"
 FIELD, MOST = 21, 128  # bits from a field to the next; inputs of a chunk
+ONE = 5  # the index of the address of what ends a single pixel
 _SIXTY_FOUR = 64  # inputs that have a prefix of their own
 _COMMON = 17  # the shift of a single chunk whose first delta is not negative
-# The shifts of the code that ends a single chunk, or the last of several, of plain and of bent layers.
-_SHIFTS = {"only": (_COMMON, 20, 14), "last": (19, 16, 13), "bent_only": (19, 16), "bent_last": (18, 16, 13)}
+# By the scale of the sums, the shifts of the code that ends a single chunk, or the last of several, of plain and of bent layers.
+_SHIFTS = {11: {"only": (_COMMON, 20, 14), "bent_only": (19, 16)}, 9: {"last": (19, 16, 13), "bent_last": (18, 16, 13)},
+           8: {"last": (18, 15, 12), "bent_last": (17, 15, 12)}}
 _MARK = 1 << 31
-_LIFT_BITS = {19: 13, 18: 13, 16: 13, 13: 8}  # of lifts, by these shifts: chains.inc takes a half or a byte, chains_one.inc 13 bits
-_SCALE, _CHUNKS_SCALE = 11, 9
-_REACH, _CHUNKS_REACH = (1 << 20) - (1 << 13), 1 << 22  # what sums of a chunk, and of all, stay below
+_LIFT_BITS = {19: 13, 18: 13, 17: 13, 16: 13, 15: 8, 13: 8, 12: 8}  # of lifts, by these shifts: chains.inc takes a half or a byte, chains_one.inc 13 bits
+_SCALE, _CHUNKS_SCALES = 11, {"pointwise_conv2d_s8": 9, "conv2d_s8": 8}  # of a single chunk's sums, and of several chunks' by the kernel
+_REACH = (1 << 20) - (1 << 13)  # what sums of a chunk stay below
 _SURE = 63  # inputs whose sums fit, whatever their weights are
 _PIXELS, _CHANNELS = 3, 4  # of a tile
+
+
+class Stream(NamedTuple):
+    """What chain_begin and the groups read, the addresses in it, and the bytes of sums that wait between chunks."""
+
+    words: list[np.ndarray]
+    addresses: dict[int, str]
+    sums: int
 
 
 def pointwise(p: Params) -> Packed | None:
@@ -41,7 +51,13 @@ def pointwise(p: Params) -> Packed | None:
     parts, bent = chunks(np.asarray(p["weights"]).reshape(out_c, inputs)), common.is_signed(common.channels(p))
     if pixels < _PIXELS or inputs <= 8 or cycles(pixels, parts, bent=bent) > matmul.cycles(pixels, inputs, out_c, doubled=bent):
         return None
-    return stream(p, parts)
+    return packed(p, parts)
+
+
+def packed(p: Params, parts: Sequence[np.ndarray]) -> Packed | None:
+    """A pointwise layer. None where some requantizer is no line, or sums are too large."""
+    found = stream(p, parts, "pointwise_conv2d_s8")
+    return common.packed("pointwise_conv2d_s8.chains", *found.words, scratch=found.sums, addresses=found.addresses) if found else None
 
 
 def chunks(weights: np.ndarray) -> list[np.ndarray]:
@@ -50,9 +66,15 @@ def chunks(weights: np.ndarray) -> list[np.ndarray]:
     for number in range(-(-inputs // MOST), inputs + 1):
         size = -(-inputs // number)
         parts = [weights[:, at:at + size] for at in range(0, inputs, size)]
-        if size <= _SURE or _largest(parts) <= _REACH:
+        if fits(parts):
             return parts
     return [weights]
+
+
+def fits(parts: Sequence[np.ndarray]) -> bool:
+    """Whether the kernel takes chunks (out_c, inputs) of this size, and fields hold their sums."""
+    size = parts[0].shape[1]
+    return size <= _SURE or (size <= MOST and _largest(parts) <= _REACH)
 
 
 def _largest(parts: Sequence[np.ndarray]) -> int:
@@ -70,17 +92,18 @@ def cycles(pixels: int, parts: Sequence[np.ndarray], *, bent: bool) -> float:
     return (tiles + left // 2) * tile + left % 2 * one
 
 
-def stream(p: Params, parts: Sequence[np.ndarray]) -> Packed | None:
+def stream(p: Params, parts: Sequence[np.ndarray], kernel: str) -> Stream | None:
     """parts: the weights of each chunk, int8 (out_c, inputs), in the order in which the words of inputs are made; the first is the largest."""
     size = parts[0].shape[1]
     weights = np.concatenate(parts, axis=1)
     none = np.zeros(len(weights), np.int64)
     reach = common.reach(weights, none)
-    if _largest(parts) > _REACH or np.abs(reach).max() >= _CHUNKS_REACH:
-        return None
     single, bent = len(parts) == 1, common.is_signed(common.channels(p))
+    scale = _SCALE if single else _CHUNKS_SCALES[kernel]
+    if _largest(parts) > _REACH or np.abs(reach).max() >= 1 << 31 - scale:
+        return None
     end = ("bent_" if bent else "") + ("only" if single else "last")
-    found = _requantization(p, weights, reach, _SHIFTS[end], single=single, bent=bent)
+    found = _requantization(p, weights, reach, scale, end)
     if found is None:
         return None
     shift, first, last = found
@@ -90,9 +113,8 @@ def stream(p: Params, parts: Sequence[np.ndarray]) -> Packed | None:
     flags, rows = common.clamp(p)
     prefix = 0 if size == _SIXTY_FOUR else (size - 1) % 3 + 1
     header = [len(parts), size, parts[-1].shape[1], prefix, 0, 0, shift, flags]
-    addresses = {5: f"{_CODE}_one_{end}"} | ({} if shift == _COMMON else {4: f"{_CODE}_{end}_{shift}"})
-    sums = 0 if single else 12 * 4 * len(last)
-    return common.packed(_CODE, common.words(header), *map(common.words, words), rows, scratch=sums, addresses=addresses)
+    addresses = {ONE: f"{kernel}.chains_one_{end}"} | ({} if single and shift == _COMMON else {4: f"{kernel}.chains_{end}_{shift}"})
+    return Stream([common.words(header), *map(common.words, words), rows], addresses, 0 if single else 12 * 4 * len(last))
 
 
 def _products(part: np.ndarray, size: int) -> np.ndarray:
@@ -103,12 +125,11 @@ def _products(part: np.ndarray, size: int) -> np.ndarray:
     return (pairs[:, :, 0] + (pairs[:, :, 1] << FIELD)).transpose(0, 2, 1).reshape(len(pairs), -1)
 
 
-def _requantization(p: Params, weights: np.ndarray, reach: tuple[np.ndarray, np.ndarray], shifts: Sequence[int], *, single: bool,
-                    bent: bool) -> tuple[int, np.ndarray, np.ndarray] | None:
-    """The shift; words of the first and of the last (or only) chunk, (groups, words) each."""
+def _requantization(p: Params, weights: np.ndarray, reach: tuple[np.ndarray, np.ndarray], scale: int, end: str) -> tuple[int, np.ndarray, np.ndarray] | None:
+    """The shift; words of the first and of the last (or only) chunk, (groups, words) each. end: how the last one does."""
     rq, bias = common.channels(p), common.folded_bias(p, weights)
-    scale = _SCALE if single else _CHUNKS_SCALE
-    for shift in shifts:
+    bent, single = end.startswith("bent"), end.endswith("only")
+    for shift in _SHIFTS[scale][end]:
         lift = 1 << np.maximum(shift - rq.shift, 0) if bent else np.zeros_like(rq.shift)
         fits = not bent or lift.max() < 1 << _LIFT_BITS[shift]
         found = linear.spans(rq, reach, bias, scale, shift, lift) if fits else None

@@ -94,7 +94,7 @@ def colours(p: Params) -> Packed | None:
     if (p["in_c"], p["kernel_h"], p["kernel_w"]) != (3, 3, 3) or stride > 2 or out_h < _OUTPUTS or max(3 * p["pad_left"], right) > 3:
         return None
     five, column = ((172, 250), (197, 330))[stride - 1]
-    if -(-out_h // _OUTPUTS) * out_w * (out_c * five + column) > _tiles(p):
+    if -(-out_h // _OUTPUTS) * out_w * (out_c * five + column) > tiles_cycles(p):
         return None
     pitch = max(8, -(-columns // 4) * 4)
     weights = np.zeros((out_c, 3, 12), np.int64)
@@ -107,10 +107,10 @@ def colours(p: Params) -> Packed | None:
 
 def _pays(p: Params, sequences: int) -> bool:
     """Whether five outputs at once, the last rows twice where their number is no multiple of five, take fewer cycles than tiles: by their heads."""
-    return -(-p["out_h"] // _OUTPUTS) * p["out_w"] * (p["out_c"] * 38.5 * (sequences + 1) + 220) < _tiles(p)
+    return -(-p["out_h"] // _OUTPUTS) * p["out_w"] * (p["out_c"] * 38.5 * (sequences + 1) + 220) < tiles_cycles(p)
 
 
-def _tiles(p: Params) -> float:
+def tiles_cycles(p: Params) -> float:
     """About what conv_tiles.inc takes on the M4."""
     q = matmul.lying(p)
     rows, width = q["kernel_h"], q["out_w"]

@@ -1,0 +1,92 @@
+"""Packs convolutions of many channels for conv_chains.inc: a kernel row of a window is a run of inputs, which are the chunks of chains.py."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from armsrc.abi import Params
+from armsrc.kernelset import Packed
+
+from . import chains, common, conv, matmul
+
+_MOST_BAND = 6144  # bytes of scratch for input rows
+_PIXELS = 3  # of a tile
+_LEAST = 9  # inputs of a chunk
+
+
+class Cut(NamedTuple):
+    """How a layer is cut. rows: output rows of a band. parts: the weights of each chunk, int8 (out_c, inputs)."""
+
+    rows: int
+    parts: list[np.ndarray]
+
+
+def convolution(p: Params) -> Packed | None:
+    """Convolutions whose requantizers are lines, where that takes fewer cycles than conv_tiles.inc."""
+    p = matmul.lying(p)
+    made = cut(p)
+    return packed(p, made) if made and _cycles(p, made) <= conv.tiles_cycles(p) else None
+
+
+def cut(p: Params) -> Cut | None:
+    """None where the scratch holds no band of three pixels, or no chunks of a kernel row are of one size."""
+    rows = _rows(p)
+    parts = _parts(np.asarray(p["weights"]).reshape(p["out_c"], p["kernel_h"], -1))
+    return Cut(rows, parts) if rows and parts else None
+
+
+def packed(p: Params, made: Cut) -> Packed | None:
+    """None where some requantizer is no line, or sums are too large."""
+    stream = chains.stream(p, made.parts, "conv2d_s8")
+    if stream is None:
+        return None
+    run, step, pitch = p["kernel_w"] * p["in_c"], p["stride_w"] * p["in_c"], _pitch(p)
+    seen = min(p["in_w"], (p["out_w"] - 1) * p["stride_w"] + p["kernel_w"] - p["pad_left"])
+    band = _reach(p, made.rows) * pitch
+    header = [len(made.parts) // p["kernel_h"], pitch - run, pitch, made.rows, p["pad_left"] * p["in_c"], seen * p["in_c"], step,
+              p["stride_h"] * pitch - p["out_w"] * step, (p["input_zero_point"] & 0xFF) * 0x01010101, band]
+    ends = {len(header) + at: name for at, name in stream.addresses.items() if at != chains.ONE}
+    return common.packed("conv2d_s8.chains", common.words(header), *stream.words, scratch=band + stream.sums, addresses=ends)
+
+
+def _pitch(p: Params) -> int:
+    """Bytes of a row of the band."""
+    return -(-((p["out_w"] - 1) * p["stride_w"] + p["kernel_w"]) * p["in_c"] // 4) * 4
+
+
+def _reach(p: Params, rows: int) -> int:
+    """Input rows that the windows of so many output rows see."""
+    return (rows - 1) * p["stride_h"] + p["kernel_h"]
+
+
+def _rows(p: Params) -> int | None:
+    """Output rows of a band: as few tiles as can be, and the fewest rows for them. None where the scratch holds no band of three pixels."""
+    out_h, out_w = p["out_h"], p["out_w"]
+    last = {rows: out_h - (-(-out_h // rows) - 1) * rows for rows in range(1, out_h + 1)}
+    fit = [rows for rows in last if last[rows] * out_w >= _PIXELS and _reach(p, rows) * _pitch(p) <= _MOST_BAND]
+    return min(fit, key=lambda rows: _tiles(p, rows), default=None)
+
+
+def _tiles(p: Params, rows: int) -> int:
+    """Tiles of all bands."""
+    whole, rest = divmod(p["out_h"], rows)
+    return whole * -(-rows * p["out_w"] // _PIXELS) + -(-rest * p["out_w"] // _PIXELS)
+
+
+def _parts(weights: np.ndarray) -> list[np.ndarray] | None:
+    """Weights (out_c, kernel_h, run) as chunks (out_c, inputs) of equal size: as few a kernel row as their fields can hold."""
+    out_c, kernel_h, run = weights.shape
+    for number in (number for number in range(1, run // _LEAST + 1) if run % number == 0):
+        parts = list(weights.reshape(out_c, kernel_h * number, -1).swapaxes(0, 1))
+        if chains.fits(parts):
+            return parts
+    return None
+
+
+def _cycles(p: Params, made: Cut) -> float:
+    """About what the layer takes on the M4."""
+    tiles, bands = _tiles(p, made.rows), -(-p["out_h"] // made.rows)
+    bent = common.is_signed(common.channels(p))
+    return chains.cycles(_PIXELS * tiles, made.parts, bent=bent) + 80 * tiles + bands * _reach(p, made.rows) * (0.75 * _pitch(p) + 40)
