@@ -32,6 +32,7 @@ _MESSAGES = {
     "breakpoint": "BKPT, and no debugger is there",
     "supervisor_call": "SVC, and the image has no handler that the machine would call",
     "undefined": "an instruction that {core} does not have",
+    "below_sp": "{what} at {at}, in the stack below SP, where the next interrupt writes",
     "not_kept": "the kernel returned with another {kept} than it was called with: AAPCS has functions keep r4 to r11, d8 to d15 and SP",
 }
 

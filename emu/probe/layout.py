@@ -30,7 +30,7 @@ FOLLOWED = 0x40
 SITE_KINDS, BUCKETS = 0x50, 256
 CALL_KINDS = ("call", "tail", "handler", "start")
 FAULTS = ("none", "unmapped", "read_only", "unaligned", "peripheral", "fpu_off", "stack_overflow", "limit", "not_code", "lost",
-          "breakpoint", "supervisor_call", "undefined", "jump", "timer", "slice", "request", "flood", "not_kept")
+          "breakpoint", "supervisor_call", "undefined", "jump", "timer", "slice", "request", "flood", "not_kept", "below_sp")
 
 
 DEVICE = c.CFUNCTYPE(None, c.c_uint32, c.c_uint32, c.c_uint32)

@@ -161,6 +161,7 @@ static int on_process_stack(uc_engine *uc, probe *p) {
 
 static void check_stack(uc_engine *uc, probe *p) {
     uint32_t sp = core_register(p, uc, SP), top = p->layer ? p->layer_sp : p->c.stack_top;
+    p->sp = sp;
     p->sp_changed = 0;
     if (sp < top && top - sp > p->facts[p->layer].stack)
         p->facts[p->layer].stack = top - sp;
@@ -276,6 +277,11 @@ static int goes_on(const probe *p, const data_region *from, uint32_t last, uint3
     return r && !r->device && !from->device && (!store || !r->read_only) && r->start == from->start + from->size;
 }
 
+/* A layer, in the part of the stack that is nobody's. PUSH and its kin move the stack pointer there first. */
+static int below_sp(const probe *p, const entry *e, uint32_t at) {
+    return p->layer && p->c.keeps && at < p->sp && at >= p->c.stack_limit && p->sp <= p->c.stack_top && !(e->base == SP && e->flags & WRITES_SP);
+}
+
 /* Counts an instruction's accesses, one a word of LDM and STM, before they happen; stops where they would fault. */
 static void count_access(uc_engine *uc, probe *p, const entry *e) {
     uint32_t base = e->base != PC ? core_register(p, uc, e->base) : e->flags & LITERAL && e->index < 0 ? (p->pc + 4) & ~3u : p->pc + 4;
@@ -300,6 +306,12 @@ static void count_access(uc_engine *uc, probe *p, const entry *e) {
             if (n == 0)
                 add_event(&p->streams, 0);
             stop(uc, p, PERIPHERAL, at, size);
+            return;
+        }
+        if (below_sp(p, e, at)) {
+            if (n == 0)
+                add_event(&p->streams, 0);
+            stop(uc, p, BELOW_SP, at, size);
             return;
         }
         p->c.traffic[((size_t)p->layer * p->c.objects + object) * 6 + store * 3 + (size >> 1)]++;

@@ -75,9 +75,10 @@ typedef struct {
 
 /* What stopped a run. TIMER: the deadline; SLICE: its share of instructions is used up; REQUEST: the host asked. These three stop before an
  * instruction that has not been counted, so that the run can go on. FLOOD: more distinct streams or sites than a program has.
- * NOT_KEPT: a layer returned, and the register `address` is not what it was; 16 + n: Dn. */
+ * NOT_KEPT: a layer returned, and the register `address` is not what it was; 16 + n: Dn. BELOW_SP: a layer uses the stack where the next
+ * interrupt writes. */
 enum { NO_FAULT, UNMAPPED, READ_ONLY, UNALIGNED, PERIPHERAL, FPU_OFF, STACK_OVERFLOW, LIMIT, NOT_CODE, LOST, BREAKPOINT,
-       SUPERVISOR_CALL, UNDEFINED, JUMP, TIMER, SLICE, REQUEST, FLOOD, NOT_KEPT };
+       SUPERVISOR_CALL, UNDEFINED, JUMP, TIMER, SLICE, REQUEST, FLOOD, NOT_KEPT, BELOW_SP };
 typedef struct {
     uint32_t kind, pc, address, size, layer, store;
 } fault;

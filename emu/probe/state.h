@@ -27,7 +27,7 @@ struct probe {
     uint32_t pc, expected, start, length;
     uint32_t loaded; /* words that the stream loaded, where its fetches are followed */
     int sp_changed, taken, open;
-    uint32_t layer, sequence, layer_return, layer_sp;
+    uint32_t layer, sequence, layer_return, layer_sp, sp;
     uc_engine *uc;
     uint32_t kept[KEPT_CORE];         /* r4 to r11, as the layer found them */
     uint64_t kept_float[KEPT_FLOAT]; /* d8 to d15 */

@@ -168,6 +168,7 @@ def broken(folder: Path, body: str) -> None:
     ('__asm volatile("ldrd r0, r1, [%0]" :: "r"(x + 1) : "r0", "r1");', "", 5, ["unaligned address", "ldrd", "qglobal_avgpool2d_output+1"]),
     ('__asm volatile("udf #7");', "", 5, ["does not have", "udf"]),
     ("((volatile unsigned *)0)[3] = 1;", "", 5, ["write of 4 bytes outside memory, at 0x0000000c, off a null pointer; 'str"]),
+    ('__asm volatile("str r0, [sp, #-8]" ::: "memory");', "", 5, ["write of 4 bytes at 0x2000", ", in the stack below SP, where the next interrupt writes; 'str r0, [sp, #-0x8]'"]),
     ("for (;;) { }", "", 5, ["no end in sight after 1,000,000 instructions", "dense_s8"]),
     ("deeper(p, 1);", ("__attribute__((noinline)) static int deeper(const void *p, int n) { volatile int a[64]; a[n & 63] = n; "
                        "return deeper(p, n + 1) + a[5]; }"), 5, ["stack overflow"]),
