@@ -26,7 +26,7 @@ _TRIED = 192  # multipliers on either side
 TARGETS = np.arange(common.INT8.min + 1, common.INT8.max + 1)
 _FAR = 1 << 62
 _STEP = 19  # of spans' multipliers: at the last of all answers the line moves by 2^-11 accumulators
-_ROOM = 1 << 28  # of a line's offset: where it is as large, no other multiplier is tried
+_ROOM = 1 << 30  # of a line's offset: where it is as large, no other multiplier is tried
 
 
 class Linear(NamedTuple):
