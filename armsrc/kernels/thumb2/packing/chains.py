@@ -23,14 +23,14 @@ from armsrc.kernelset import Packed
 from . import common, linear, matmul
 
 FIELD, MOST = 21, 128  # bits from a field to the next; inputs of a chunk
-ONE = 5  # the index of the address of what ends a single pixel
-_SIXTY_FOUR = 64  # inputs that have a prefix of their own
+_SIXTY_FOUR = 64  # inputs that begin with code of their own
+_THREE, _HALF = 84, 21  # bytes of code of three inputs, and how many of these stand together
 _COMMON = 17  # the shift of a single chunk whose first delta is not negative
 # By the scale of the sums, the shifts of the code that ends a single chunk, or the last of several, of plain and of bent layers.
-_SHIFTS = {11: {"only": (_COMMON, 20, 14), "bent_only": (19, 16)}, 9: {"last": (19, 16, 13), "bent_last": (18, 16, 13)},
+_SHIFTS = {11: {"only": (_COMMON, 20, 14), "bent_only": (19, 16, 12)}, 9: {"last": (19, 16, 13), "bent_last": (18, 16, 13, 12)},
            8: {"last": (18, 15, 12), "bent_last": (17, 15, 12)}}
 _MARK = 1 << 31
-_LIFT_BITS = {19: 13, 18: 13, 17: 13, 16: 13, 15: 8, 13: 8, 12: 8}  # of lifts, by these shifts: chains.inc takes a half or a byte, chains_one.inc 13 bits
+_HALVES, _LIFT_BITS = 16, (8, 11)  # of lifts, where chains_ends.inc takes a byte, and from which shift on a half (chains_one.inc: 11 bits)
 _SCALE, _CHUNKS_SCALES = 11, {"pointwise_conv2d_s8": 9, "conv2d_s8": 8}  # of a single chunk's sums, and of several chunks' by the kernel
 _REACH = (1 << 20) - (1 << 13)  # what sums of a chunk stay below
 _SURE = 63  # inputs whose sums fit, whatever their weights are
@@ -56,7 +56,7 @@ def pointwise(p: Params) -> Packed | None:
 
 def packed(p: Params, parts: Sequence[np.ndarray]) -> Packed | None:
     """A pointwise layer. None where some requantizer is no line, or sums are too large."""
-    found = stream(p, parts, "pointwise_conv2d_s8")
+    found = stream(p, parts, "pointwise_conv2d_s8", left=p["in_h"] * p["in_w"] % _PIXELS == 1)
     return common.packed("pointwise_conv2d_s8.chains", *found.words, scratch=found.sums, addresses=found.addresses) if found else None
 
 
@@ -92,8 +92,9 @@ def cycles(pixels: int, parts: Sequence[np.ndarray], *, bent: bool) -> float:
     return (tiles + left // 2) * tile + left % 2 * one
 
 
-def stream(p: Params, parts: Sequence[np.ndarray], kernel: str) -> Stream | None:
-    """parts: the weights of each chunk, int8 (out_c, inputs), in the order in which the words of inputs are made; the first is the largest."""
+def stream(p: Params, parts: Sequence[np.ndarray], kernel: str, *, left: bool) -> Stream | None:
+    """parts: the weights of each chunk, int8 (out_c, inputs), in the order in which the words of inputs are made; the first is the largest.
+    left: whether a pixel is left over."""
     size = parts[0].shape[1]
     weights = np.concatenate(parts, axis=1)
     none = np.zeros(len(weights), np.int64)
@@ -111,10 +112,22 @@ def stream(p: Params, parts: Sequence[np.ndarray], kernel: str) -> Stream | None
     ends = [last] if single else [np.hstack([mark, first]), *[mark] * (len(parts) - 2), np.hstack([mark, last])]
     words = [np.concatenate([_products(part, size), end], axis=1).ravel() for part, end in zip(parts, ends, strict=True)]
     flags, rows = common.clamp(p)
-    prefix = 0 if size == _SIXTY_FOUR else (size - 1) % 3 + 1
-    header = [len(parts), size, parts[-1].shape[1], prefix, 0, 0, shift, flags]
-    addresses = {ONE: f"{kernel}.chains_one_{end}"} | ({} if single and shift == _COMMON else {4: f"{kernel}.chains_{end}_{shift}"})
+    offset, names = _code(size, len(parts), end, shift, left=left)
+    header = [0, offset, *[0] * 7, shift, flags, len(parts), size, parts[-1].shape[1]]
+    addresses = {at: f"{kernel}.chains_{name}" for at, name in enumerate(names) if name}
     return Stream([common.words(header), *map(common.words, words), rows], addresses, 0 if single else 12 * 4 * len(last))
+
+
+def _code(size: int, number: int, end: str, shift: int, *, left: bool) -> tuple[int, list[str]]:
+    """Names of the code that the header's first words say, "" for none, and what is added to the second, which enters unrolled code.
+    size: of a chunk. number: of chunks. end: of the last one."""
+    threes = (size - 1) // 3
+    more = threes > _HALF
+    ends = ["first" if number > 1 else "", "middle" if number > 2 else ""]
+    begins = [str(_SIXTY_FOUR if size == _SIXTY_FOUR else size - 3 * threes), "more" if more else "threes"]
+    names = [*begins, *ends, "" if number == 1 and shift == _COMMON else f"{end}_{shift}"]
+    names += ["one", *(name and f"one_{name}" for name in ends), f"one_{end}"] if left else []
+    return _THREE * (_HALF * (1 + more) - threes), names
 
 
 def _products(part: np.ndarray, size: int) -> np.ndarray:
@@ -131,8 +144,7 @@ def _requantization(p: Params, weights: np.ndarray, reach: tuple[np.ndarray, np.
     bent, single = end.startswith("bent"), end.endswith("only")
     for shift in _SHIFTS[scale][end]:
         lift = 1 << np.maximum(shift - rq.shift, 0) if bent else np.zeros_like(rq.shift)
-        fits = not bent or lift.max() < 1 << _LIFT_BITS[shift]
-        found = linear.spans(rq, reach, bias, scale, shift, lift) if fits else None
+        found = linear.spans(rq, reach, bias, scale, shift, lift) if lift.max() < 1 << _LIFT_BITS[shift >= _HALVES] else None
         negative = single and shift != _COMMON
         deltas = None if found is None else _deltas(found, np.arange(1 << scale) - (negative << scale), shared=single)
         if deltas is not None:

@@ -39,7 +39,7 @@ def cut(p: Params) -> Cut | None:
 
 def packed(p: Params, made: Cut) -> Packed | None:
     """None where some requantizer is no line, or sums are too large."""
-    stream = chains.stream(p, made.parts, "conv2d_s8")
+    stream = chains.stream(p, made.parts, "conv2d_s8", left=False)
     if stream is None:
         return None
     run, step, pitch = p["kernel_w"] * p["in_c"], p["stride_w"] * p["in_c"], _pitch(p)
@@ -47,7 +47,7 @@ def packed(p: Params, made: Cut) -> Packed | None:
     band = _reach(p, made.rows) * pitch
     header = [len(made.parts) // p["kernel_h"], pitch - run, pitch, made.rows, p["pad_left"] * p["in_c"], seen * p["in_c"], step,
               p["stride_h"] * pitch - p["out_w"] * step, (p["input_zero_point"] & 0xFF) * 0x01010101, band]
-    ends = {len(header) + at: name for at, name in stream.addresses.items() if at != chains.ONE}
+    ends = {len(header) + at: name for at, name in stream.addresses.items()}
     return common.packed("conv2d_s8.chains", common.words(header), *stream.words, scratch=band + stream.sums, addresses=ends)
 
 
