@@ -47,7 +47,7 @@ def test_inputs_at_the_borders_of_blocks(in_c: int, activation: str) -> None:
 @pytest.mark.parametrize("out_c", [1, 2, 4, 6, 8, 13])
 def test_inputs_at_the_borders_of_fours(in_c: int, out_c: int) -> None:
     params, x = layer(in_c, out_c, in_c, activation=("relu", "none")[in_c % 2])
-    assert form(params) == "few" or in_c < 6
+    assert form(params) == ("one" if out_c < 3 else "few") or in_c < 6
     check(params, x, input=in_c % 4, output=in_c // 4 % 4)
 
 
@@ -60,7 +60,19 @@ def test_channels_at_the_borders_of_tiles(in_c: int, out_c: int) -> None:
         params["requant"][:, 4] = 127 - out_c % 2  # clamp_output, too
         forms.add(form(params))
         check(params, x, input=out_c % 4, output=in_c % 4)
-    assert forms == {"few"} if out_c < 11 else forms == {"registers"} if in_c == 64 and out_c > 12 else forms <= {"few", "registers"}
+    assert forms == {"one"} if out_c == 1 or (out_c == 2 and in_c not in (64, 144)) else forms == {"few"} if out_c < 11 else forms == {"registers"} if in_c == 64 and out_c > 12 else forms <= {"few", "registers"}
+
+
+@pytest.mark.parametrize("in_c", [*range(1, 40), 48, 49, 63, 64, 80, 127, 1024])
+@pytest.mark.parametrize("out_c", [1, 2])
+def test_one_output_or_two(in_c: int, out_c: int) -> None:
+    """Turns, passes, fours and singles; a weight of -128 beside a negative one, which no other form with few outputs takes."""
+    params, x = layer(in_c, out_c, in_c, activation=("relu", "none")[in_c // 2 % 2], per_channel=bool(in_c % 3))
+    params["weights"][0, 0], params["weights"][-1, 0] = -1, -128
+    params["requant"][:, 3:] = (-128, 127) if in_c % 5 else (-100, 99)
+    params["requant"][-1, 4] -= in_c % 4 == 1
+    assert form(params) == "one"
+    check(params, x, input=in_c % 4, output=in_c // 4 % 4)
 
 
 @pytest.mark.parametrize("per_channel", [False, True])

@@ -355,7 +355,10 @@ def packed_claims() -> list[Claim]:
         Claim("dense_registers.inc", "and {} to load it", slope(lambda c: plain(c, 48), 128, 192) - slopes(plain, (128, 192), (48, 96)), 1),
     ]
     for n, phrase in ((8, r"tile of eight {} \("), (6, "of six {}, of four"), (4, "of four {}, of two"), (2, "of two {}")):
-        found.append(Claim("dense_few.inc", phrase, slope(lambda c, n=n: plain(c, n), 32, 64), 2))
+        found.append(Claim("dense_few.inc", phrase, slope(lambda c, n=n: plain(c, n), *((64, 96) if n == 2 else (32, 64))), 2))
+    for n, phrase in ((1, "one output {} "), (2, "two {} ")):
+        found.append(Claim("dense_one.inc", phrase, slope(lambda c, n=n: plain(c, n), 33, 97), 2))
+        found.append(Claim("dense_one.inc", rf"{phrase.format('[0-9]+')}\({{}} a MAC", slope(lambda c, n=n: plain(c, n), 33, 97), 2 * 32 * n))
     found.append(Claim("dense_few.inc", r"165 \({} a MAC", slope(lambda c: plain(c, 8), 16, 32), 16 * 8))
 
     def row(n: int) -> Calls:  # of four pixels, with the tiles of n channels
