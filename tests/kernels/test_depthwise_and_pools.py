@@ -111,3 +111,13 @@ def test_a_multiplication_by_the_reciprocal_rounds_as_the_division_does() -> Non
         sums = np.arange(-128 * pixels, 127 * pixels + 1)
         mean = ((2**32 - 1) // pixels + 2) * sums // 2**16 + 2**15 >> 16
         np.testing.assert_array_equal(mean, np.sign(sums) * ((np.abs(sums) + pixels // 2) // pixels))
+
+
+@pytest.mark.parametrize("channels", [*range(1, 40), 47, 48, 64, 67])
+def test_an_average_of_one_pixel_is_a_copy(channels: int) -> None:
+    x = np.random.default_rng(channels).integers(-128, 128, (1, 1, channels)).astype(np.int8)
+    for low, high in ((-128, 127), (-128, 100), (-90, 90)):
+        params = {"in_h": 1, "in_w": 1, "in_c": channels, "qmin": low, "qmax": high}
+        done = call(library("thumb2"), "global_avg_pool2d_s8", params, x, offsets={"input": channels % 4, "output": channels // 4 % 4})
+        np.testing.assert_array_equal(done.output, x.clip(low, high))
+        touches_nothing_else(done)

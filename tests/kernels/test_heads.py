@@ -187,6 +187,7 @@ def claims() -> list[Claim]:
         Claim("max_pool2d.S", r"\({} for 3x3\)", slope(lambda c: pool(2, 4, c, (3, 3)), 4, 8), 2 * 4),
         Claim("max_pool2d.S", "{} a pixel. Bit-exact", fixed(lambda w, c: pool(2, w, c, (3, 3)), (4, 8), (4, 8)), 2 * 4),
         Claim("max_pool2d.S", "stride 2: {} for two pixels", flat, 2 * 2), Claim("max_pool2d.S", r"loop 4\), {} an output", flat, 4 * 2 * 8),
+        Claim("global_avg_pool2d.S", "one pixel: {} for 16 channels", slope(lambda c: average(1, c), 32, 64), 2),
         Claim("global_avg_pool2d.S", "sixteen: {} for eight pixels", slope(lambda n: average(n, 16), 16, 32), 2),
         Claim("global_avg_pool2d.S", "{} an input byte, and", slope(lambda n: average(n, 16), 16, 32), 16 * 16),
         Claim("global_avg_pool2d.S", "and {} a block", fixed(lambda c, n: average(n, c), (16, 32), (16, 32)), 1),

@@ -5,6 +5,7 @@
 @     where their number says; up to eight channels at the end are blocks of four (the last block is moved back so that it ends at in_c:
 @     some are computed twice); a sum is an int16 lane, and the mean SMLAWB / SMLAWT by a reciprocal; then, where [qmin, qmax] is not
 @     [-128, 127], clamp_output goes over y
+@   one pixel, in_c >= 4: copied, 16 channels a turn; then clamp_output
 @   every other: for c in blocks of four channels
 @     for pixels in runs of at most 256: two pixels a turn, two channels a register as int16 lanes
 @     spread the lanes into four int32 sums
@@ -17,7 +18,7 @@
 @
 @ Cycles: sixteen: 117 for eight pixels of 16 channels (8 * (4 loads 5, 8 SXTAB16, 1 add), loop 5), 0.91 an input byte, and 78 a block. Else 11
 @ for two pixels of four channels (2 loads 3, 4 SXTAB16, 1 add, loop 3), 1.4 an input byte; 43 a block, or 18 a run and 79 a block with
-@ its four divisions (more by up to 8 each: UDIV by its operands).
+@ its four divisions (more by up to 8 each: UDIV by its operands). Of one pixel: 13 for 16 channels.
 @
 @ Bit-exact: a lane adds at most 256 values in [-128, 127], so it stays in [-32768, 32512]; sums are |s| <= 2^24 * 128 =
 @ 2^31, exact in int32 (s = +2^31 cannot occur). Rounded quotient = sign(s) * floor((|s| + floor(n / 2)) / n), unsigned:
@@ -234,6 +235,8 @@
     .balign 4
 .Lany:
     ldr     r0, [sp, #FRAME_X]
+    cmp     r7, #1
+    beq.w   .Lcopy
 .Lblock:                                @ r0 x, r1 = in_c, r12 = 2 * in_c, r7 = pixels
     movs    r8, #0
     mov     r9, r8
@@ -267,6 +270,38 @@
     strb    r11, [r2, #3]
     next_block .Lreturn
     b       .Lblock
+
+.Lcopy:                                 @ one pixel: r0 x, r1 = in_c
+    ldr     r2, [sp, #FRAME_Y]
+    subs    r3, r1, #16
+    blt     2f
+    .balign 4
+1:  ldr.w   r4, [r0]
+    ldr.w   r5, [r0, #4]
+    ldr.w   r6, [r0, #8]
+    ldr.w   r8, [r0, #12]
+    str.w   r4, [r2]
+    str.w   r5, [r2, #4]
+    str.w   r6, [r2, #8]
+    str.w   r8, [r2, #12]
+    adds    r0, r0, #16
+    adds    r2, r2, #16
+    subs    r3, r3, #16
+    bge     1b
+2:  adds    r3, r3, #16
+    beq.w   .Lclamp
+3:  cmp     r3, #4                      @ words; the last one ends at in_c
+    itt     lt
+    sublt   r0, r0, #4
+    sublt   r2, r2, #4
+    itt     lt
+    addlt   r0, r0, r3
+    addlt   r2, r2, r3
+    ldr     r4, [r0], #4
+    str     r4, [r2], #4
+    subs    r3, r3, #4
+    bgt     3b
+    b.w     .Lclamp
 
 .Lfew:                                  @ one channel at a time
     ldr     r0, [sp, #FRAME_X]
