@@ -30,22 +30,23 @@ def main(context: click.Context) -> None:
 @main.command(epilog="\b\nExamples\n  python -m emu.kernels new ../mine\n  python -m emu.run kws --kernels ../mine\n\n" + EXIT_STATUS,
               context_settings=SETTINGS)
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--cc", metavar="PATH", help="Compiler for the first budget; else arm-none-eabi-gcc from PATH, else PyPI's.")
+@click.option("--cc", metavar="PATH", help="Compiler that its kernels.toml names; else it names none: arm-none-eabi-gcc from PATH, else PyPI's.")
 def new(folder: Path, cc: str | None) -> None:
     """Write a folder of kernels that builds, runs and is right.
 
     A kernel in C and one in assembly, kernels.toml, tests, budgets and a workflow for GitHub. The two kernels are run, checked and
     measured, and their figures written into budgets.toml: edit, and run again.
     """
-    from emu.build import toolchain
+    from emu.build import kernel_folder, toolchain
     from emu.check.__main__ import main as check
     from emu.kernels import new as template
 
     toolchain.find(cc)  # before anything is written
-    for name in template.write(folder):
+    for name in template.write(folder, cc):
         click.echo(f"wrote {folder / name}")
-    check.main(["--budgets", str(folder / "budgets.toml"), "--update", *(["--cc", cc] if cc else [])], standalone_mode=False)
-    click.echo(f"next: python -m emu.run kws --kernels {shlex.quote(str(folder))}")
+    check.main(["--budgets", str(folder / "budgets.toml"), "--update"], standalone_mode=False)
+    path = f"./{folder}" if str(folder) in kernel_folder.names() else folder  # not the project's set of that name
+    click.echo(f"next: python -m emu.run kws --kernels {shlex.quote(str(path))}")
 
 
 @main.command("list", epilog="\b\nExamples\n  python -m emu.kernels list ../mine\n  python -m emu.kernels list --json -\n\n" + EXIT_STATUS,

@@ -117,6 +117,14 @@ def test_what_a_pack_py_prints_is_no_part_of_a_report(here, mine) -> None:
     assert done.returncode == 0 and json.loads(done.stdout)["layers"] and "begun\n" in done.stderr and "packing dense_s8\n" in done.stderr
 
 
+@pytest.mark.skipif(shutil.which("clang") is None, reason="clang is not installed")
+def test_a_new_folder_for_another_compiler_of_a_sets_name(here, tmp_path) -> None:
+    """Its budgets are what its own kernels.toml asks for; and the next line runs it, not the project's set."""
+    done = here(tmp_path, "emu.kernels", "new", "c", "--cc", "clang")
+    assert done.returncode == 0 and done.stdout.endswith("next: python -m emu.run kws --kernels ./c\n") and '\ncompiler = "clang"' in (tmp_path / "c/kernels.toml").read_text()
+    assert "clang" in (tmp_path / "c/budgets.toml").read_text() and here(tmp_path / "c", "emu.check").stdout.count(" same ") == 2
+
+
 def test_list(here, kernel_folder) -> None:
     assert "1 C, 1 assembly" in here(kernel_folder, "emu.kernels", "list", ".").stdout
     done = here(REPOSITORY, "emu.kernels", "list", str(kernel_folder), "--json", "-")
