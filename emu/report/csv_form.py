@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from emu.result import Result
 
 COLUMNS = ("name", "weight_bytes", "activation_bytes", "cycles", "kernel", "instructions", "skipped", "macs", "loads", "stores",
-           "bytes_read", "bytes_written", "fetch_bytes", "stack_bytes", "bit_exact", "max_abs_error")
+           "bytes_read", "bytes_written", "fetch_bytes", "stack_bytes", "bit_exact", "wrong_bytes", "max_difference", "max_abs_error")
 
 
 def render(result: Result) -> str:

@@ -65,6 +65,8 @@ def test_a_wrong_byte_is_refused_or_allowed(here, mine) -> None:
     assert done.returncode == 1 and "error: layer qdense_16x10 is not bit-exact" in done.stderr
     (dense,) = [layer for layer in json.loads(done.stdout)["layers"] if layer["kernel"] == "dense_s8"]
     assert (dense["bit_exact"], dense["wrong_bytes"], dense["max_difference"]) == (False, 10, 2)
+    csv, page = (here(mine, *KWS, ".", form, "-").stdout for form in ("--csv", "--html"))
+    assert ",false,10,2," in csv and "NOT bit-exact: qdense_16x10 (dense_s8): 10 of 10 bytes differ, by 2 at most" in page
     allowed = here(mine, *KWS, ".", "--allow-mismatch")
     assert allowed.returncode == 0 and "mismatch qdense_16x10 (dense_s8): 10 of 10 bytes differ, by 2 at most" in allowed.stdout
     assert "note: allowed: layer qdense_16x10 is not bit-exact" in allowed.stderr

@@ -10,6 +10,7 @@ from emu.report.html.looked import Looked
 from emu.report.html.page import Section, count, page, share
 from emu.report.html.reasons import Palette
 from emu.report.run import KwsRun
+from emu.report.table import mismatches
 from emu.result import Result
 
 
@@ -43,8 +44,8 @@ def _verdict(profile: Profile) -> tuple[bool | None, str]:
     totals = profile.totals
     if totals.max_abs_error is not None:
         return None, f"Floating point: at most {totals.max_abs_error:.1e} from the float reference"
-    wrong = [row.name for row in profile.layers if row.bit_exact is False]
-    return (False, f"NOT bit-exact: {', '.join(wrong)}") if wrong else (
+    wrong = mismatches(profile)
+    return (False, f"NOT bit-exact: {'; '.join(wrong)}") if wrong else (
         True, f"Bit-exact: every byte of all {len(profile.layers)} layers equals the NumPy reference")
 
 
