@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from armsrc import abi, kernelset
+from armsrc.kernels.thumb2.packing import taps
 from emu.build.cache import REPOSITORY
 from emu.machine.call import call
 from emu.timing import core, pricing
@@ -33,7 +34,7 @@ class Call(NamedTuple):
     requantizer: tuple[int, ...] = FULL
     per_channel: bool = False
     varied: tuple[int, ...] | None = None
-    packed: bool = False  # as pack.py wants the layer
+    packed: bool | Callable[..., kernelset.Packed | None] = False  # as pack.py wants the layer, or a packer
     kernels: str = "thumb2"
 
 
@@ -78,7 +79,7 @@ def depthwise(h: int, w: int, c: int = 4, **more: Any) -> Call:
 
 def planes(h: int, w: int, *, stride: int = 1, pad_left: int = 0, **more: Any) -> Call:
     """Packed, four channels; the input has an even number of rows, so that no band has one line only. pad_left: of columns on both sides."""
-    made = depthwise(h, w, stride=stride, packed=True, **more)
+    made = depthwise(h, w, stride=stride, packed=taps.through_planes, **more)
     sizes = dict(made.sizes)
     padded = {"in_h": sizes["in_h"] + sizes["in_h"] % 2, "pad_left": pad_left, "in_w": sizes["in_w"] - 2 * pad_left}
     return made._replace(sizes=tuple((sizes | padded).items()))
@@ -200,14 +201,14 @@ def claims() -> list[Claim]:
               slopes(lambda h, first: pointwise(h, 4, 8, per_channel=True, requantizer=NARROW if first else FULL, varied=first),
                      (4, 8), (None, NARROWER)), 4 * 8),
     ]
-    return found + packed_claims() + chain_claims() + planes_claims() + one_channel_claims()
+    return found + packed_claims() + chain_claims() + planes_claims() + taps_claims() + one_channel_claims()
 
 
 def planes_claims() -> list[Claim]:
     """Of packed depthwise layers: a third line of outputs and a fourth need the same bands. Stride 2: an output more of a column is a band more."""
     relu, bent, signed = (functools.partial(planes, requantizer=requantizer) for requantizer in (RELU, BENT, FULL))
     column = fixed(lambda w, h: relu(h, w), (10, 18), (2, 4))
-    edge = slope(lambda w: depthwise(3, w, packed=True, requantizer=RELU), 10, 18) - slope(lambda w: relu(3, w), 10, 18)
+    edge = slope(lambda w: depthwise(3, w, packed=taps.through_planes, requantizer=RELU), 10, 18) - slope(lambda w: relu(3, w), 10, 18)
     found = [Claim("depthwise_planes.inc", "{} for a column of a band", column, 8),
              Claim("depthwise_planes.inc", "lies outside {}", column + edge, 8)]
     def along(make: Callable[..., Call], c: int, widths: tuple[int, int] = (5, 9)) -> Calls:  # in a turn, more outputs in a line
@@ -235,6 +236,21 @@ def planes_claims() -> list[Claim]:
     groups = slopes(wide, (2, 4), (4, 8)) - two - two - read - read
     return [*found, Claim("depthwise_windows.inc", "{} for four pairs of lines", read, 2 * 3 * 4), Claim("depthwise_windows.inc", "two\\), {} besides", groups, 2 * 4),
             Claim("depthwise_windows.inc", "stride 2: {} for two", slopes(lambda h, k: wide(h, kernel_w=k, stride=2), (2, 4), (4, 5)) - two, 2 * 3 * 4)]
+
+
+def taps_claims() -> list[Claim]:
+    """Of depthwise layers whose pixels are lists of taps: one pixel, whose window has k rows of two."""
+    def one(k: int, c: int, requantizer: tuple[int, ...] = RELU) -> Call:
+        return depthwise(1, 1, c, k=(k, 2), packed=taps.taps, requantizer=requantizer)
+
+    pair = slopes(one, (2, 4), (4, 8))
+    found = [Claim("depthwise_taps.inc", "{} for two taps", pair, 2), Claim("depthwise_taps.inc", r"channels \({} a MAC", pair, 2 * 8),
+             Claim("depthwise_taps.inc", "{} a pass of eight", slopes(one, (8, 16), (4, 8)) - pair - pair - pair - pair, 1)]
+    for requantizer, phrase in ((RELU, "a block {} besides"), (FULL, "doubled {}")):
+        found.append(Claim("depthwise_taps.inc", phrase, fixed(lambda c, k, own=requantizer: one(k, c, own), (8, 16), (2, 4)), 2))
+    pixels = slope(lambda w: depthwise(1, w, 4, k=(4, 2), packed=taps.taps, requantizer=RELU), 2, 4)
+    blocks = slope(lambda c: depthwise(1, 1, c, k=(4, 2), packed=taps.taps, requantizer=RELU), 8, 12)
+    return [*found, Claim("depthwise_taps.inc", "a pixel {}", pixels - blocks - blocks, 2)]
 
 
 def one_channel_claims() -> list[Claim]:
@@ -391,7 +407,9 @@ def cycles(wanted: Call) -> int:
             "bias": np.zeros(params["out_c"], np.int32),
             "requant": rows,
         }
-    packs, name = kernel_set(wanted.kernels) if wanted.packed else kernelset.PLAIN, CORES[wanted.kernels]
+    packs, name = kernel_set(wanted.kernels) if wanted.packed is True else kernelset.PLAIN, CORES[wanted.kernels]
+    if callable(wanted.packed):
+        packs = kernelset.KernelSet(pack=lambda kernel, p: wanted.packed(p))
     x = np.zeros(abi.input_shape(wanted.kernel, params), np.int8)
     done = call(library(wanted.kernels, name), wanted.kernel, params, x, core=name, kernel_set=packs)
     return int(pricing.price(done.counts, done.machine.instructions, core.load(name))[1])

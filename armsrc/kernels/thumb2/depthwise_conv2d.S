@@ -1,7 +1,8 @@
 @ depthwise_conv2d_s8: a filter of its own for every channel.
 @
 @ Loop structure
-@   packed (nearly all: packing/depthwise.py, packing/windows.py): depthwise_planes.inc with its walks; what follows is of layers that are not
+@   packed (nearly all: packing/depthwise.py, packing/windows.py): depthwise_planes.inc with its walks; few outputs (packing/taps.py)
+@     depthwise_taps.inc; what follows is of layers that are not packed
 @   for blocks of four channels (the last block is moved back so that it ends at in_c: some are computed twice; in_c < 4: one
 @   block of in_c, its words put together from bytes)
 @     3x3, stride 1, no rare requantizer, |bias| < SLIDE_BIAS_LIMIT: depthwise_slide does the windows that lie inside the input,
@@ -284,5 +285,6 @@
 #include "depthwise_block.inc"
 #include "depthwise_3x3.inc"
 #include "depthwise_planes.inc"
+#include "depthwise_taps.inc"
 
     requantize_helpers
