@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import click
 
-from emu.errors import InputError, ThumbcycleError, UsageError
+from emu.errors import InputError, NotBitExact, ThumbcycleError, UsageError
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
 OWN = ("emu", "kwsq", "armsrc")
@@ -25,6 +25,8 @@ MEMORY = click.option("--memory", default="zero-wait", show_default=True, metava
 INPUT = click.option("--input", "word", default="yes", show_default=True, metavar="WORD|FILE", help="What is heard: as for emu.run kws.")
 OPT = click.option("--opt", default="O3", show_default=True, metavar="LEVEL", help="Optimization of C: O0 O1 O2 O3 Os Ofast Og.")
 CC = click.option("--cc", metavar="PATH", help="Cross compiler. Default: arm-none-eabi-gcc from PATH, else the one from PyPI.")
+ALLOW_MISMATCH = click.option("--allow-mismatch", is_flag=True, help="End with status 0 although outputs are not bit-exact; how many bytes differ, and by how "
+                                                                      "much, is said all the same.")
 
 EXIT_STATUS = """\b
 Exit status
@@ -83,6 +85,14 @@ def notes(remarks: Iterable[str]) -> None:
     """A line each on standard error."""
     for remark in remarks:
         click.echo(f"note: {remark}".encode(errors="backslashreplace"), err=True)
+
+
+def refuse(problem: ThumbcycleError | None, allow_mismatch: bool) -> None:
+    """Raise what was wrong with a run, if anything was; wrong outputs are only a remark where they are allowed."""
+    if isinstance(problem, NotBitExact) and allow_mismatch:
+        notes([f"allowed: {problem}"])
+    elif problem is not None:
+        raise problem
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from emu.cli import CC, EXIT_STATUS, MEMORY, OPT, SETTINGS, run_command
+from emu.cli import ALLOW_MISMATCH, CC, EXIT_STATUS, MEMORY, OPT, SETTINGS, run_command
 from emu.errors import UsageError
 from emu.report import forms
 from emu.run import functions
@@ -71,8 +71,7 @@ def _cores(_context: click.Context, _option: click.Parameter, names: tuple[str, 
               help="Kernel set: thumb2 (hand-written assembly), fused (thumb2, and pairs of layers in one call), m0 (assembly for every core), "
                    "c (portable C), float (the same network in float, on the FPU), or a folder of yours "
                    "(python -m emu.kernels new DIR makes one).")
-@click.option("--allow-mismatch", is_flag=True, help="End with status 0 although outputs are not bit-exact; how many bytes differ, and by how much, is "
-                                                    "shown all the same.")
+@ALLOW_MISMATCH
 @click.option("--input", "inputs", multiple=True, default=("yes",), metavar="WORD|FILE",
               help="A word that comes with the project (yes no up down left right on off stop go), a sound file (.wav, .flac, ...; "
                    "resampled to 16 kHz, mixed down, padded or cut to one second), or FILE.npy with int8 features (20, 20, 1). "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from emu.cli import notes, progress, status
+from emu.cli import notes, progress, refuse, status
 from emu.errors import NotBitExact, UsageError
 from emu.experiment import target
 from emu.kws import Job, run
@@ -31,10 +31,7 @@ def command(inputs: tuple[str, ...], cores: tuple[str, ...], stream: bool, thres
         raise UsageError("--threshold belongs to --stream")
     else:
         wrong = _run(job, wanted, traffic, written)
-    if wrong and not allow_mismatch:
-        raise NotBitExact(wrong)
-    if wrong:
-        notes([f"allowed: {wrong}"])
+    refuse(NotBitExact(wrong) if wrong else None, allow_mismatch)
 
 
 def _run(job: Job, wanted: functions.Wanted, traffic: bool, written: Sequence[Asked]) -> str | None:

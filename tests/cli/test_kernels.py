@@ -70,9 +70,12 @@ def test_a_wrong_byte_is_refused_or_allowed(here, mine) -> None:
     allowed = here(mine, *KWS, ".", "--allow-mismatch")
     assert allowed.returncode == 0 and "mismatch qdense_16x10 (dense_s8): 10 of 10 bytes differ, by 2 at most" in allowed.stdout
     assert "note: allowed: layer qdense_16x10 is not bit-exact" in allowed.stderr
-    for command in ("ablate", "mix"):  # whatever looks into the run says so, too
-        looked = here(mine, "emu.experiment", command, "--kernels", ".")
-        assert looked.returncode == 1 and looked.stdout and looked.stderr.startswith("error: layer qdense_16x10 is not bit-exact"), looked.stderr
+    for command in ("ablate", "mix", "annotate", "timeline", "roofline", "compare"):  # whatever looks into the run says so, too
+        arguments = ("emu.experiment", command, *(("c", ".") if command == "compare" else ("--kernels", ".")))
+        looked, allowed = here(mine, *arguments), here(mine, *arguments, "--allow-mismatch")
+        said = looked.stderr.removeprefix("error: ")
+        assert looked.returncode == 1 and "layer qdense_16x10 is not bit-exact: element" in said and "10 of 10 elements differ, by 2 at most" in said, looked.stderr
+        assert (allowed.returncode, allowed.stderr, allowed.stdout) == (0, f"note: allowed: {said}", looked.stdout)
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

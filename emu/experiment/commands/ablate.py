@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emu.cli import CC, CORE, EXIT_STATUS, INPUT, MEMORY, OPT, SETTINGS, notes, status
+from emu.cli import ALLOW_MISMATCH, CC, CORE, EXIT_STATUS, INPUT, MEMORY, OPT, SETTINGS, notes, refuse, status
 from emu.errors import UsageError
 from emu.experiment.commands.target import check_given
 from emu.report import forms
@@ -22,7 +22,7 @@ FORMS = (
     Form("parquet", "Write the same rows as Parquet.", "emu.report.shown:parquet"),
     Form("markdown", "Write the tables for GitHub; - prints them.", "emu.report.shown:markdown"),
 )
-_OF_KWS = ("sets", "word", "opt", "cc")  # names of options
+_OF_KWS = ("sets", "word", "opt", "cc", "allow_mismatch")  # names of options
 EPILOG = """\b
 Examples
   python -m emu.experiment ablate                    the keyword spotter's kernels on the Cortex-M4
@@ -42,8 +42,9 @@ Examples
 @INPUT
 @OPT
 @CC
+@ALLOW_MISMATCH
 @forms.options(FORMS)
-def command(target: str, sets: tuple[str, ...], core: str, memory: str, word: str, opt: str, cc: str | None, **files: object) -> None:
+def command(target: str, sets: tuple[str, ...], core: str, memory: str, word: str, opt: str, cc: str | None, allow_mismatch: bool, **files: object) -> None:
     """What each rule of a core's timing table is worth on a program.
 
     The program's streams are priced again without one rule after the other: the cycles that come out, the difference to the whole table's,
@@ -67,8 +68,7 @@ def command(target: str, sets: tuple[str, ...], core: str, memory: str, word: st
         found = [ablate(f"kws, {kernels}", run.counts, run.instructions, run.core, run.memory) for kernels, run in zip(sets, ran, strict=True)]
     notes(dict.fromkeys(remark for run in ran for remark in run.remarks))
     forms.write(Shown(found), written)
-    if problem := next((run.problem for run in ran if run.problem), None):
-        raise problem
+    refuse(next((run.problem for run in ran if run.problem), None), allow_mismatch)
 
 
 def _recorded(target: str, core: str, memory: str) -> Ablation:

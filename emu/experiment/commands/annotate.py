@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from emu.cli import EXIT_STATUS, SETTINGS, notes, status
+from emu.cli import ALLOW_MISMATCH, EXIT_STATUS, SETTINGS, notes, refuse, status
 from emu.experiment.commands import target
 from emu.report import forms
 from emu.report.forms import Form
@@ -40,8 +40,9 @@ Examples
 @click.option("--all", "all_rows", is_flag=True, help="Also list instructions that did not run.")
 @click.option("--source/--no-source", default=True, show_default=True, help="Lines of source between the instructions.")
 @target.options
+@ALLOW_MISMATCH
 @forms.options(FORMS)
-def command(what: str | None, layer: str | None, top: int, all_rows: bool, source: bool, **options: object) -> None:
+def command(what: str | None, layer: str | None, top: int, all_rows: bool, source: bool, allow_mismatch: bool, **options: object) -> None:
     """The listing as it ran: of every instruction how often it executed, its cycles and what they are above the minimum for, and the data
     that it touched; loops outlined, lines of source between.
 
@@ -61,5 +62,4 @@ def command(what: str | None, layer: str | None, top: int, all_rows: bool, sourc
     built = None if ran.layers else ran.image.path.stat().st_mtime  # what the cache holds belongs to its sources
     shown = Shown(listing, View(top, all_rows, Sources([ran.image.path.parent], built) if source else None))
     forms.write_long(shown, written)
-    if ran.problem is not None:
-        raise ran.problem
+    refuse(ran.problem, allow_mismatch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from emu.cli import EXIT_STATUS, INPUT, SETTINGS, notes, status
+from emu.cli import ALLOW_MISMATCH, EXIT_STATUS, INPUT, SETTINGS, notes, refuse, status
 from emu.errors import NotBitExact
 from emu.report import forms
 from emu.report.forms import Form
@@ -47,8 +47,9 @@ Examples
 @click.option("--core", default="cortex-m4", show_default=True, metavar="NAME", help="Core of sides that name none.")
 @click.option("--memory", default=memories.DEFAULT, show_default=True, metavar="NAME", help="Memories of sides that name none.")
 @click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="Functions that tables show.")
+@ALLOW_MISMATCH
 @forms.options(FORMS)
-def command(texts: tuple[str, ...], word: str, core: str, memory: str, top: int, **files: object) -> None:
+def command(texts: tuple[str, ...], word: str, core: str, memory: str, top: int, allow_mismatch: bool, **files: object) -> None:
     """Kernel sets, compilers, options, cores, memories or git revisions side by side, for the keyword spotter.
 
     Every side is built, run once and held against the reference. By layer: instructions, cycles, bytes read and written, stack, and
@@ -68,5 +69,4 @@ def command(texts: tuple[str, ...], word: str, core: str, memory: str, top: int,
         found = comparison.compare(sides, entry, say)
     notes(entry.remarks)
     forms.write(Shown(found, top), written)
-    if found.difference:
-        raise NotBitExact(found.difference)
+    refuse(NotBitExact(found.difference) if found.difference else None, allow_mismatch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from emu.cli import EXIT_STATUS, SETTINGS, notes, status
+from emu.cli import ALLOW_MISMATCH, EXIT_STATUS, SETTINGS, notes, refuse, status
 from emu.errors import UsageError
 from emu.experiment.commands import target
 from emu.report import forms
@@ -46,8 +46,9 @@ Examples
 @click.option("--by", type=click.Choice(["layer", "function"]), help="What a row is. Default: layer, with --elf function.")
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="Functions that tables and pictures show.")
 @target.options
+@ALLOW_MISMATCH
 @forms.options(FORMS)
-def command(by: str | None, top: int, **options: object) -> None:
+def command(by: str | None, top: int, allow_mismatch: bool, **options: object) -> None:
     """Where the cycles are: multiplying, unpacking, loading, storing, requantizing, looping, calling, waiting; in percent, layer by layer.
 
     Every executed instruction belongs to one class, found in the machine code, so it works for assembly, C and code without sources alike. The
@@ -65,5 +66,4 @@ def command(by: str | None, top: int, **options: object) -> None:
         found = mix(ran, by)
     notes(ran.remarks)
     forms.write(Shown(found, top), written)
-    if ran.problem is not None:
-        raise ran.problem
+    refuse(ran.problem, allow_mismatch)

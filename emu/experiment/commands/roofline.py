@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from emu.cli import CC, EXIT_STATUS, INPUT, MEMORY, OPT, SETTINGS, status
+from emu.cli import ALLOW_MISMATCH, CC, EXIT_STATUS, INPUT, MEMORY, OPT, SETTINGS, refuse, status
 from emu.errors import NotBitExact
 from emu.report import forms
 from emu.report.forms import Form
@@ -50,8 +50,9 @@ def _cores(_context: click.Context, _option: click.Parameter, names: tuple[str, 
 @INPUT
 @OPT
 @CC
+@ALLOW_MISMATCH
 @forms.options(FORMS)
-def command(sets: tuple[str, ...], cores: tuple[str, ...], memory: str, word: str, opt: str, cc: str | None, **files: object) -> None:
+def command(sets: tuple[str, ...], cores: tuple[str, ...], memory: str, word: str, opt: str, cc: str | None, allow_mismatch: bool, **files: object) -> None:
     """MACs for each byte that moved against MACs a cycle, layer by layer, under what the core lets through at most.
 
     The bounds are found by pricing streams of nothing but multiplies, loads or stores with the core's own table, so they are the
@@ -66,5 +67,4 @@ def command(sets: tuple[str, ...], cores: tuple[str, ...], memory: str, word: st
     with status("reading the input") as say:
         found = rooflines(kws.Job(inputs=(word,), memory=memory, opt=opt, cc=cc), cores, sets, say)
     forms.write(Shown(found), written)
-    if found.problem:
-        raise NotBitExact(found.problem)
+    refuse(NotBitExact(found.problem) if found.problem else None, allow_mismatch)

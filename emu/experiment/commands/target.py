@@ -62,7 +62,7 @@ def job(options: dict[str, object]) -> kws.Job | firmware.Job:
     """The run that the options ask for; takes them out of all of a command's options. UsageError for options of the other kind of run."""
     elf = options.pop("elf")
     shared, of_kws, of_firmware = ({name: options.pop(name) for name in names} for names in (_SHARED_NAMES, _KWS_NAMES, _FIRMWARE_NAMES))
-    check_given("without --elf" if elf is None else "with --elf", _FIRMWARE_NAMES if elf is None else _KWS_NAMES)
+    check_given("without --elf" if elf is None else "with --elf", _FIRMWARE_NAMES if elf is None else (*_KWS_NAMES, "allow_mismatch"))
     shared = {name: value for name, value in shared.items() if value is not None}
     if elf is None:
         from emu import kws

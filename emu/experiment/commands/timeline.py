@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from emu.cli import EXIT_STATUS, SETTINGS, notes, status
+from emu.cli import ALLOW_MISMATCH, EXIT_STATUS, SETTINGS, notes, refuse, status
 from emu.experiment.commands import target
 from emu.report import forms
 from emu.report.forms import Form
@@ -41,8 +41,9 @@ Examples
 @click.option("--iteration", "number", type=click.IntRange(min=1), metavar="N", help="The N-th time that the run came to the loop's head, as it ran.")
 @click.option("--rows", type=click.IntRange(min=1), default=400, show_default=True, metavar="N", help="Instructions that are drawn.")
 @target.options
+@ALLOW_MISMATCH
 @forms.options(FORMS)
-def command(function: str | None, place: str | None, number: int | None, rows: int, **options: object) -> None:
+def command(function: str | None, place: str | None, number: int | None, rows: int, allow_mismatch: bool, **options: object) -> None:
     """What issues in which cycle on one way round a loop of FUNCTION, and what the cycles between are lost to.
 
     Without --iteration it is the loop's dearest way from its head back to it, when it is a single stream (no taken branch inside) that most iterations
@@ -59,5 +60,4 @@ def command(function: str | None, place: str | None, number: int | None, rows: i
         shown = Shown(timeline(ran, lambda iteration: runs.record(job, iteration), function, place, number), rows)
     notes(ran.remarks)
     forms.write_long(shown, written)
-    if ran.problem is not None:
-        raise ran.problem
+    refuse(ran.problem, allow_mismatch)
