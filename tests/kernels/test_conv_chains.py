@@ -109,3 +109,12 @@ def test_the_cheaper_way_is_taken(kernel, channels, out, stride: int) -> None:
     ways = [packs(params), KernelSet(pack=lambda kernel, p: matmul.convolution(p))]
     assert cycles(kernel_set("thumb2")) <= 1.05 * min(cycles(way) for way in ways if way)
     assert conv.tiles_cycles(params) == pytest.approx(cycles(ways[1]), rel=0.15)
+
+
+@pytest.mark.parametrize("pads", [(0, 0), (1, 0)])
+@pytest.mark.parametrize("channels", [(2, 16), (8, 16), (16, 8), (16, 16), (40, 16)])
+@pytest.mark.parametrize("kernel", [(3, 1), (5, 1), (7, 1)])
+def test_columns_as_the_set_packs_them(kernel: tuple[int, int], channels: tuple[int, int], pads: tuple[int, int]) -> None:
+    """conv_tiles.inc lays columns down as rows; the chains read the struct's sizes."""
+    params, x = layer(kernel, channels, (60, 1), (1, 1), pads)
+    check(params, x, kernel_set("thumb2"))

@@ -9,7 +9,7 @@ import numpy as np
 from armsrc.abi import Params
 from armsrc.kernelset import Packed
 
-from . import chains, common, conv, matmul
+from . import chains, common, conv
 
 _MOST_BAND = 6144  # bytes of scratch for input rows
 _PIXELS = 3  # of a tile
@@ -24,8 +24,7 @@ class Cut(NamedTuple):
 
 
 def convolution(p: Params) -> Packed | None:
-    """Convolutions whose requantizers are lines, where that takes fewer cycles than conv_tiles.inc."""
-    p = matmul.lying(p)
+    """Convolutions whose requantizers are lines, where that takes fewer cycles than conv_tiles.inc. The code reads the struct's sizes, so columns stand."""
     made = cut(p)
     return packed(p, made) if made and _cycles(p, made) <= conv.tiles_cycles(p) else None
 
