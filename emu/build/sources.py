@@ -143,8 +143,9 @@ class Files:
 
 
 def _source(job: Job, files: Files, name: str, include: tuple[str, ...], own: tuple[str, ...] = ()) -> Source:
-    flags = (*job.flags, *_language(name), *SPECIAL_FLAGS.get(name, ()), *(job.toolchain.family.own_memcpy if name == OWN_MEMCPY else ()),
-             *own, *job.last)
+    family = job.toolchain.family
+    flags = (*job.flags, *_language(name), *(family.headers if name.endswith(COMPILED) else ()), *SPECIAL_FLAGS.get(name, ()),
+             *(family.own_memcpy if name == OWN_MEMCPY else ()), *own, *job.last)
     parts = [SCHEMA, job.toolchain.identity, *job.toolchain.flags, *flags, *include, name]
     made_with = key(parts)[:32]
     read = files.included(name, include) | {other: files.get(other) or b"" for other in learned(made_with)}

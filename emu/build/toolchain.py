@@ -24,12 +24,13 @@ class Family:
 
     flags: of every call. own_memcpy: of the file that defines memcpy and its kin, so that their loops do not become calls of themselves.
     linkers: programs of which one links, the first on PATH; none where the driver brings its own. working_folder: has {} called "." in
-    debug information.
+    debug information. headers: of C and C++, a folder of the C library's headers where the compiler has none.
     """
 
     flags: tuple[str, ...] = ()
     own_memcpy: tuple[str, ...] = ()
     linkers: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
     working_folder: str = "-fdebug-prefix-map={}=."
 
 
@@ -37,7 +38,7 @@ GCC = Family(own_memcpy=("-fno-tree-loop-distribute-patterns",))
 # Its -ffreestanding makes no library calls of loops; its driver has no linker of its own. Options that it would ignore are errors, or a
 # comparison would measure nothing.
 CLANG = Family(flags=("--target=arm-none-eabi", "-Werror=ignored-optimization-argument", "-Werror=unused-command-line-argument"), linkers=("ld.lld", "arm-none-eabi-ld"),
-               working_folder="-fdebug-compilation-dir=.")
+               headers=("-idirafter", "armsrc/libc"), working_folder="-fdebug-compilation-dir=.")
 
 
 @dataclass(frozen=True)

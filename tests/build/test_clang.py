@@ -58,6 +58,22 @@ def test_what_it_calls_is_there(core) -> None:
 
 
 @needs_clang
+def test_sources_may_include_string_h(tmp_path) -> None:
+    """As libraries do; Debian's clang has no C library for Arm. They may be C++, too."""
+    for name in ("a.c", "b.cpp"):
+        (tmp_path / name).write_text('''#include <string.h>
+#include "kernels.h"
+void KERNEL(const pointwise_s8_params *p, const int8_t *x, int8_t *y, void *scratch)
+{
+    memset(y, memcmp(x, scratch, 1) > 0, (size_t)p->out_c);
+    memmove(scratch, memcpy(y, x, 1), 1);
+}
+'''.replace("KERNEL", "dense_s8" if name == "a.c" else "pointwise_conv2d_s8"))
+    image = Image.load(build(str(tmp_path), generated={}, float_abi=False, toolchain=toolchain.find("clang"), script="library"))
+    assert image.symbols["dense_s8"].size and image.symbols["pointwise_conv2d_s8"].size
+
+
+@needs_clang
 def test_what_its_assembler_does_not_take(sources) -> None:
     (sources / "armsrc/kernels/c/gnu.S").write_text("    .syntax unified\n    .thumb\n    .macro get\n    ldrsb.w r7, [r0], #1\n    .endm\n    get\n")
     with pytest.raises(BuildError, match=r"^armsrc/kernels/c/gnu\.S:6:5: error: too many operands .*--cc arm-none-eabi-gcc\)$"):
