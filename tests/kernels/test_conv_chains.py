@@ -70,8 +70,8 @@ def test_random_layers(kernel, channels, out, strides, pads, more, limits, shift
 
 @pytest.mark.parametrize("limits", LIMITS[:3])
 @pytest.mark.parametrize(("kernel", "channels", "out", "rows", "chunks"), [
-    ((3, 3), (16, 5), (5, 5), 3, 3), ((3, 3), (64, 4), (8, 8), 3, 6), ((3, 3), (50, 3), (4, 4), 2, 6), ((1, 1), (64, 4), (7, 3), 1, 1), ((2, 1), (128, 9), (2, 2), 2, 2),
-    ((1, 5), (30, 4), (3, 1), 3, 2), ((4, 4), (96, 4), (9, 3), 1, 12)])
+    ((3, 3), (16, 5), (5, 5), 3, 2), ((3, 3), (64, 4), (8, 8), 3, 5), ((3, 3), (50, 3), (4, 4), 2, 4), ((1, 1), (64, 4), (7, 3), 1, 1), ((2, 1), (128, 9), (2, 2), 2, 2),
+    ((1, 5), (30, 4), (3, 1), 3, 2), ((4, 4), (96, 4), (9, 3), 1, 12), ((3, 3), (3, 9), (6, 6), 1, 1), ((5, 5), (3, 4), (6, 6), 1, 1)])
 def test_bands_and_chunks(kernel, channels, out, rows: int, chunks: int, limits: tuple[int, int]) -> None:
     """rows: of a band."""
     params, x = layer(kernel, channels, out, (1, 1), (0, 0), limits=limits)
@@ -83,13 +83,17 @@ def test_bands_and_chunks(kernel, channels, out, rows: int, chunks: int, limits:
     check(params, x, taken)
 
 
+def test_pieces() -> None:
+    """A window of three rows of twelve bytes, 20 from row to row, in chunks of 16."""
+    params, _ = layer((3, 3), (4, 4), (3, 3), (1, 1), (0, 0))
+    assert conv_chains.pieces(params, [16, 16, 4]) == [(0, 12), (20, -4), (24, 8), (40, -8), (48, -4)]
+
+
 def test_what_is_not_taken() -> None:
     params, _ = layer((3, 3), (16, 4), (1, 2), (1, 1), (0, 0))
     assert conv_chains.cut(params) is None, "two pixels are no tile"
     params, _ = layer((3, 3), (16, 4), (3, 300), (1, 1), (0, 0))
     assert conv_chains.cut(params) is None, "the scratch holds no row"
-    params, _ = layer((1, 1), (131, 4), (3, 3), (1, 1), (0, 0))
-    assert conv_chains.cut(params) is None, "a kernel row of a prime number of inputs"
     params, _ = layer((3, 3), (64, 4), (3, 3), (1, 1), (0, 0))
     assert packs(params) is not None
     params["weights"][:] = 127
@@ -98,7 +102,7 @@ def test_what_is_not_taken() -> None:
 
 @pytest.mark.parametrize(("kernel", "channels", "out", "stride"), [
     ((3, 3), (16, 32), (16, 16), 2), ((3, 3), (32, 32), (16, 16), 1), ((3, 3), (64, 64), (8, 8), 1), ((1, 1), (32, 64), (8, 8), 2), ((3, 3), (16, 16), (6, 5), 1),
-    ((3, 3), (8, 8), (9, 9), 1), ((5, 5), (6, 16), (8, 8), 1)])
+    ((3, 3), (8, 8), (9, 9), 1), ((5, 5), (6, 16), (8, 8), 1), ((3, 3), (3, 8), (12, 12), 2), ((3, 3), (3, 32), (10, 10), 1), ((5, 5), (3, 16), (9, 9), 1)])
 def test_the_cheaper_way_is_taken(kernel, channels, out, stride: int) -> None:
     params, x = layer(kernel, channels, out, (stride, stride), (0, 0))
 
@@ -106,7 +110,7 @@ def test_the_cheaper_way_is_taken(kernel, channels, out, stride: int) -> None:
         done = call(library("thumb2"), CONV, params, x, kernel_set=taken)
         return int(pricing.price(done.counts, done.machine.instructions, core.load("cortex-m4"))[1])
 
-    ways = [packs(params), KernelSet(pack=lambda kernel, p: matmul.convolution(p))]
+    ways = [packs(params), KernelSet(pack=lambda kernel, p: matmul.convolution(p)), *([KernelSet(pack=lambda kernel, p: conv.colours(p))] if conv.colours(params) else [])]
     assert cycles(kernel_set("thumb2")) <= 1.05 * min(cycles(way) for way in ways if way)
     assert conv.tiles_cycles(params) == pytest.approx(cycles(ways[1]), rel=0.15)
 

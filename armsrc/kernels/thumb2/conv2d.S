@@ -114,7 +114,6 @@
     conv_load_rows
     conv_chains
     chains conv2d, 3
-    chain_fill CC_APART
     fill_rows 4, r4
     fill_rows 2, r6
     fill_rows 1, r4

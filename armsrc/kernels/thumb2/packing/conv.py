@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -88,13 +89,9 @@ def tall(p: Params) -> Packed | None:
 
 def colours(p: Params) -> Packed | None:
     """Windows of 3x3 on three channels, stride 1 or 2 down, a pixel of padding at most on either side, where no requantizer is rare."""
-    stride, out_h, out_w, out_c = p["stride_h"], p["out_h"], p["out_w"], p["out_c"]
+    stride, out_w, out_c = p["stride_h"], p["out_w"], p["out_c"]
     columns = 3 * ((out_w - 1) * p["stride_w"] + 3)
-    right = columns - 3 * (p["pad_left"] + p["in_w"])
-    if (p["in_c"], p["kernel_h"], p["kernel_w"]) != (3, 3, 3) or stride > 2 or out_h < _OUTPUTS or max(3 * p["pad_left"], right) > 3:
-        return None
-    five, column = ((172, 250), (197, 330))[stride - 1]
-    if -(-out_h // _OUTPUTS) * out_w * (out_c * five + column) > tiles_cycles(p):
+    if colours_cycles(p) > tiles_cycles(p):
         return None
     pitch = max(8, -(-columns // 4) * 4)
     weights = np.zeros((out_c, 3, 12), np.int64)
@@ -103,6 +100,16 @@ def colours(p: Params) -> Packed | None:
     copied = min(3 * p["in_w"], columns - 3 * p["pad_left"])
     return _packed("tall", p, lambda form: [0, 0, 4 + stride, 0, 0, 0, 0, pitch, copied, 0], ("bwmaz", "bwmas"), weights.reshape(out_c, -1), pairs, 3,
                    pitch * ((_OUTPUTS - 1) * stride + 3) + 4)
+
+
+def colours_cycles(p: Params) -> float:
+    """About what conv2d_colours.inc takes on the M4; infinite for what it does not take."""
+    stride, out_h, out_w = p["stride_h"], p["out_h"], p["out_w"]
+    right = (out_w - 1) * p["stride_w"] + 3 - p["pad_left"] - p["in_w"]
+    if (p["in_c"], p["kernel_h"], p["kernel_w"]) != (3, 3, 3) or stride > 2 or out_h < _OUTPUTS or max(p["pad_left"], right) > 1:
+        return math.inf
+    five, column = ((172, 250), (197, 330))[stride - 1]
+    return -(-out_h // _OUTPUTS) * out_w * (p["out_c"] * five + column)
 
 
 def _pays(p: Params, sequences: int) -> bool:
@@ -117,7 +124,7 @@ def tiles_cycles(p: Params) -> float:
     run, left = matmul.runs(rows, q["kernel_w"] * q["in_c"])
     groups = rows * run + -(-rows * left // 4)
     pixel = q["out_c"] * (4.25 * groups + 7) + 21 + 9 * rows + 7 * groups + 8 * rows * bool(left)
-    return q["out_h"] * (width + 0.3 * bool(width & 2) + 0.55 * (width & 1)) * pixel
+    return q["out_h"] * (width + 0.3 * bool(width & 2) + 0.55 * (width & 1)) * pixel * (1 if left else 1.03)
 
 
 def _packed(path: str, p: Params, header: Callable[[int], list[int]], order: tuple[str, str], weights: np.ndarray, sequences: Sequence[Sequence[tuple[int, int]]],

@@ -1,7 +1,8 @@
-"""Packs convolutions of many channels for conv_chains.inc: a kernel row of a window is a run of inputs, which are the chunks of chains.py."""
+"""Packs convolutions of many channels for conv_chains.inc: the kernel rows of a window are runs of inputs, which are cut in the chunks of chains.py."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,6 @@ from . import chains, common, conv
 
 _MOST_BAND = 6144  # bytes of scratch for input rows
 _PIXELS = 3  # of a tile
-_LEAST = 9  # inputs of a chunk
 
 
 class Cut(NamedTuple):
@@ -24,16 +24,16 @@ class Cut(NamedTuple):
 
 
 def convolution(p: Params) -> Packed | None:
-    """Convolutions whose requantizers are lines, where that takes fewer cycles than conv_tiles.inc. The code reads the struct's sizes, so columns stand."""
+    """Convolutions whose requantizers are lines, where that takes fewer cycles than conv_tiles.inc and conv2d_colours.inc. The code reads the
+    struct's sizes, so columns stand."""
     made = cut(p)
-    return packed(p, made) if made and _cycles(p, made) <= conv.tiles_cycles(p) else None
+    return packed(p, made) if made and _cycles(p, made) <= min(conv.tiles_cycles(p), conv.colours_cycles(p)) else None
 
 
 def cut(p: Params) -> Cut | None:
-    """None where the scratch holds no band of three pixels, or no chunks of a kernel row are of one size."""
+    """None where the scratch holds no band of three pixels."""
     rows = _rows(p)
-    parts = _parts(np.asarray(p["weights"]).reshape(p["out_c"], p["kernel_h"], -1))
-    return Cut(rows, parts) if rows and parts else None
+    return Cut(rows, chains.chunks(np.asarray(p["weights"]).reshape(p["out_c"], -1))) if rows else None
 
 
 def packed(p: Params, made: Cut) -> Packed | None:
@@ -41,13 +41,25 @@ def packed(p: Params, made: Cut) -> Packed | None:
     stream = chains.stream(p, made.parts, "conv2d_s8", left=False)
     if stream is None:
         return None
-    run, step, pitch = p["kernel_w"] * p["in_c"], p["stride_w"] * p["in_c"], _pitch(p)
+    step, pitch, found = p["stride_w"] * p["in_c"], _pitch(p), pieces(p, [part.shape[1] for part in made.parts])
     seen = min(p["in_w"], (p["out_w"] - 1) * p["stride_w"] + p["kernel_w"] - p["pad_left"])
     band = _reach(p, made.rows) * pitch
-    header = [len(made.parts) // p["kernel_h"], pitch - run, pitch, made.rows, p["pad_left"] * p["in_c"], seen * p["in_c"], step,
-              p["stride_h"] * pitch - p["out_w"] * step, (p["input_zero_point"] & 0xFF) * 0x01010101, band]
+    header = [len(found), 0, pitch, made.rows, p["pad_left"] * p["in_c"], seen * p["in_c"], step, p["stride_h"] * pitch - p["out_w"] * step,
+              (p["input_zero_point"] & 0xFF) * 0x01010101, band, *np.ravel(found)]
     ends = {len(header) + at: name for at, name in stream.addresses.items()}
     return common.packed("conv2d_s8.chains", common.words(header), *stream.words, scratch=band + stream.sums, addresses=ends)
+
+
+def pieces(p: Params, sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Bytes from a window's beginning to a piece, and its inputs, of a chunk's last piece less than 0. sizes: inputs of the chunks."""
+    run, pitch, at, found = p["kernel_w"] * p["in_c"], _pitch(p), 0, []
+    for size in sizes:
+        end = at + size
+        while at < end:
+            inputs = min(end, (at // run + 1) * run) - at
+            found.append((at // run * pitch + at % run, inputs if at + inputs < end else -inputs))
+            at += inputs
+    return found
 
 
 def _pitch(p: Params) -> int:
@@ -74,18 +86,9 @@ def _tiles(p: Params, rows: int) -> int:
     return whole * -(-rows * p["out_w"] // _PIXELS) + -(-rest * p["out_w"] // _PIXELS)
 
 
-def _parts(weights: np.ndarray) -> list[np.ndarray] | None:
-    """Weights (out_c, kernel_h, run) as chunks (out_c, inputs) of equal size: as few a kernel row as their fields can hold."""
-    out_c, kernel_h, run = weights.shape
-    for number in (number for number in range(1, run // _LEAST + 1) if run % number == 0):
-        parts = list(weights.reshape(out_c, kernel_h * number, -1).swapaxes(0, 1))
-        if chains.fits(parts):
-            return parts
-    return None
-
-
 def _cycles(p: Params, made: Cut) -> float:
     """About what the layer takes on the M4."""
     tiles, bands = _tiles(p, made.rows), -(-p["out_h"] // made.rows)
     bent = common.is_signed(common.channels(p))
-    return chains.cycles(_PIXELS * tiles, made.parts, bent=bent) + 80 * tiles + bands * _reach(p, made.rows) * (0.75 * _pitch(p) + 40)
+    each = 60 + 25 * len(pieces(p, [part.shape[1] for part in made.parts]))
+    return chains.cycles(_PIXELS * tiles, made.parts, bent=bent) + each * tiles + bands * _reach(p, made.rows) * (0.75 * _pitch(p) + 40)
