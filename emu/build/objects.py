@@ -12,6 +12,7 @@ from emu.errors import InputError
 ARCHIVE, THIN, ELF = b"!<arch>\n", b"!<thin>\n", b"\x7fELF"
 _HEAD, _SIZE = 60, slice(48, 58)  # of a member of an archive: bytes, and where its size stands, in decimal
 _LTO = "__gnu_lto_slim"
+LOCAL, GLOBAL, WEAK = "STB_LOCAL", "STB_GLOBAL", "STB_WEAK"
 
 
 def contents(path: Path) -> bytes:
@@ -22,8 +23,8 @@ def contents(path: Path) -> bytes:
         raise InputError(f"{path}: {error.strerror}") from None
 
 
-def defined(path: Path, name: str) -> list[tuple[str, bool]]:
-    """Every symbol that an object, or each member of an archive, defines for others, and whether it is weak.
+def defined(path: Path, name: str) -> list[tuple[str, str]]:
+    """Every symbol that an object, or each member of an archive, defines, and what it is to others: LOCAL, GLOBAL or WEAK.
 
     name: what errors call it. InputError for what is no object for 32-bit Arm.
     """
@@ -50,7 +51,7 @@ def _members(data: bytes, name: str) -> Iterator[bytes]:
         at += _HEAD + int(size) + int(size) % 2
 
 
-def _symbols(data: bytes, name: str) -> Iterator[tuple[str, bool]]:
+def _symbols(data: bytes, name: str) -> Iterator[tuple[str, str]]:
     from elftools.elf.elffile import ELFFile
 
     from emu.build.elf_reader import DAMAGED, build_attributes
@@ -66,7 +67,7 @@ def _symbols(data: bytes, name: str) -> Iterator[tuple[str, bool]]:
         table: Any = elf.get_section_by_name(".symtab")
         for symbol in table.iter_symbols() if table else ():
             binding = symbol["st_info"]["bind"]
-            if binding in ("STB_GLOBAL", "STB_WEAK") and symbol["st_shndx"] != "SHN_UNDEF":
-                yield symbol.name, binding == "STB_WEAK"
+            if binding in (LOCAL, GLOBAL, WEAK) and symbol["st_shndx"] != "SHN_UNDEF":
+                yield symbol.name, binding
     except DAMAGED:
         raise InputError(f"{name}: no object file, or a damaged one") from None

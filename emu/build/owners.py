@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from armsrc import abi
 from emu.build.cache import cache_dir, key, write_atomically
 from emu.build.kernel_folder import FILE, KernelFolder
-from emu.build.objects import contents, defined
+from emu.build.objects import LOCAL, WEAK, contents, defined
 from emu.build.sources import SCHEMA, Files, Job, Source, of_set
 from emu.build.translate import compile_all, object_of
 from emu.errors import BuildError
@@ -64,20 +64,26 @@ def _implemented(job: Job, folder: KernelFolder, sources: Sequence[Source]) -> l
 
 
 def _defined(job: Job, folder: KernelFolder, sources: Sequence[Source], kernels: Collection[str]) -> dict[str, bool]:
-    """Every symbol that the set's objects and archives define: whether it is weak. BuildError for one that is defined twice; of an archive's
-    that is only wrong of kernels, since a linker takes from it what it still lacks."""
+    """Every symbol that the set's objects and archives define for others: whether it is weak. BuildError for a kernel that is there for its own
+    file alone, and for a symbol that is defined twice; of an archive's that is only wrong of kernels, since a linker takes from it what it still lacks."""
     compile_all(job, sources)
     places = [(source.name, object_of(source)) for source in sources] + [(name, job.root / name) for name in folder.linked]
     found: dict[str, bool] = {}
     first: dict[str, str] = {}
+    hidden: dict[str, str] = {}
     for name, path in places:
-        for symbol, weak in defined(path, name):
-            found[symbol] = found.get(symbol, True) and weak
-            if weak or name.endswith(".a") and symbol not in kernels:
+        for symbol, binding in defined(path, name):
+            if binding == LOCAL:
+                hidden[symbol] = name
+                continue
+            found[symbol] = found.get(symbol, True) and binding == WEAK
+            if binding == WEAK or name.endswith(".a") and symbol not in kernels:
                 continue
             if symbol in first:
                 raise BuildError(f"kernel set {folder}: {symbol} is defined twice, in {first[symbol]} and in {name}{' itself' * (first[symbol] == name)}")
             first[symbol] = name
+    if own := next((kernel for kernel in kernels if kernel in hidden and kernel not in found), None):
+        raise BuildError(f"kernel set {folder}: {own} in {hidden[own]} is local to its file: .global is wanted, in C no static")
     return found
 
 
