@@ -32,6 +32,12 @@ def test_the_readmes_python_runs(capsys) -> None:
     assert re.search(r"\] \d+\n$", capsys.readouterr().out)
 
 
+def test_the_python_of_the_kernels_page_runs(capsys) -> None:
+    code = re.search(r"```python\n(import numpy.*?)```", (REPOSITORY / "docs/kernels.md").read_text(), re.DOTALL).group(1)
+    exec(code, {})  # noqa: S102
+    assert re.match(r"\d+ \[", capsys.readouterr().out)
+
+
 @pytest.mark.parametrize("name", ["annotate", "timeline"])
 def test_functions_that_help_names_run(name: str) -> None:
     """The examples with a function or a layer in them, a firmware's aside."""
