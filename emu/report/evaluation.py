@@ -11,7 +11,7 @@ from rich.text import Text
 from emu.evaluate.score import Evaluation, Score
 from emu.report import csv_form
 from emu.report.records import Records
-from emu.report.table import UNTRAINED
+from emu.report.table import UNTRAINED, built
 
 SCHEMA = 1  # of the JSON; it changes when a key changes its meaning or goes
 _NAMED = 10  # of what is wrong, how much the text names; JSON names all
@@ -86,6 +86,7 @@ def _lines(evaluation: Evaluation) -> list[str | Text]:
         f"accuracy   {_of(score, score.correct)} on the device" + ("" if evaluation.trained else UNTRAINED),
         f"float      {_of(score, score.float_correct)}; it agrees with the device in {_of(score, score.agreed)}",
         *_costs(evaluation),
+        *built(evaluation.about, len("accuracy   ")),
         *_some("skipped   ", [f"folder {name}, no word of the network's: {number:,} recordings" for name, number in evaluation.unknown]),
     ]
     if evaluation.converted:

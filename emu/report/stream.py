@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from emu.report import csv_form
-from emu.report.table import UNTRAINED, modelled
+from emu.report.table import UNTRAINED, built, modelled
 from emu.stream.detect import STEP
 from emu.stream.timeline import Timeline
 
@@ -47,6 +47,7 @@ def _lines(timeline: Timeline) -> list[str | Text]:
         f"detected   {len(timeline.detections):,}: mean of {rule.smooth} decisions at least {rule.threshold:g}, {rule.refractory:g} s apart"
         + ("" if timeline.trained else UNTRAINED),
         f"{cost} (the network; the front end runs on the host)",
+        *built(timeline.about, len("decisions  ")),
     ]
 
 

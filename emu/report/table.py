@@ -92,9 +92,10 @@ def _about(result: Result) -> list[str]:
     ]
 
 
-def built(about: Mapping[str, object]) -> list[str]:
-    """Whose kernels ran, and what compiled them, a line each; nothing of a firmware, which somebody else has built."""
-    return [*(f"kernels  {line}" for line in whose(about)), f"compiler {compiler(about)}"] if "kernel_set" in about else []
+def built(about: Mapping[str, object], width: int = len("compiler ")) -> list[str]:
+    """Whose kernels ran, and what compiled them, a line each, names in a column; nothing of a firmware, which somebody else has built."""
+    facts = [*(("kernels", line) for line in whose(about)), ("compiler", compiler(about))] if "kernel_set" in about else []
+    return [f"{name:<{width}}{line}" for name, line in facts]
 
 
 def compiler(about: Mapping[str, object]) -> str:

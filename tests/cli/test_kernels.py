@@ -107,7 +107,7 @@ def test_without_a_compiler_nothing_is_written(here, tmp_path) -> None:
 def test_every_report_says_what_was_compiled_how(here, mine, tmp_path) -> None:
     """Options of a folder are not those of the kernels that its base brings."""
     edit(mine, "kernels.toml", "flags = []", 'flags = ["-Os", "-DMORE=1"]')
-    for command in (("emu.run", "kws"), *(("emu.experiment", name) for name in ("mix", "roofline", "annotate", "timeline"))):
+    for command in (("emu.run", "kws"), ("emu.run", "kws", "--stream"), *(("emu.experiment", name) for name in ("mix", "roofline", "annotate", "timeline"))):
         done = here(mine, *command, "--kernels", ".", "--json", str(tmp_path / "out.json"))
         assert done.returncode == 0 and "pointwise_conv2d_s8, dense_s8 of mine, the others of c" in done.stdout, command
         assert "-O3 -Os -DMORE=1 (-Os -DMORE=1 of mine's sources alone)" in done.stdout, command
