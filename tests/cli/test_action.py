@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,11 @@ def test_the_page_shows_the_files_that_new_writes() -> None:
     assert (new.TEMPLATE / "workflow.yml").read_text().strip() in blocks and (new.TEMPLATE / "budgets.toml").read_text().strip() in blocks
     listed = {name.lstrip("│├└─ ").split()[0] for name in re.search(r"```text\n(mine/.*?)```", page, re.DOTALL)[1].splitlines()[1:]}
     assert {path.name for path in new.TEMPLATE.rglob("*") if path.is_file() and path.suffix not in (".pyc", ".yml")} <= listed
+
+
+def test_a_package_holds_every_file_that_is_no_module() -> None:
+    """What the action installs builds kernels as a checkout does."""
+    data = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    packed = {path for package, patterns in data.items() for pattern in patterns for path in (REPOSITORY / package).glob(pattern)}
+    tracked = subprocess.run(["git", "ls-files", "-z", *data], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.split("\0")
+    assert [name for name in tracked if name and not name.endswith(".py") and REPOSITORY / name not in packed] == []
