@@ -115,9 +115,12 @@ def test_the_page_shows_the_files_that_new_writes() -> None:
     assert {path.name for path in new.TEMPLATE.rglob("*") if path.is_file() and path.suffix not in (".pyc", ".yml")} <= listed
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_a_package_holds_every_file_that_is_no_module() -> None:
     """What the action installs builds kernels as a checkout does."""
     data = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
     packed = {path for package, patterns in data.items() for pattern in patterns for path in (REPOSITORY / package).glob(pattern)}
-    tracked = subprocess.run(["git", "ls-files", "-z", *data], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.split("\0")
-    assert [name for name in tracked if name and not name.endswith(".py") and REPOSITORY / name not in packed] == []
+    listed = subprocess.run(["git", "ls-files", "-z", *data], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("this is no git checkout, so build products cannot be told from files of the project")
+    assert [name for name in listed.stdout.split("\0") if name and not name.endswith(".py") and REPOSITORY / name not in packed] == []
