@@ -16,9 +16,12 @@ VARIABLE = "THUMBCYCLE_CACHE"
 
 
 def cache_dir() -> Path:
-    """$THUMBCYCLE_CACHE, or build/ in the repository. It may not exist yet."""
-    named = os.environ.get(VARIABLE)
-    return Path(named).absolute() if named else REPOSITORY / "build"
+    """$THUMBCYCLE_CACHE, or build/ in the repository; of an installed package thumbcycle/ where the user's caches are. It may not exist yet."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named).absolute()
+    if (REPOSITORY / "pyproject.toml").is_file():
+        return REPOSITORY / "build"
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "thumbcycle"
 
 
 def key(parts: Iterable[str | bytes]) -> str:

@@ -7,10 +7,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from emu.build import cache as caches
 from emu.build import compile as images
 from emu.build import driver, kernel_folder
 from emu.build import sources as sources_module
@@ -247,3 +249,16 @@ def test_sources_compile_without_warnings(toolchain, tmp_path):
                          cwd=REPOSITORY, timeout=60)
             assert result.returncode == 0, result.stderr
     assert os.path.exists(tmp_path / "o.o")
+
+
+def test_where_the_cache_is(monkeypatch, tmp_path):
+    """An installed package leaves its folder alone: site-packages/build is somebody else's name."""
+    monkeypatch.delenv(caches.VARIABLE, raising=False)
+    assert caches.cache_dir() == caches.REPOSITORY / "build"
+    monkeypatch.setattr(caches, "REPOSITORY", tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
+    assert caches.cache_dir() == tmp_path / "x/thumbcycle"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert caches.cache_dir() == Path.home() / ".cache/thumbcycle"
+    monkeypatch.setenv(caches.VARIABLE, str(tmp_path / "own"))
+    assert caches.cache_dir() == tmp_path / "own"
