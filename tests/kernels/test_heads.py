@@ -323,24 +323,24 @@ def chain_claims() -> list[Claim]:
 
 
 def packed_claims() -> list[Claim]:
-    """Of packed layers. Four inputs and a pass of 32 (16) more are the least that tells a pass from the rest."""
+    """Of packed layers. Four inputs and a pass of 32 (16) more are the least that tells a pass from the rest; 20 channels go through tiles."""
     saturating, doubled = {"requantizer": RELU, "packed": True}, {"requantizer": FULL, "packed": True}
     found = []
     for pixels, name, inputs, lengths in ((4, "four pixels", 32, (68, 100)), (2, "two", 16, (36, 52)), (1, "one", 16, (36, 52))):
         own = functools.partial(pointwise, pixels)
-        one = slopes(functools.partial(own, **saturating), lengths, (2, 4))
-        found += [Claim("tiles.inc", f"{name}: {{}} a pass", one, 1),
-                  Claim("tiles.inc", rf"{name}: [\d.]+ a pass of \d+ \({{}} a MAC", one, pixels * inputs * 2)]
+        one = slopes(functools.partial(own, **saturating), lengths, (20, 40))
+        found += [Claim("tiles.inc", f"{name}: {{}} a pass", one, 10),
+                  Claim("tiles.inc", rf"{name}: [\d.]+ a pass of \d+ \({{}} a MAC", one, pixels * inputs * 20)]
         for more, phrase in ((saturating, r"{} \("), (doubled, r"[\d.]+ \({}\)")):
-            rest = slope(lambda n, own=own, more=more, at=lengths[0]: own(at, n, **more), 2, 4) - one - one  # two passes
-            found.append(Claim("tiles.inc", rf"{name}: [\d.]+ a pass of \d+ \([\d.]+ a MAC\) and {phrase}", rest, 1))
-        fill = fixed(functools.partial(own, **saturating), (32, 64), (2, 4))
+            rest = slope(lambda n, own=own, more=more, at=lengths[0]: own(at, n, **more), 20, 40) - one - one  # two passes
+            found.append(Claim("tiles.inc", rf"{name}: [\d.]+ a pass of \d+ \([\d.]+ a MAC\) and {phrase}", rest, 10))
+        fill = fixed(functools.partial(own, **saturating), (32, 64), (20, 40))
         found.append(Claim("tiles.inc", f"{{}} for four inputs of {name}", fill, 8))
     four = functools.partial(pointwise, 4)
-    group = slopes(functools.partial(four, **saturating), (32, 64), (2, 4))
-    found += [Claim("tile_64.inc", "{} for four inputs", group, 8), Claim("tile_64.inc", r"inputs \({} a MAC", group, 8 * 32)]
+    group = slopes(functools.partial(four, **saturating), (32, 64), (20, 40))
+    found += [Claim("tile_64.inc", "{} for four inputs", group, 8 * 10), Claim("tile_64.inc", r"inputs \({} a MAC", group, 8 * 10 * 32)]
     for more, phrase in ((saturating, "{} besides"), (doubled, "doubled {}\\)")):
-        found.append(Claim("tile_64.inc", phrase, fixed(lambda n, c, more=more: four(c, n, **more), (2, 4), (32, 64)), 1))
+        found.append(Claim("tile_64.inc", phrase, fixed(lambda n, c, more=more: four(c, n, **more), (20, 40), (32, 64)), 10))
     own = saturating | {"per_channel": True, "varied": (1 << 30, 7, -128, -128, 127)}
     for more, said, other, copied in ((saturating, "alike {}", "in_c = 8: {}", "To copy: {}"), (own, "of their own {}", "", "of its own {}"),
                                       (doubled, "doubled {}", "doubled {}", "doubled {}")):
@@ -377,6 +377,15 @@ def packed_claims() -> list[Claim]:
         found.append(Claim("dense_one.inc", phrase, slope(lambda c, n=n: plain(c, n), 33, 97), 2))
         found.append(Claim("dense_one.inc", rf"{phrase.format('[0-9]+')}\({{}} a MAC", slope(lambda c, n=n: plain(c, n), 33, 97), 2 * 32 * n))
     found.append(Claim("dense_few.inc", r"165 \({} a MAC", slope(lambda c: plain(c, 8), 16, 32), 16 * 8))
+
+    for n, pixels, name, pass_of in ((2, (4, 6), "two channels", 32 * 4), (1, (8, 12), "one channel", 32 * 4)):
+        block = slopes(lambda c, h, n=n: pointwise(h, c, n, **saturating), (36, 68), pixels)
+        found += [Claim("pointwise_narrow.inc", f"{name}: {{}} a pass", block, 1),
+                  Claim("pointwise_narrow.inc", rf"{name}: \d+ a pass of 32 inputs \({{}} a MAC", block, pass_of)]
+        for more, phrase in ((saturating, r"{} \("), (doubled, r"\d+ \({}\)")):
+            rest = slope(lambda h, n=n, more=more: pointwise(h, 36, n, **more), *pixels) - block
+            found.append(Claim("pointwise_narrow.inc", rf"{name}: \d+ a pass of 32 inputs \([\d.]+ a MAC\) and {phrase}", rest, 1))
+    found.append(Claim("pointwise_narrow.inc", "and {} a part", fixed(lambda n, h: pointwise(h, 36, n, **saturating), (2, 4), (4, 8)), 1))
 
     def row(n: int) -> Calls:  # of four pixels, with the tiles of n channels
         return slopes(lambda w, h: conv(1, w, 4, n, k=(h, 1), **saturating), (4, 8), (4, 8))

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from armsrc.abi import Params
 from armsrc.kernelset import Packed
 
-from .packing import chains, conv, conv_chains, dense, few, matmul, one, registers, settled, taps
+from .packing import chains, conv, conv_chains, dense, few, matmul, narrow, one, registers, settled, taps
 
 # kernel -> what may pack its layers, by the path that they choose; the first that takes a layer does.
 PACKERS: dict[str, tuple[Callable[[Params], Packed | None], ...]] = {
-    "conv2d_s8": (conv.walk, conv.tall, conv_chains.convolution, conv.colours, matmul.convolution),
+    "conv2d_s8": (narrow.convolution, conv.walk, conv.tall, conv_chains.convolution, conv.colours, matmul.convolution),
     "dense_s8": (one.dense, few.dense, one.two, registers.dense, dense.dense),
     "depthwise_conv2d_s8": (taps.cheapest,),
-    "pointwise_conv2d_s8": (chains.pointwise, matmul.pointwise),
+    "pointwise_conv2d_s8": (narrow.pointwise, chains.pointwise, matmul.pointwise),
 }
 
 

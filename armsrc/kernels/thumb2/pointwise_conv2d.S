@@ -1,6 +1,7 @@
 @ pointwise_conv2d_s8: out_c x in_c weights at every pixel.
 @
 @ Loop structure
+@   packed, few channels, and cheaper than what follows (packing/narrow.py): pointwise_narrow.inc
 @   packed, and cheaper than what follows (packing/chains.py): chains.inc
 @   packed, in_c = 8, at least two pixels: pointwise_8.inc
 @   packed, up to 64 inputs: tile_64.inc for four pixels, else tiles.inc
@@ -8,13 +9,14 @@
 @     time; an odd last pixel goes through matmul_one
 @   then, where some [qmin, qmax] is not [-128, 127], clamp_output goes over y
 @
-@ Registers: in chains.inc, pointwise_8.inc, tiles.inc and matmul.inc.
+@ Registers: in pointwise_narrow.inc, chains.inc, pointwise_8.inc, tiles.inc and matmul.inc.
 @
-@ Cycles: packed, in_c = 8: 10.9 an output with 16 channels, one requantizer and a ReLU, doubled 14.8 an output; packed, every other: chains.inc, tiles.inc;
+@ Cycles: packed, in_c = 8: 10.9 an output with 16 channels, one requantizer and a ReLU, doubled 14.8 an output; packed, every other: pointwise_narrow.inc,
+@ chains.inc, tiles.inc;
 @ not packed: 1.5 a MAC and 20.25 an output, 12 for four inputs of a pixel (an odd last pixel: 2.1 a MAC and 32.5 an output); where a requantizer is rare 26.5
 @ an output more.
 @
-@ Bit-exact: chains.inc, pointwise_8.inc, tiles.inc, matmul.inc, requantize.inc.
+@ Bit-exact: pointwise_narrow.inc, chains.inc, pointwise_8.inc, tiles.inc, matmul.inc, requantize.inc.
 
 #include "macros.inc"
 #include "requantize.inc"
@@ -23,6 +25,7 @@
 #include "tiles.inc"
 #include "tile_64.inc"
 #include "chains.inc"
+#include "pointwise_narrow.inc"
 #include "chains_one.inc"
 #include "chains_run.inc"
 
@@ -171,6 +174,7 @@
     chains pointwise_conv2d, 2
     chain_fill
     chains_one
+    narrow pointwise_conv2d
     pointwise_tiles tiles_64, 64
     pointwise_tiles tiles, 4
     t64

@@ -34,7 +34,7 @@ _HALVES, _LIFT_BITS = 16, (8, 11)  # of lifts, where chains_ends.inc takes a byt
 _SCALE, _CHUNKS_SCALES = 11, {"pointwise_conv2d_s8": 9, "conv2d_s8": 8}  # of a single chunk's sums, and of several chunks' by the kernel
 _REACH = (1 << 20) - (1 << 13)  # what sums of a chunk stay below
 _SURE = 63  # inputs whose sums fit, whatever their weights are
-_PIXELS, _CHANNELS = 3, 4  # of a tile
+PIXELS, _CHANNELS = 3, 4  # of a tile
 
 
 class Stream(NamedTuple):
@@ -49,14 +49,14 @@ def pointwise(p: Params) -> Packed | None:
     """Pointwise layers whose requantizers are lines, where that takes fewer cycles than tiles.inc and pointwise_8.inc."""
     pixels, inputs, out_c = p["in_h"] * p["in_w"], p["in_c"], p["out_c"]
     parts, bent = chunks(np.asarray(p["weights"]).reshape(out_c, inputs)), common.is_signed(common.channels(p))
-    if pixels < _PIXELS or inputs <= 8 or cycles(pixels, parts, bent=bent) > matmul.cycles(pixels, inputs, out_c, doubled=bent):
+    if pixels < PIXELS or inputs <= 8 or cycles(pixels, parts, bent=bent) > matmul.cycles(pixels, inputs, out_c, doubled=bent):
         return None
     return packed(p, parts)
 
 
 def packed(p: Params, parts: Sequence[np.ndarray]) -> Packed | None:
     """A pointwise layer. None where some requantizer is no line, or sums are too large."""
-    found = stream(p, parts, "pointwise_conv2d_s8", left=p["in_h"] * p["in_w"] % _PIXELS == 1)
+    found = stream(p, parts, "pointwise_conv2d_s8", left=p["in_h"] * p["in_w"] % PIXELS == 1)
     return common.packed("pointwise_conv2d_s8.chains", *found.words, scratch=found.sums, addresses=found.addresses) if found else None
 
 
@@ -85,7 +85,7 @@ def _largest(parts: Sequence[np.ndarray]) -> int:
 def cycles(pixels: int, parts: Sequence[np.ndarray], *, bent: bool) -> float:
     """About what these pixels take on the M4."""
     out_c, size = parts[0].shape
-    tiles, left = divmod(pixels, _PIXELS)
+    tiles, left = divmod(pixels, PIXELS)
     groups, more, inputs = -(-out_c // _CHANNELS), len(parts) - 1, len(parts) * size
     tile = 9.3 * inputs + 100 * len(parts) + groups * (29 / 3 * inputs + 102 + 33 * bent + 133 * more)
     one = 3.5 * inputs + 100 * len(parts) + groups * (6.4 * inputs + 81 + 18 * bent + 60 * more)

@@ -15,7 +15,8 @@ _SLOTS = 16  # channels of a block of pointwise_8.inc
 _LINE_SHIFT, _LINE_INPUTS = 16, 8  # of its lines
 _GROUP = 256  # conv_tiles.inc: CT_GROUP
 # Of a block of so many pixels (tiles.inc): cycles to widen, an input and besides; of two channels, an input, besides, and besides that if doubled.
-_BLOCKS = {4: (6.5, 90, 8.25, 60, 21), 2: (4, 70, 4.8, 60, 12), 1: (2.75, 60, 3.3, 47, 8)}
+_BLOCKS = {4: (6.5, 58, 8.625, 52, 20), 2: (4, 70, 4.8, 60, 12), 1: (2.75, 60, 3.3, 47, 8)}
+_SMALL_BLOCKS = _BLOCKS | {4: (6.5, 70, 8.25, 51, 22)}  # of tile_64.inc
 
 
 def pointwise(p: Params) -> Packed | None:
@@ -85,15 +86,15 @@ def windows(weights: np.ndarray, run: int, left: int) -> np.ndarray:
 
 def cycles(pixels: int, inputs: int, out_c: int, *, doubled: bool) -> float:
     """About what a pointwise layer takes on the M4, in_c = 8 excepted."""
-    blocks = {4: pixels // 4, 2: pixels % 4 // 2, 1: pixels % 2}
+    blocks, rates = {4: pixels // 4, 2: pixels % 4 // 2, 1: pixels % 2}, _SMALL_BLOCKS if inputs <= SMALL else _BLOCKS
     return sum(blocks[size] * (fill * inputs + begin + (out_c + 1) // 2 * (each * inputs + besides + more * doubled))
-               for size, (fill, begin, each, besides, more) in _BLOCKS.items())
+               for size, (fill, begin, each, besides, more) in rates.items())
 
 
 def _tiles(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: common.Requantization) -> tuple[np.ndarray, int]:
     """The words, and bytes of scratch. weights: int8 (out_c, taps)."""
     groups = -(-weights.shape[1] // 4)
-    elements = _pairs(weights, found.scale)
+    elements = fours(weights, found.scale)
     two = common.grouped(bias << found.scale, 2)
     products = np.swapaxes(common.grouped(elements, 2), 1, 2).reshape(len(two), -1)
     fields = (found.multiplier, found.addend) if form == common.SATURATING else (found.multiplier, found.addend, found.shift)
@@ -111,11 +112,11 @@ def _eight(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: c
     alike = lines is not None and bool((lines.multiplier == lines.multiplier[0]).all())
     if alike:
         path, multiplier = "alike", lines.multiplier[0]
-        slots = np.concatenate([common.words(lines.addend)[:, None], _pairs(weights, lines.scale - _LINE_INPUTS)], axis=1)
+        slots = np.concatenate([common.words(lines.addend)[:, None], fours(weights, lines.scale - _LINE_INPUTS)], axis=1)
     else:
         path, multiplier = ("saturating", "doubled")[form], 0
         own = np.stack([found.multiplier, found.addend, found.shift], axis=1)[:, :2 + form]
-        slots = np.concatenate([common.words(bias << found.scale)[:, None], _pairs(weights, found.scale), common.words(own)], axis=1)
+        slots = np.concatenate([common.words(bias << found.scale)[:, None], fours(weights, found.scale), common.words(own)], axis=1)
     blocks = np.array_split(slots, -(-len(slots) // _SLOTS))
     flags, rows = common.clamp(p)
     parts = [common.words([flags, len(blocks), multiplier])]
@@ -124,7 +125,7 @@ def _eight(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: c
     return common.packed(f"pointwise_conv2d_s8.eight_{path}", *parts, rows)
 
 
-def _pairs(weights: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def fours(weights: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """uint32 (out_c, 2 * groups): the scaled weights, taps filled up with 0 to groups of four."""
     out_c, taps = weights.shape
     groups = -(-taps // 4)
