@@ -16,7 +16,7 @@ from emu.isa.cpu import Cpu
 from emu.isa.instruction import Instruction
 from emu.machine import Machine, writes
 from emu.machine.code import Marks
-from emu.probe import MISALIGNED, Counts
+from emu.probe import MISALIGNED, OTHER, Counts
 from emu.profile import Profile, profile
 from emu.timing import predictor, pricing
 from emu.timing.core import Core
@@ -125,6 +125,20 @@ def check_writes(program: Program, counts: Counts, again: Callable[[], Machine] 
     for number, layer in enumerate(program.layers, 1):
         writes.check(f"layer {layer.name} ({layer.kernel})", counts.objects, counts.traffic[number], tensors - {layer.output.symbol},
                      lambda object, layer=number: writes.by_whom(again(), layer, object) if again else "")
+
+
+def stray_reads(program: Program, counts: Counts) -> list[str]:
+    """A line for every layer and object that it read, but should not: another layer's tensor, or what belongs to no object at all."""
+    tensors = {symbol for layer in program.layers for symbol in layer.tensors.values()}
+    found = []
+    for layer, accesses in zip(program.layers, counts.traffic[1:], strict=True):
+        foreign = {counts.objects[OTHER], *tensors} - set(layer.tensors.values())
+        for name, (reads, _) in zip(counts.objects, accesses, strict=True):
+            if name in foreign and reads.any():
+                whose = "what is no object's" if name == counts.objects[OTHER] else f"{name}, which is none of its tensors"
+                times = int(reads.sum())
+                found.append(f"layer {layer.name} ({layer.kernel}) read {whose}: {times:,} time{'s' * (times > 1)}")
+    return found
 
 
 def check_layers(image: Image, program: Program, counts: Counts, runs: int = 1) -> None:

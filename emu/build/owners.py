@@ -82,7 +82,7 @@ def _defined(job: Job, folder: KernelFolder, sources: Sequence[Source], kernels:
             if symbol in first:
                 raise BuildError(f"kernel set {folder}: {symbol} is defined twice, in {first[symbol]} and in {name}{' itself' * (first[symbol] == name)}")
             first[symbol] = name
-    if own := next((kernel for kernel in kernels if kernel in hidden and kernel not in found), None):
+    if own := next((kernel for kernel in sorted(kernels) if kernel in hidden and kernel not in found), None):
         raise BuildError(f"kernel set {folder}: {own} in {hidden[own]} is local to its file: .global is wanted, in C no static")
     return found
 

@@ -78,6 +78,16 @@ def test_a_wrong_byte_is_refused_or_allowed(here, mine) -> None:
         assert (allowed.returncode, allowed.stderr, allowed.stdout) == (0, f"note: allowed: {said}", looked.stdout)
 
 
+def test_reads_of_what_is_not_its_own_are_told(here, mine) -> None:
+    """Of another layer's tensor, and behind all data: both lie in memory, so nothing faults."""
+    assert here(mine, *KWS, ".").stderr == ""
+    edit(mine, "src/pointwise.c", "int32_t acc = p->bias[o];", "extern const volatile int8_t network_input[]; int32_t acc = p->bias[o] + 0 * network_input[3];")
+    note = "note: layer qpwconv2d_8x16 (pointwise_conv2d_s8) read {}: 784 times\n"
+    assert here(mine, *KWS, ".").stderr == note.format("network_input, which is none of its tensors")
+    edit(mine, "src/pointwise.c", "0 * network_input[3]", "0 * *(const volatile int8_t *)0x20017f00")
+    assert here(mine, *KWS, ".").stderr == note.format("what is no object's")
+
+
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_a_folder_at_a_revision(here, mine) -> None:
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"]
