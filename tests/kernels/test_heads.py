@@ -385,6 +385,9 @@ def packed_claims() -> list[Claim]:
         for more, phrase in ((saturating, r"{} \("), (doubled, r"\d+ \({}\)")):
             rest = slope(lambda h, n=n, more=more: pointwise(h, 36, n, **more), *pixels) - block
             found.append(Claim("pointwise_narrow.inc", rf"{name}: \d+ a pass of 32 inputs \([\d.]+ a MAC\) and {phrase}", rest, 1))
+        for more, phrase in ((saturating, r"{} \("), (doubled, r"\d+ \({}\)")):
+            four = slope(lambda h, n=n, more=more: pointwise(h, 4, n, **more), *pixels)
+            found.append(Claim("pointwise_narrow.inc", ("a block takes " if n == 2 else r"a block takes \d+ \(\d+\), ") + phrase, four, 1))
     found.append(Claim("pointwise_narrow.inc", "and {} a part", fixed(lambda n, h: pointwise(h, 36, n, **saturating), (2, 4), (4, 8)), 1))
 
     def row(n: int) -> Calls:  # of four pixels, with the tiles of n channels

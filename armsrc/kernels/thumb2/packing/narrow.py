@@ -11,8 +11,9 @@ from . import chains, common, matmul
 
 _PATHS = {2: "narrow_two", 1: "narrow_one"}  # of a part, by its channels
 _PIXELS = {2: 2, 1: 4}  # of a block
-_RATES = {2: (20, 58, 14), 1: (25, 64, 12)}  # cycles of a block: of four inputs, besides, and besides that below the zero point
+_RATES = {2: (20, 58, 12), 1: (25, 64, 11)}  # cycles of a block: of four inputs, besides, and besides that below the zero point
 _MISALIGNED = (0, 1.25, 0.5, 1.25)  # cycles of a load of four inputs, by in_c % 4
+_FOUR = 8  # where there are no other four
 _ROW, _COPIED = 120, 0.85  # cycles of conv_tiles.inc for a row, and to copy an input of it
 _PASS = 8  # groups of four inputs
 _EIGHT, _MOST_EIGHT = 8, 2  # inputs of pointwise_8.inc, and channels that take fewer cycles here
@@ -36,8 +37,8 @@ def convolution(p: Params) -> Packed | None:
 
 
 def takes(p: Params, pixels: int) -> bool:
-    """Whether every part has a block of pixels, and there are two groups of inputs."""
-    return pixels >= max(_PIXELS[part] for part in _parts(p["out_c"])) and p["in_c"] > 4
+    """Whether every part has a block of pixels, and pixels a group of inputs."""
+    return pixels >= max(_PIXELS[part] for part in _parts(p["out_c"])) and p["in_c"] >= 4
 
 
 def cycles(p: Params, pixels: int) -> float:
@@ -47,9 +48,9 @@ def cycles(p: Params, pixels: int) -> float:
 
     def block(part: int) -> float:
         each, besides, more = _RATES[part]
-        return each * groups + 4 * -(-groups // _PASS) + besides + more * bent + _PIXELS[part] * misaligned
+        return (each * groups + 4 * -(-groups // _PASS) or _FOUR) + besides + more * bent + _PIXELS[part] * misaligned
 
-    return sum(38 + -(-pixels // _PIXELS[part]) * block(part) for part in _parts(p["out_c"]))
+    return sum(40 + -(-pixels // _PIXELS[part]) * block(part) for part in _parts(p["out_c"]))
 
 
 def _others(p: Params, rows: list[int]) -> float:
