@@ -275,7 +275,10 @@ def one_channel_claims() -> list[Claim]:
     five = slopes(tall, (2, 4), (4, 8))
     return found + [
         Claim("conv2d_pairs.inc", "{} to build a pair", fixed(lambda w, n: walk(6, w, n), (10, 18), (16, 32)), 6 * 4),
-        Claim("conv2d_walk.inc", "way through scratch {}", slopes(lambda w, n: walk(6, w, n), (10, 18), (16, 24)), 6 * 4 * 8),
+        Claim("conv2d_walk.inc", "way through scratch {}", slopes(lambda w, n: walk(1, w, n), (22, 30), (16, 24)), 4 * 8),
+        Claim("conv2d_rows.inc", "way through scratch {}", slopes(lambda w, n: walk(6, w, n), (8, 10), (16, 24)), 6 * 8),
+        Claim("conv2d_rows.inc", "18 outputs {} in all", slopes(lambda h, n: walk(h, 18, n), (3, 6), (16, 24)), 3 * 8),
+        Claim("conv2d_rows.inc", "of 16 {}", slopes(lambda h, n: walk(h, 16, n), (3, 6), (16, 24)), 3 * 8),
         Claim("conv2d_walk.inc", "one output 11, {}", slopes(lambda w, n: walk(6, w, n, 2), (5, 9), (16, 24)), 6 * 4 * 8),
         Claim("conv2d_walk_doubled.inc", "way through scratch {}", slopes(lambda w, n: signed(6, w, n), (10, 18), (16, 24)), 6 * 4 * 8),
         Claim("conv2d_walk_doubled.inc", "one output 14, {}", slopes(lambda w, n: signed(6, w, n, 2), (5, 9), (16, 24)), 6 * 4 * 8),

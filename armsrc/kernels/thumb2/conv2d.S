@@ -23,6 +23,7 @@
 #include "conv_tiles.inc"
 #include "conv2d_walk_doubled.inc"
 #include "conv2d_walk.inc"
+#include "conv2d_rows.inc"
 #include "conv2d_pairs.inc"
 #include "conv2d_colours.inc"
 #include "conv2d_tall.inc"
@@ -110,6 +111,7 @@
     end     conv2d, unpacked
 
     walk_doubled
+    walk_rows
 
     conv_tiles
     conv_load_rows
