@@ -63,7 +63,25 @@ def test_rows_longer_than_the_frame(stride: int, columns: int, out_c: int) -> No
         touches_nothing_else(done)
 
 
-@pytest.mark.parametrize(("shapes", "path", "ways"), [(WALK, "walk", {0, 1, 2, 3, 4}), (TALL, "tall", {0, 4}), (LOW, "tall", {2, 3})],
+@pytest.mark.parametrize("out_w", range(2, 41))
+def test_rows_of_every_length(out_w: int) -> None:
+    """Of one block, of two and of more, which begin with each of a block's pairs; an even number of outputs and an odd one."""
+    rng = np.random.default_rng(out_w)
+    p = {"in_h": 5, "in_w": out_w + 2, "in_c": 1, "out_h": 3, "out_w": out_w, "out_c": 8, "kernel_h": 3, "kernel_w": 3, "stride_h": 1, "stride_w": 1, "pad_top": 0,
+         "pad_left": 0, "input_zero_point": 5, "per_channel": 1, "weights": rng.integers(-128, 128, (8, 3, 3, 1)).astype(np.int8),
+         "bias": rng.integers(-9000, 9000, 8).astype(np.int32), "requant": np.array([[(1 << 30) + 77, 8, -20, -20, 100]] * 8, np.int32)}
+    pairs = (out_w + 3) // 2
+    assert conv.walk(p).addresses[1] == ("conv2d_s8.walk_loops.row" if pairs > 20 else f"conv2d_s8.walk_rows_{-(-pairs // 10)}." + (
+        "first" if out_w % 2 else "row" if pairs % 10 else "whole"))
+    for changed in ({}, {"out_c": 3}):
+        p |= changed | {name: p[name][:changed.get("out_c", 8)] for name in ("weights", "bias", "requant")}
+        x = rng.integers(-128, 128, (5, out_w + 2, 1)).astype(np.int8)
+        done = call(library("thumb2"), "conv2d_s8", p, x, kernel_set=kernel_set("thumb2"))
+        np.testing.assert_array_equal(done.output, reference.run_kernel("conv2d_s8", p, x).reshape(done.output.shape))
+        touches_nothing_else(done)
+
+
+@pytest.mark.parametrize(("shapes", "path", "ways"), [(WALK, "walk", {1, 2, 3, 4, 5}), (TALL, "tall", {0, 4}), (LOW, "tall", {2, 3})],
                          ids=["walk", "tall", "low"])
 def test_equals_the_reference(shapes: st.SearchStrategy[dict[str, Any]], path: str, ways: set[int]) -> None:
     """ways: strides and forms, and rows of one block, or numbers of sequences."""
@@ -79,7 +97,7 @@ def test_equals_the_reference(shapes: st.SearchStrategy[dict[str, Any]], path: s
         touches_nothing_else(done)
         packed = packs.pack("conv2d_s8", p)
         if packed is not None and packed.addresses[0] == f"conv2d_s8.{path}":
-            taken.append(int(packed.words[3]) if path == "tall" else p["stride_w"] - 1 + 2 * ("doubled" in packed.addresses[1]) + 4 * ("rows" in packed.addresses[1]))
+            taken.append(int(packed.words[3]) if path == "tall" else p["stride_w"] - 1 + 2 * ("doubled" in packed.addresses[1]) + 4 * ("rows" in packed.addresses[1]) + ("rows_2" in packed.addresses[1]))
 
     check()
     assert len(taken) > 15 and set(taken) >= ways

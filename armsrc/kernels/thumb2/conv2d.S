@@ -111,7 +111,8 @@
     end     conv2d, unpacked
 
     walk_doubled
-    walk_rows
+    walk_rows 1
+    walk_rows 2
 
     conv_tiles
     conv_load_rows

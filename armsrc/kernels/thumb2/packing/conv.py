@@ -17,6 +17,7 @@ _PAIRS, _BLOCK, _FRAME = 10, 128, 768  # conv2d_walk.inc: pairs of columns a blo
 _FEW = 32  # outputs for which conv_tiles.inc takes smaller windows in fewer cycles
 _WIDEST = {1: 118, 2: 59}  # outputs of a row whose pairs fill the frame, by the stride across
 _BEGIN, _STORE, _THUMB = 48, 4, 1  # bytes of code of a row's beginning, of the store that it begins with; of an address
+_ROWS_BEGIN = 64  # of conv2d_rows.inc
 _AT_ONCE = 8  # filters whose results lie side by side
 _OUTPUTS, _ROWS, _COLUMNS = 5, 10, 4  # conv2d_tall.inc: outputs one below the other, the largest window
 
@@ -43,14 +44,14 @@ def walk(p: Params) -> Packed | None:
     odd = stride == 1 and width % 2
 
     def header(form: int) -> list[int]:
-        at = _begins(form, stride, first, odd, short=blocks == 1)
+        at = _begins(form, stride, first, odd, blocks=blocks)
         return [at.row[1], at.start[1], first, at.first_row[1], blocks, odd, rows, pitch, len(starts), results]
 
     strips = [field for start in starts for field in _strip(p, start, 2 * pairs)]
     weights = np.zeros((p["out_c"], 3, 3), np.int8)
     weights[:, :kernel_h, :kernel_w] = np.asarray(p["weights"])[..., 0]
     return _packed("walk", p, header, ("wbma", "wsmab"), weights.reshape(-1, 9), [common.TAPS], 3, pitch * ((rows - 1) * p["stride_h"] + 3) + results,
-                   [width, *strips], [_begins(form, stride, first, odd, short=blocks == 1).names for form in (common.SATURATING, common.DOUBLED)])
+                   [width, *strips], [_begins(form, stride, first, odd, blocks=blocks).names for form in (common.SATURATING, common.DOUBLED)])
 
 
 class _Begins(NamedTuple):
@@ -66,11 +67,12 @@ class _Begins(NamedTuple):
         return {0: self.row[0], 1: self.start[0], 3: self.first_row[0]}
 
 
-def _begins(form: int, stride: int, first: int, odd: bool, *, short: bool) -> _Begins:
-    """Of rows that begin with pair `first` of a block. odd: their last output is none, so what follows stores none. short: they are one block."""
-    if short and stride == 1 and form == common.SATURATING:
-        first_row = ("conv2d_s8.walk_rows.first", first * _BEGIN + _THUMB)
-        stored = ("conv2d_s8.walk_rows.row", (first - 1) * _BEGIN + _THUMB) if first else ("conv2d_s8.walk_rows.ten", _THUMB)
+def _begins(form: int, stride: int, first: int, odd: bool, *, blocks: int) -> _Begins:
+    """Of rows of so many blocks that begin with pair `first` of one. odd: their last output is none, so what follows stores none."""
+    if blocks <= 2 and stride == 1 and form == common.SATURATING:
+        name, size = f"conv2d_s8.walk_rows_{blocks}", _ROWS_BEGIN
+        first_row = (f"{name}.first", first * size + _THUMB)
+        stored = (f"{name}.row", (first - 1) * size + _THUMB) if first else (f"{name}.whole", _THUMB)
         return _Begins(first_row if odd else stored, first_row, first_row)
     name = ("conv2d_s8.walk_loops", "conv2d_s8.walk_doubled")[form]
     at = ((first + 1) % _PAIRS + _PAIRS * (stride - 1)) * _BEGIN + _THUMB
