@@ -275,6 +275,7 @@ def one_channel_claims() -> list[Claim]:
     five = slopes(tall, (2, 4), (4, 8))
     return found + [
         Claim("conv2d_pairs.inc", "{} to build a pair", fixed(lambda w, n: walk(6, w, n), (10, 18), (16, 32)), 6 * 4),
+        Claim("conv2d_pairs.inc", "else {}", fixed(lambda w, n: walk(1, w, n), (22, 30), (16, 32)), 4),
         Claim("conv2d_walk.inc", "way through scratch {}", slopes(lambda w, n: walk(1, w, n), (22, 30), (16, 24)), 4 * 8),
         Claim("conv2d_rows.inc", "way through scratch {}", slopes(lambda w, n: walk(6, w, n), (8, 10), (16, 24)), 6 * 8),
         Claim("conv2d_rows.inc", "18 outputs {} in all", slopes(lambda h, n: walk(h, 18, n), (3, 6), (16, 24)), 3 * 8),
