@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from armsrc.kernels.m0 import affine
+from armsrc.kernels.m0 import affine, pack
 from emu.machine.call import call
 from kwsq import reference, synthetic
 from tests.kernels import test_heads as heads
@@ -74,6 +74,18 @@ def claims() -> list[Claim]:
         Claim("global_avg_pool2d.S", "{} for four pixels", slope(lambda n: average(n, 4), 16, 32), 4 * 4),
         Claim("global_avg_pool2d.S", "{} a channel", fixed(lambda c, n: average(n, c), (4, 8), (8, 16)), 4),
     ]
+    few, turns = slopes(dense, (4, 8), (1, 2)), slopes(dense, (16, 32), (1, 2))
+    besides = fixed(lambda n, c: dense(c, n), (1, 2), (4, 8))
+    rarely = slopes(lambda n, requantizer: dense(8, n, requantizer=requantizer), (1, 2), (RELU, FULL))
+    found += [
+        Claim("narrow.inc", "{} for four inputs", few, 1), Claim("narrow.inc", r"output \({} a MAC", few, 4),
+        Claim("narrow.inc", "{} a turn", turns - few - few - few - few, 1), Claim("narrow.inc", "{} besides", besides, 1),
+        Claim("narrow.inc", r"\({} more exact", rarely, 1),
+        Claim("narrow.inc", "and {} a pixel", fixed(lambda h, n: make("pointwise")(h, 4, n), (1, 2), (1, 2)), 1),
+        Claim("conv2d.S", "MAC and {} a row", slope(lambda h: conv(h, 1, 4, 1, k=(1, 1)), 1, 2) - slope(lambda h: make("pointwise")(h, 4, 1), 1, 2), 1),
+    ]
+    for file in ("dense.S", "pointwise_conv2d.S", "conv2d.S"):
+        found.append(Claim(file, "few outputs {} a MAC", few, 4))
     for file in ("dense.S", "pointwise_conv2d.S", "conv2d.S"):
         found += [Claim(file, "packed {} for eight MACs", two, 3), Claim(file, "{} besides for four outputs", quad, 1),
                   Claim(file, r"\({} more exact", exact, 1)]
@@ -127,6 +139,10 @@ def test_halves_requantize_exactly() -> None:
 
 SIZES = [("conv2d_s8", {"out_c": n}) for n in (1, 2, 3, 5, 6, 7, 8)] + [("depthwise_conv2d_s8", {"in_c": n, "out_c": n}) for n in (3, 4, 20)] + [
     ("pointwise_conv2d_s8", {"in_c": 65, "out_c": 11}), ("dense_s8", {"in_c": 1, "out_c": 9})]
+POINT = {"kernel_h": 1, "kernel_w": 1, "pad_top": 0, "pad_left": 0, "out_w": 5}
+SIZES += [("dense_s8", {"in_c": c, "out_c": n}) for c, n in ((4, 1), (20, 2), (48, 3), (36, 4))]
+SIZES += [("pointwise_conv2d_s8", {"in_c": c, "out_c": n}) for c, n in ((4, 3), (28, 1), (6, 1))]
+SIZES += [("conv2d_s8", POINT | {"in_c": c, "out_c": n, "stride_w": w}) for c, n, w in ((8, 1, 1), (12, 4, 1), (20, 2, 1), (4, 3, 1), (5, 1, 1))]
 
 
 @pytest.mark.parametrize("activation", ["relu", "none"])
@@ -139,11 +155,27 @@ def test_layers_of_networks_are_packed(kernel: str, sizes: dict[str, int], activ
     fields = (few if kernel.startswith(("pointwise", "dense")) else window) | sizes
     params, x = synthetic.sample(kernel, fields, 3, activation=activation)
     assert kernel_set("m0").pack(kernel, params) is not None
-    done = call(library("m0", M0PLUS), kernel, params, x, core=M0PLUS, kernel_set=kernel_set("m0"))
-    np.testing.assert_array_equal(done.output, reference.run_kernel(kernel, params, x).reshape(done.output.shape))
+    for offset in (0, 1, 2):  # of x from a word
+        done = call(library("m0", M0PLUS), kernel, params, x, core=M0PLUS, kernel_set=kernel_set("m0"), offsets={"input": offset})
+        np.testing.assert_array_equal(done.output, reference.run_kernel(kernel, params, x).reshape(done.output.shape))
 
 
 def test_pairs_of_weights_that_do_not_fit_are_not_packed() -> None:
     params, _ = synthetic.sample("dense_s8", {"in_h": 1, "in_w": 1, "in_c": 4, "out_c": 4}, 0)
     params["weights"][2, 2:] = -128
     assert kernel_set("m0").pack("dense_s8", params) is None
+
+
+@pytest.mark.parametrize("value", [-128, 127])
+def test_pairs_of_weights_that_do_not_fit_are_packed_another_way(value: int) -> None:
+    """Of one output, the first and third weight and the second and fourth are paired, elsewhere neighbours are."""
+    params, x = synthetic.sample("dense_s8", {"in_h": 1, "in_w": 1, "in_c": 8, "out_c": 1}, 0)
+    x[:] = value
+    blobs = []
+    for weights in ((-128, -128, 127, -128), (-128, -128, 0, 1), (-128, 0, -128, -1)):
+        params["weights"][0, :4] = weights
+        packed = kernel_set("m0").pack("dense_s8", params)
+        blobs.append(None if packed is None else int(packed.words[0]) & pack.NARROW)
+        done = call(library("m0", M0PLUS), "dense_s8", params, x, core=M0PLUS, kernel_set=kernel_set("m0"))
+        np.testing.assert_array_equal(done.output, reference.run_kernel("dense_s8", params, x).reshape(done.output.shape))
+    assert blobs == [None, pack.NARROW, 0]

@@ -5,6 +5,8 @@ A blob is a head, flags and bytes of what follows, and the stream that matmul.in
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import itertools
 from collections.abc import Callable
 
@@ -16,7 +18,7 @@ from armsrc.kernelset import Packed
 from ..thumb2.packing import common
 from . import affine
 
-EXACT, SINGLE, PADDED = 1, 2, 2  # flags: of all, of matmul.inc, of the depthwise kernel
+EXACT, SINGLE, PADDED, NARROW = 1, 2, 2, 4  # flags: of all, of matmul.inc, of the depthwise kernel, of what is packed for narrow.inc
 QUAD, PAIR = 4, 2  # output channels
 
 
@@ -28,13 +30,31 @@ def pack(kernel: str, *params: Params) -> Packed | None:
 
 def _pack_conv(p: Params) -> Packed | None:
     weights = np.asarray(p["weights"])
+    if weights.shape[1:3] == (1, 1) and not _padded(p, 1) and (made := _pack_narrow(p, weights[:, 0, 0], QUAD * p["stride_w"], "conv2d_s8")):
+        return made
     columns = (p["out_w"] - 1) * p["stride_w"] + p["kernel_w"]
     scratch = 4 * columns * p["kernel_h"] * p["in_c"]
     return _pack_matmul(p, weights.transpose(0, 2, 1, 3).reshape(len(weights), -1), scratch)
 
 
-def _pack_pointwise(p: Params) -> Packed | None:
-    return _pack_matmul(p, np.asarray(p["weights"]), 4 * p["in_c"])
+def _pack_pointwise(kernel: str, p: Params) -> Packed | None:
+    weights = np.asarray(p["weights"])
+    return _pack_narrow(p, weights, QUAD - 1, kernel) or _pack_matmul(p, weights, 4 * p["in_c"])
+
+
+def _pack_narrow(p: Params, weights: np.ndarray, most: int, kernel: str) -> Packed | None:
+    """For narrow.inc, of weights (out_c, in_c) on pixels without neighbours. most: output channels for which it is the cheaper way."""
+    out_c, in_c = weights.shape
+    if out_c > most or in_c % 4:
+        return None
+    fours = weights.reshape(out_c, -1, 2, 2).transpose(0, 1, 3, 2)  # even and odd taps of four
+    made = None if (fours == np.iinfo(np.int8).min).all(axis=3).any() else _records(p, weights)
+    if made is None:
+        return None
+    flags, records = made
+    both = fours[..., 1] + (fours[..., 0].astype(np.int64) << 16)
+    stream = np.concatenate([both.reshape(out_c, -1), records], axis=1).ravel()
+    return dataclasses.replace(_blob([flags | NARROW, 4 * len(stream), 0], stream, in_c), addresses={2: f"{kernel}.narrow"})
 
 
 def _pack_matmul(p: Params, weights: np.ndarray, scratch: int) -> Packed | None:
@@ -84,11 +104,16 @@ def _pack_depthwise(p: Params) -> Packed | None:
     if made is None:
         return None
     flags, records = made
-    padded = p["pad_top"] or p["pad_left"] or any((p[out] - 1) * p[stride] + 3 > p[size] for out, stride, size in (
-        ("out_h", "stride_h", "in_h"), ("out_w", "stride_w", "in_w")))
+    padded = _padded(p, 3)
     columns = (p["out_w"] - 1) * p["stride_w"] + 3
     stream = np.concatenate([weights, records], axis=1).ravel()
-    return _blob([flags | PADDED * bool(padded), 4 * len(stream)], stream, 3 * columns * p["in_c"] if padded else 0)
+    return _blob([flags | PADDED * padded, 4 * len(stream)], stream, 3 * columns * p["in_c"] if padded else 0)
+
+
+def _padded(p: Params, kernel: int) -> bool:
+    """Whether a window of that size and height reaches over an edge."""
+    return bool(p["pad_top"] or p["pad_left"]) or any((p[out] - 1) * p[stride] + kernel > p[size] for out, stride, size in (
+        ("out_h", "stride_h", "in_h"), ("out_w", "stride_w", "in_w")))
 
 
 def _records(p: Params, weights: np.ndarray) -> tuple[int, np.ndarray] | None:
@@ -110,5 +135,6 @@ def _blob(head: list[int], stream: np.ndarray, scratch: int) -> Packed:
 
 
 PACKERS: dict[str, Callable[[Params], Packed | None]] = {
-    "conv2d_s8": _pack_conv, "depthwise_conv2d_s8": _pack_depthwise, "pointwise_conv2d_s8": _pack_pointwise, "dense_s8": _pack_pointwise,
+    "conv2d_s8": _pack_conv, "depthwise_conv2d_s8": _pack_depthwise,
+    **{kernel: functools.partial(_pack_pointwise, kernel) for kernel in ("pointwise_conv2d_s8", "dense_s8")},
 }
