@@ -137,7 +137,7 @@ def colours_cycles(p: Params) -> float:
     right = (out_w - 1) * p["stride_w"] + 3 - p["pad_left"] - p["in_w"]
     if (p["in_c"], p["kernel_h"], p["kernel_w"]) != (3, 3, 3) or stride > 2 or out_h < _OUTPUTS or max(p["pad_left"], right) > 1:
         return math.inf
-    five, column = ((172, 250), (197, 330))[stride - 1]
+    five, column = ((170, 245), (197, 330))[stride - 1]
     return -(-out_h // _OUTPUTS) * out_w * (p["out_c"] * five + column)
 
 
