@@ -159,7 +159,7 @@ def _channels(walk: _Walk, form: int, constants: _Constants, zero: int) -> np.nd
     return np.concatenate([*(common.words(of)[:, None] for of in added), *kind((first, second), third), requantizer, *odd], axis=1)
 
 
-def _strip(walk: _Walk, lines: range, columns: range, lanes: int, turn: int) -> np.ndarray:
+def _strip(walk: _Walk, lines: range, columns: range, lanes: int, turn: int) -> strips.Strip:
     width, stride = len(columns), walk.stride
     left_out = stride == 1 and walk.padded
     at = BAND - 4 * (stride * width)  # stride 1: two columns stand behind the turns, or none; stride 2: one behind those that begin outputs

@@ -49,6 +49,13 @@ class Columns(NamedTuple):
     at: int
 
 
+class Strip(NamedTuple):
+    """words: its record and its lists. bands: of a plane, up to the last one that it has."""
+
+    words: np.ndarray
+    bands: int
+
+
 def axes(p: Params) -> tuple[Axis, Axis]:
     """Rows and columns of a layer."""
     c = p["in_c"]
@@ -63,8 +70,8 @@ def cut(size: int, most: int, *, even: bool = False) -> Iterator[range]:
 
 
 def strip(lines: Axis, columns: Axis, bands: Bands, seen: Columns, lanes: int, places: Sequence[int], *, no_turn: bool = False,
-          listed: np.ndarray | None = None) -> np.ndarray:
-    """A strip's record (places: its first nine words) and its lists; `listed` stands behind them."""
+          listed: np.ndarray | None = None) -> Strip:
+    """A strip's record begins with `places`, nine words; `listed` stands behind its lists."""
     before, behind = max(0, -seen.first), max(0, seen.first + seen.count - columns.size)
     inside = seen.count - before - behind
     fills = [(lane * PLANE + bands.at * BAND + at, bands.count, size) for lane in range(lanes)
@@ -87,17 +94,17 @@ def strip(lines: Axis, columns: Axis, bands: Bands, seen: Columns, lanes: int, p
     record = [*places, first_x, first_to - next_to, len(full) if lanes == 4 else -1 - len(full), 2 * lines.step_x - inside * columns.step_x, next_to,
               0 if more % 2 else columns.step_x, more + -more % _TURN, -more % _TURN if more else _TURN, inside, len(fills), 12 * len(edges),
               int(no_turn), 4 * listed.size]
-    return np.concatenate([record, np.array([*fills, *edges], np.int64).ravel(), listed.ravel()]).astype(np.int64)
+    return Strip(np.concatenate([record, np.array([*fills, *edges], np.int64).ravel(), listed.ravel()]).astype(np.int64), bands.at + bands.count)
 
 
-def packed(p: Params, walk: str, turns: bool, lines: Axis, columns: Axis, strips: Sequence[np.ndarray], channels: np.ndarray) -> Packed:
+def packed(p: Params, walk: str, turns: bool, lines: Axis, columns: Axis, strips: Sequence[Strip], channels: np.ndarray) -> Packed:
     """The layer. walk: of depthwise_walks.inc. turns: whether it has places where they begin. channels: uint32 (in_c, n), what the code loads for a channel."""
     c, zero = p["in_c"], p["input_zero_point"]
     lanes, last = min(c, 4), max(c - 4, 0)
-    listed = np.concatenate(strips)
+    listed = np.concatenate([strip.words for strip in strips])
     flags, rows = common.clamp(p)
     weights_at = _HEADER + 4 * len(listed)
     header = [0, turns, turns, 0, c, columns.step_x, lines.step_x, (zero & 0xFF) * 0x01010101, (zero << INPUT_SCALE & 0xFFFF) * 0x10001, weights_at,
               weights_at + channels.nbytes, p["out_h"] * p["out_w"], len(strips), lanes, last, channels.shape[1] * 4]
     return common.packed("depthwise_conv2d_s8.planes", common.words(header), common.words(listed), channels.ravel(), common.words([flags]), rows,
-                         scratch=4 * PLANE + BAND + _BEYOND, addresses={at: f"depthwise_conv2d_s8.{walk}{part}" for at, part in enumerate(_PLACES if turns else ("",))})
+                         scratch=(lanes - 1) * PLANE + (max(strip.bands for strip in strips) + 1) * BAND + _BEYOND, addresses={at: f"depthwise_conv2d_s8.{walk}{part}" for at, part in enumerate(_PLACES if turns else ("",))})

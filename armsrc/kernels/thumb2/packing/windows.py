@@ -88,7 +88,7 @@ def _reads(taps: np.ndarray, odd: int, stride: int) -> np.ndarray:
     return np.concatenate([words, np.broadcast_to(common.words(steps)[None, :, :, None], (*words.shape[:3], 1))], axis=3).reshape(channels, -1)
 
 
-def _strip(way: _Way, lines: range, columns: range, at: np.ndarray, lanes: int) -> np.ndarray:
+def _strip(way: _Way, lines: range, columns: range, at: np.ndarray, lanes: int) -> strips.Strip:
     (height, width), (stride_lines, stride_columns) = way.taps.shape[1:], way.strides
     line, last = (index * stride_lines - way.lines.pad for index in (lines[0], lines[-1]))
     first = line - line % 2
