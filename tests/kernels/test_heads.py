@@ -14,6 +14,7 @@ import pytest
 
 from armsrc import abi, kernelset
 from armsrc.kernels.thumb2.packing import taps
+from armsrc.kernels.thumb2.packing.one import pixel_by_pixel as one_or_two
 from emu.build.cache import REPOSITORY
 from emu.machine.call import call
 from emu.timing import core, pricing
@@ -380,6 +381,12 @@ def packed_claims() -> list[Claim]:
     for n, phrase in ((1, "one output {} "), (2, "two {} ")):
         found.append(Claim("dense_one.inc", phrase, slope(lambda c, n=n: plain(c, n), 33, 97), 2))
         found.append(Claim("dense_one.inc", rf"{phrase.format('[0-9]+')}\({{}} a MAC", slope(lambda c, n=n: plain(c, n), 33, 97), 2 * 32 * n))
+    for n, phrase in ((1, "one output {} "), (2, "two {} ")):
+        def pixels(w: int, c: int, n: int = n) -> Call:
+            return conv(1, w, c, n, k=(1, 1), packed=one_or_two, requantizer=RELU)
+
+        found += [Claim("pixels_one.inc", phrase, slopes(pixels, (4, 8), (64, 128)), 2 * 4),
+                  Claim("pixels_one.inc", "besides: one output {}" if n == 1 else "besides: one output [0-9.]+, two {}", fixed(pixels, (4, 8), (64, 128)), 4)]
     found.append(Claim("dense_few.inc", r"165 \({} a MAC", slope(lambda c: plain(c, 8), 16, 32), 16 * 8))
 
     for n, pixels, name, pass_of in ((2, (4, 6), "two channels", 32 * 4), (1, (8, 12), "one channel", 32 * 4)):

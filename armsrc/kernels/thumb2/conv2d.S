@@ -2,7 +2,8 @@
 @
 @ Loop structure
 @   packed: up to 3x3 on one channel conv2d_walk.inc; where that is cheaper, 1x1 with few filters pointwise_narrow.inc, other windows on one
-@     channel conv2d_tall.inc, 3x3 on three channels conv2d_colours.inc, others conv_chains.inc; all else conv_tiles.inc
+@     channel conv2d_tall.inc, 3x3 on three channels conv2d_colours.inc, 1x1 with a stride and one filter or two
+@     pixels_one.inc, others conv_chains.inc; all else conv_tiles.inc
 @   else: for output pixels in pairs, row by row: two windows become int16 columns in scratch (gather.inc: gather_words
 @     where in_c % 4 = 0, else gather_bytes), matmul_two walks the filters two at a time; an odd last pixel goes through matmul_one
 @     (matmul.inc)
@@ -29,6 +30,8 @@
 #include "conv2d_tall.inc"
 #include "chains.inc"
 #include "pointwise_narrow.inc"
+#include "dense_one.inc"
+#include "pixels_one.inc"
 #include "chains_run.inc"
 #include "conv_chains.inc"
 
@@ -119,6 +122,7 @@
     conv_chains
     chains conv2d, 3
     narrow conv2d
+    pixels_one
     fill_rows 4, r4
     fill_rows 2, r6
     fill_rows 1, r4

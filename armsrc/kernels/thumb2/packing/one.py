@@ -1,4 +1,4 @@
-"""Packs dense layers with one output or two for dense_one.inc, whose head says what its stream is."""
+"""Packs layers with one output or two for dense_one.inc, whose head says what its stream is, and for pixels_one.inc."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import numpy as np
 from armsrc.abi import Params
 from armsrc.kernelset import Packed
 
-from . import common
+from . import common, conv
 
 _PASS = 16  # inputs
 _FEW = 64  # inputs; from here on whole passes cost less in dense_few.inc
+_WALKED = 32  # pixels that conv2d_walk.inc takes as long for
+_RATES = {1: (45, 32.5, 11.5, 9.5), 2: (57, 50.5, 16, 13)}  # cycles of a pixel, by outputs: besides, 16 inputs, four, one
+_TILE = 4  # pixels
+_TILES, _TILES_IN_LINE = {1: 1.6, 2: 1.2}, 1.25  # by how much conv.py's estimate is too low for so few filters; at a stride of 1
 _LANES = (0, 2, 1, 3)  # inputs of a group of four, as the code's words hold them
 
 
@@ -25,9 +29,47 @@ def two(p: Params) -> Packed | None:
     return _packed(p) if p["out_c"] == 2 else None
 
 
+def convolution(p: Params) -> Packed | None:
+    """1x1, one filter or two, where tiles take more cycles; on one channel few pixels, or with steps between them."""
+    pixels, in_c, out_c = p["out_h"] * p["out_w"], p["in_c"], p["out_c"]
+    if out_c > 2 or p["kernel_h"] * p["kernel_w"] > 1 or (in_c == 1 and p["stride_w"] == 1 and pixels > _WALKED):
+        return None
+    if pixels > _TILE and cycles(pixels, in_c, out_c) > (_TILES_IN_LINE if p["stride_w"] == 1 else _TILES[out_c]) * conv.tiles_cycles(p):
+        return None
+    return pixel_by_pixel(p)
+
+
+def cycles(pixels: int, in_c: int, out_c: int) -> float:
+    """About what a layer of pixels takes."""
+    besides, of_pass, four, single = _RATES[out_c]
+    return 80 + pixels * (besides + of_pass * (in_c // _PASS) + four * (in_c % _PASS // 4) + single * (in_c % 4))
+
+
+def pixel_by_pixel(p: Params) -> Packed | None:
+    """A 1x1 convolution of one output or two. None where a requantizer is rare."""
+    stream, in_c = _stream(p), p["in_c"]
+    if stream is None:
+        return None
+    columns, step = p["out_w"], p["stride_w"] * in_c
+    turn = p["stride_h"] * p["in_w"] * in_c - columns * step
+    flags, requant = common.clamp(p)
+    header = [in_c % _PASS // 4, in_c % 4, flags, p["out_c"], in_c // _PASS, step, columns, turn, p["out_h"], p["out_h"] * columns]
+    return common.packed("conv2d_s8.one", common.words(header), *stream, requant)
+
+
 def _packed(p: Params) -> Packed | None:
-    """None where a requantizer is rare."""
-    weights = np.asarray(p["weights"], np.int64)
+    """A dense layer. None where a requantizer is rare."""
+    stream, in_c = _stream(p), p["in_c"]
+    if stream is None:
+        return None
+    flags, requant = common.clamp(p)
+    header = [in_c // _PASS, in_c % _PASS // 4, in_c % 4, p["out_c"], flags]
+    return common.packed("dense_s8.one", common.words(header), *stream, requant)
+
+
+def _stream(p: Params) -> list[np.ndarray] | None:
+    """Biases, weights, constants."""
+    weights = np.asarray(p["weights"], np.int64).reshape(p["out_c"], -1)
     out_c, in_c = weights.shape
     rq, bias = common.channels(p), common.folded_bias(p, weights)
     constants = common.plain(rq, weights, bias)
@@ -36,7 +78,4 @@ def _packed(p: Params) -> Packed | None:
     whole = in_c // 4 * 4
     groups = weights[:, :whole].reshape(out_c, -1, 4)[..., _LANES]
     fours = common.pairs(groups[..., 0::2], groups[..., 1::2]).swapaxes(0, 1)
-    header = [in_c // _PASS, in_c % _PASS // 4, in_c % 4, out_c]
-    flags, rows = common.clamp(p)
-    return common.packed("dense_s8.one", common.words([*header, flags]), common.words(bias), fours.ravel(),
-                         common.words(weights[:, whole:].T.ravel()), common.words(constants.ravel()), rows)
+    return [common.words(bias), fours.ravel(), common.words(weights[:, whole:].T.ravel()), common.words(constants.ravel())]
