@@ -99,6 +99,7 @@
     load_sixteen
     add_sixteen
     .endr
+    code_bytes .Lpass, SIXTEEN_PASS * SIXTEEN_CODE
     ldr.w   r10, [sp, #GD_END]
     cmp.w   r0, r10
     bne.w   .Lpass

@@ -167,6 +167,7 @@
     add_sixteen
 @ search: end
     .endr
+    code_bytes .Lpass, SIXTEEN_PASS * SIXTEEN_CODE
     ldr.w   r10, [sp, #FRAME_END]
     cmp.w   r0, r10
     bne.w   .Lpass
