@@ -3,125 +3,41 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 
-from armsrc import abi, kernelset
 from armsrc.kernels.thumb2.packing import taps
 from armsrc.kernels.thumb2.packing.one import pixel_by_pixel as one_or_two
-from emu.build.cache import REPOSITORY
-from emu.machine.call import call
-from emu.timing import core, pricing
-from tests.kernels.test_kernels import kernel_set, library
+from tests.kernels.heads import (
+    BENT,
+    FULL,
+    NARROW,
+    NARROWER,
+    RARE,
+    RELU,
+    Call,
+    Calls,
+    Claim,
+    average,
+    check,
+    conv,
+    dense,
+    depthwise,
+    fixed,
+    planes,
+    pointwise,
+    pool,
+    slope,
+    slopes,
+)
 
-CORES = {"thumb2": "cortex-m4", "m0": "cortex-m0plus"}  # whose cycles the heads of a set claim
-HEADS = Path(REPOSITORY) / "armsrc" / "kernels" / "thumb2"
-FULL, RELU, RARE = (1 << 30, 8, 3, -128, 127), (1 << 30, 8, -128, -128, 127), (1 << 30, 0, 3, -128, 127)  # requantizers
-BENT = (1 << 30, 8, -1, -128, 127)
-NARROW, NARROWER = (1 << 30, 8, 3, -100, 100), (1 << 30, 8, 3, -100, 99)
-
-
-class Call(NamedTuple):
-    """A kernel's struct, but for what does not change its cycles; `varied` is the first channel's own requantizer."""
-
-    kernel: str
-    sizes: tuple[tuple[str, int], ...]
-    requantizer: tuple[int, ...] = FULL
-    per_channel: bool = False
-    varied: tuple[int, ...] | None = None
-    packed: bool | Callable[..., kernelset.Packed | None] = False  # as pack.py wants the layer, or a packer
-    kernels: str = "thumb2"
-
-
-@dataclass(frozen=True)
-class Calls:
-    """The cycles of some calls less those of others."""
-
-    more: list[Call]
-    less: list[Call]
-
-    def __add__(self, other: Calls) -> Calls:
-        return Calls(self.more + other.more, self.less + other.less)
-
-    def __sub__(self, other: Calls) -> Calls:
-        return Calls(self.more + other.less, self.less + other.more)
+PACKED = {"requantizer": RELU, "packed": True}, {"requantizer": FULL, "packed": True}  # saturating, doubled
 
 
-class Claim(NamedTuple):
-    """The figure for `{}` of the phrase (else a regular expression) at the head of that file: the cycles of the calls / units."""
-
-    file: str
-    phrase: str
-    calls: Calls
-    units: int
-
-
-def window(kernel: str, h: int, w: int, c: int, out_c: int | None = None, *, k: tuple[int, int] = (3, 3), stride: int = 1, pad_top: int = 0,
-           **more: Any) -> Call:
-    """A kernel with windows: h x w are sizes of the output; no window reaches over another edge than the upper one."""
-    sizes = {"in_h": (h - 1) * stride + k[0] - pad_top, "in_w": (w - 1) * stride + k[1], "in_c": c, "out_h": h, "out_w": w,
-             "kernel_h": k[0], "kernel_w": k[1], "stride_h": stride, "stride_w": stride, "pad_top": pad_top, "pad_left": 0}
-    return Call(kernel, tuple((sizes | ({} if out_c is None else {"out_c": out_c})).items()), **more)
-
-
-def conv(h: int, w: int, c: int, out_c: int, **more: Any) -> Call:
-    return window("conv2d_s8", h, w, c, out_c, **more)
-
-
-def depthwise(h: int, w: int, c: int = 4, **more: Any) -> Call:
-    return window("depthwise_conv2d_s8", h, w, c, c, **more)
-
-
-def planes(h: int, w: int, *, stride: int = 1, pad_left: int = 0, **more: Any) -> Call:
-    """Packed, four channels; the input has an even number of rows, so that no band has one line only. pad_left: of columns on both sides."""
-    made = depthwise(h, w, stride=stride, packed=taps.through_planes, **more)
-    sizes = dict(made.sizes)
-    padded = {"in_h": sizes["in_h"] + sizes["in_h"] % 2, "pad_left": pad_left, "in_w": sizes["in_w"] - 2 * pad_left}
-    return made._replace(sizes=tuple((sizes | padded).items()))
-
-
-def pool(h: int, w: int, c: int, size: tuple[int, int], stride: int = 1) -> Call:
-    return window("max_pool2d_s8", h, w, c, k=size, stride=stride)
-
-
-def pointwise(pixels: int, c: int, out_c: int, **more: Any) -> Call:
-    return Call("pointwise_conv2d_s8", (("in_h", pixels), ("in_w", 1), ("in_c", c), ("out_c", out_c)), **more)
-
-
-def dense(c: int, out_c: int, **more: Any) -> Call:
-    return Call("dense_s8", (("in_h", 1), ("in_w", 1), ("in_c", c), ("out_c", out_c)), **more)
-
-
-def average(pixels: int, c: int = 4) -> Call:
-    return Call("global_avg_pool2d_s8", (("in_h", 1), ("in_w", pixels), ("in_c", c), ("qmin", -128), ("qmax", 127)))
-
-
-def slope(make: Callable[[Any], Call], a: Any, b: Any) -> Calls:
-    """What b costs more than a."""
-    return Calls([make(b)], [make(a)])
-
-
-def slopes(make: Callable[[Any, Any], Call], x: tuple[Any, Any], y: tuple[Any, Any]) -> Calls:
-    """By how much the slope in x grows with y."""
-    return slope(lambda v: make(v, y[1]), *x) - slope(lambda v: make(v, y[0]), *x)
-
-
-def fixed(make: Callable[[Any, Any], Call], x: tuple[Any, Any], y: tuple[Any, Any]) -> Calls:
-    """The part of the slope in x that does not grow with y, which is twice as large at y[1]: 2 (f + g) - (f + 2 g) = f."""
-    at = slope(lambda v: make(v, y[0]), *x)
-    return at + at - slope(lambda v: make(v, y[1]), *x)
-
-
-def claims() -> list[Claim]:
-    relu = {"requantizer": RELU}
+def matmul_claims() -> list[Claim]:
+    """Of what is not packed: the slope in K of a block of two channels, for four pairs of pixels and for one pixel; then the block without its groups."""
     found = []
-    # matmul: the slope in K of a block of two channels, for four pairs of pixels and for one pixel; then the block without its groups
     eight = functools.partial(pointwise, 8)
     for (file, phrase), make, groups in (
             (("matmul.inc", "two pixels {} for 16 MACs"), eight, 4 * 4), (("matmul.inc", r"16 MACs \({} a MAC"), eight, 4 * 4 * 16),
@@ -143,14 +59,17 @@ def claims() -> list[Claim]:
     found += [Claim("dense.S", "{} a requantizer", rows, 2), Claim("requantize.inc", "{} cycles a row", rows, 2)]
     fill = fixed(dense, (16, 32), (2, 4))
     found += [Claim(file, "{} for four inputs", fill, 4) for file in ("dense.S", "pointwise_conv2d.S")]
+    return found
 
-    # gather: eight windows without the block of two channels that multiplies each pair
+
+def gather_claims() -> list[Claim]:
+    """Eight windows without the block of two channels that multiplies each pair."""
     def windows(k: tuple[int, int], c: int) -> Calls:
         return fixed(lambda w, n: conv(1, w, c, n, k=k), (4, 12), (2, 4))
 
     row, pixel = windows((4, 2), 4) - windows((2, 4), 4), windows((1, 2), 4) + windows((1, 2), 4) - windows((2, 2), 4)
     group, tap = windows((2, 2), 12) - windows((2, 2), 4), windows((2, 2), 6) - windows((2, 2), 2)
-    found += [
+    found = [
         Claim("conv2d.S", "{} for four taps", group, 8 * 4 * 2),
         Claim("gather.inc", "groups of four elements, {} cycles each", group, 8 * 4 * 2),
         Claim("conv2d.S", "or {} a tap", tap, 8 * 4 * 4), Claim("gather.inc", "element by element, {} cycles each", tap, 8 * 4 * 4),
@@ -161,12 +80,14 @@ def claims() -> list[Claim]:
     for c, units, phrase in ((4, 2 * 2, "in the padding {} less. gather_bytes"), (5, 2 * 8, "in the padding {} less. Elements")):
         found.append(Claim("gather.inc", phrase, slopes(lambda n, pad: conv(1, 1, n, 2, k=(3, 1), pad_top=pad), (c, c + 8), (2, 0)), units))
 
-    def pairs(c: int) -> Calls:
-        return slope(lambda w: pool(2, w, c, (2, 2)), 4, 8)
+    return found
 
+
+def depthwise_claims() -> list[Claim]:
+    """Of depthwise layers that are not packed."""
+    relu = {"requantizer": RELU}
     inside = slope(lambda w: depthwise(3, w, 8, stride=2), 5, 9)
-    flat = slope(lambda w: pool(2, w, 8, (2, 2), 2), 4, 8)
-    found += [
+    return [
         Claim("depthwise_3x3.inc", "{} an output where no qmin < zero_point", slope(lambda w: depthwise(2, w, **relu), 8, 16), 2 * 8 * 4),
         Claim("depthwise_3x3.inc", "otherwise {} an output", slope(lambda w: depthwise(2, w), 8, 16), 2 * 8 * 4),
         Claim("depthwise_3x3.inc", "{} a row besides", fixed(depthwise, (2, 3), (8, 16)), 4),
@@ -178,6 +99,15 @@ def claims() -> list[Claim]:
         Claim("depthwise_block.inc", "else {} a tap", slopes(lambda w, k: depthwise(1, w, k=k), (4, 8), ((2, 4), (2, 8))), 4 * 8),
         Claim("depthwise_block.inc", "{} a kernel row", slopes(lambda w, k: depthwise(1, w, k=k), (4, 8), ((2, 4), (4, 2))), 4 * 2),
         Claim("depthwise_block.inc", "{} a pixel", fixed(lambda w, k: depthwise(1, w, k=k), (4, 8), ((1, 4), (2, 4))), 4),
+    ]
+
+
+def pool_claims() -> list[Claim]:
+    def pairs(c: int) -> Calls:
+        return slope(lambda w: pool(2, w, c, (2, 2)), 4, 8)
+
+    flat = slope(lambda w: pool(2, w, 8, (2, 2), 2), 4, 8)
+    return [
         Claim("max_pool2d.S", "{} for eight channels", slope(lambda c: pool(2, 8, c, (2, 2), 2), 16, 24), 2 * 8),
         Claim("max_pool2d.S", r"loop 3\), {} an output", slope(lambda c: pool(2, 8, c, (2, 2), 2), 16, 24), 2 * 8 * 8),
         Claim("max_pool2d.S", "an output, and {} a pixel", fixed(lambda w, c: pool(2, w, c, (2, 2)), (4, 8), (8, 16)), 2 * 4),
@@ -196,13 +126,17 @@ def claims() -> list[Claim]:
         Claim("global_avg_pool2d.S", "Else {} for two pixels", slope(average, 16, 32), 8),
         Claim("global_avg_pool2d.S", "{} a block, or", fixed(lambda c, n: average(n, c), (4, 8), (16, 32)), 1),
         Claim("global_avg_pool2d.S", "{} a run", slope(average, 512, 768) - slope(average, 1056, 1184) - slope(average, 1056, 1184), 1),
+    ]
+
+
+def clamp_claims() -> list[Claim]:
+    return [
         Claim("requantize.inc", "All alike: {} cycles for eight bytes",
               slopes(lambda h, requantizer: pointwise(h, 4, 8, requantizer=requantizer), (4, 8), (FULL, NARROW)), 4),
         Claim("requantize.inc", "Varied: {} cycles a byte",
               slopes(lambda h, first: pointwise(h, 4, 8, per_channel=True, requantizer=NARROW if first else FULL, varied=first),
                      (4, 8), (None, NARROWER)), 4 * 8),
     ]
-    return found + packed_claims() + chain_claims() + planes_claims() + taps_claims() + one_channel_claims()
 
 
 def planes_claims() -> list[Claim]:
@@ -327,9 +261,9 @@ def chain_claims() -> list[Claim]:
     ]
 
 
-def packed_claims() -> list[Claim]:
-    """Of packed layers. Four inputs and a pass of 32 (16) more are the least that tells a pass from the rest; 20 channels go through tiles."""
-    saturating, doubled = {"requantizer": RELU, "packed": True}, {"requantizer": FULL, "packed": True}
+def tile_claims() -> list[Claim]:
+    """Four inputs and a pass of 32 (16) more are the least that tells a pass from the rest; 20 channels go through tiles."""
+    saturating, doubled = PACKED
     found = []
     for pixels, name, inputs, lengths in ((4, "four pixels", 32, (68, 100)), (2, "two", 16, (36, 52)), (1, "one", 16, (36, 52))):
         own = functools.partial(pointwise, pixels)
@@ -346,6 +280,11 @@ def packed_claims() -> list[Claim]:
     found += [Claim("tile_64.inc", "{} for four inputs", group, 8 * 10), Claim("tile_64.inc", r"inputs \({} a MAC", group, 8 * 10 * 32)]
     for more, phrase in ((saturating, "{} besides"), (doubled, "doubled {}\\)")):
         found.append(Claim("tile_64.inc", phrase, fixed(lambda n, c, more=more: four(c, n, **more), (20, 40), (32, 64)), 10))
+    return found
+
+
+def eight_claims() -> list[Claim]:
+    (saturating, doubled), found = PACKED, []
     own = saturating | {"per_channel": True, "varied": (1 << 30, 7, -128, -128, 127)}
     for more, said, other, copied in ((saturating, "alike {}", "in_c = 8: {}", "To copy: {}"), (own, "of their own {}", "", "of its own {}"),
                                       (doubled, "doubled {}", "doubled {}", "doubled {}")):
@@ -354,9 +293,14 @@ def packed_claims() -> list[Claim]:
         found += [Claim("pointwise_8.inc", f"{said} an output", outputs, 20 * 16), Claim("pointwise_8.inc", f"{copied} a slot", slots, 4)]
         if other:
             found.append(Claim("pointwise_conv2d.S", f"{other} an output", outputs, 20 * 16))
+    return found
+
+
+def dense_claims() -> list[Claim]:
+    """Of packed layers."""
     far = {"packed": True, "requantizer": (1 << 30, 20, 3, -128, 127)}  # no line that dense_registers.inc would take
     five = slopes(functools.partial(dense, **far), (32, 64), (5, 10))
-    found += [
+    found = [
         Claim("dense_packed.inc", "tile of five: {} for 32 inputs", five, 1), Claim("dense_packed.inc", r"32 inputs \({} a MAC", five, 32 * 5),
         Claim("dense_packed.inc", "{} for eight inputs", fixed(functools.partial(dense, **far), (32, 64), (5, 10)), 4),
     ]
@@ -381,14 +325,18 @@ def packed_claims() -> list[Claim]:
     for n, phrase in ((1, "one output {} "), (2, "two {} ")):
         found.append(Claim("dense_one.inc", phrase, slope(lambda c, n=n: plain(c, n), 33, 97), 2))
         found.append(Claim("dense_one.inc", rf"{phrase.format('[0-9]+')}\({{}} a MAC", slope(lambda c, n=n: plain(c, n), 33, 97), 2 * 32 * n))
+    found.append(Claim("dense_few.inc", r"165 \({} a MAC", slope(lambda c: plain(c, 8), 16, 32), 16 * 8))
+    return found
+
+
+def narrow_claims() -> list[Claim]:
+    (saturating, doubled), found = PACKED, []
     for n, phrase in ((1, "one output {} "), (2, "two {} ")):
         def pixels(w: int, c: int, n: int = n) -> Call:
             return conv(1, w, c, n, k=(1, 1), packed=one_or_two, requantizer=RELU)
 
         found += [Claim("pixels_one.inc", phrase, slopes(pixels, (4, 8), (64, 128)), 2 * 4),
                   Claim("pixels_one.inc", "besides: one output {}" if n == 1 else "besides: one output [0-9.]+, two {}", fixed(pixels, (4, 8), (64, 128)), 4)]
-    found.append(Claim("dense_few.inc", r"165 \({} a MAC", slope(lambda c: plain(c, 8), 16, 32), 16 * 8))
-
     for n, pixels, name, pass_of in ((2, (4, 6), "two channels", 32 * 4), (1, (8, 12), "one channel", 32 * 4)):
         block = slopes(lambda c, h, n=n: pointwise(h, c, n, **saturating), (36, 68), pixels)
         found += [Claim("pointwise_narrow.inc", f"{name}: {{}} a pass", block, 1),
@@ -400,54 +348,33 @@ def packed_claims() -> list[Claim]:
             four = slope(lambda h, n=n, more=more: pointwise(h, 4, n, **more), *pixels)
             found.append(Claim("pointwise_narrow.inc", ("a block takes " if n == 2 else r"a block takes \d+ \(\d+\), ") + phrase, four, 1))
     found.append(Claim("pointwise_narrow.inc", "and {} a part", fixed(lambda n, h: pointwise(h, 36, n, **saturating), (2, 4), (4, 8)), 1))
+    return found
+
+
+def convolution_claims() -> list[Claim]:
+    """Of packed layers of many channels."""
+    saturating, _ = PACKED
 
     def row(n: int) -> Calls:  # of four pixels, with the tiles of n channels
         return slopes(lambda w, h: conv(1, w, 4, n, k=(h, 1), **saturating), (4, 8), (4, 8))
 
     chain = functools.partial(conv, 1, c=32, packed=True)
-    found += [
+    left_over = fixed(lambda w, n: conv(1, w, 3, n, **saturating), (4, 8), (2, 4))
+    return [
         Claim("conv_chains.inc", "{} for each four filters", slopes(lambda w, n: chain(w, out_c=n, requantizer=RELU), (6, 9), (32, 64)), 8),
         Claim("conv_chains.inc", r"filters \({} a MAC", slopes(lambda w, n: chain(w, out_c=n, requantizer=RELU), (6, 9), (32, 64)), 8 * 288 * 12),
         Claim("conv_chains.inc", "bent {}", slopes(lambda w, n: chain(w, out_c=n, requantizer=FULL), (6, 9), (32, 64)), 8),
         Claim("conv_chains.inc", "{} besides", fixed(lambda w, n: chain(w, out_c=n, requantizer=RELU), (6, 9), (32, 64)), 1),
+        Claim("conv_tiles.inc", "{} a kernel row of four taps", row(2) + row(2) - row(4), 4),
+        Claim("conv_tiles.inc", "3x3 on three channels {} in all", left_over, 1),
     ]
-    left_over = fixed(lambda w, n: conv(1, w, 3, n, **saturating), (4, 8), (2, 4))
-    found += [Claim("conv_tiles.inc", "{} a kernel row of four taps", row(2) + row(2) - row(4), 4),
-              Claim("conv_tiles.inc", "3x3 on three channels {} in all", left_over, 1)]
-    return found
 
 
-@functools.cache
-def cycles(wanted: Call) -> int:
-    params: dict[str, Any] = dict(wanted.sizes)
-    if abi.KERNELS[wanted.kernel][1]:
-        rows = np.tile(np.array(wanted.requantizer, np.int32), (params["out_c"] if wanted.per_channel else 1, 1))
-        rows[0] = wanted.varied or wanted.requantizer
-        params |= {
-            "input_zero_point": 0,
-            "per_channel": int(wanted.per_channel),
-            "weights": np.ones(abi.weights_shape(wanted.kernel, params), np.int8),
-            "bias": np.zeros(params["out_c"], np.int32),
-            "requant": rows,
-        }
-    packs, name = kernel_set(wanted.kernels) if wanted.packed is True else kernelset.PLAIN, CORES[wanted.kernels]
-    if callable(wanted.packed):
-        packs = kernelset.KernelSet(pack=lambda kernel, p: wanted.packed(p))
-    x = np.zeros(abi.input_shape(wanted.kernel, params), np.int8)
-    done = call(library(wanted.kernels, name), wanted.kernel, params, x, core=name, kernel_set=packs)
-    return int(pricing.price(done.counts, done.machine.instructions, core.load(name))[1])
+GROUPS = (
+    matmul_claims, gather_claims, depthwise_claims, pool_claims, clamp_claims, planes_claims, taps_claims, one_channel_claims,
+    chain_claims, tile_claims, eight_claims, dense_claims, narrow_claims, convolution_claims)
 
 
-def figure(file: str, phrase: str) -> float:
-    """The number that stands for `{}` of the phrase in the file's comments."""
-    lines = (line.strip().lstrip("@") for line in (HEADS / file).read_text().splitlines() if line.strip().startswith("@"))
-    pattern = r"(?<![\d.])" + phrase.replace("{}", r"(?P<figure>\d+([.]\d+)?)")
-    match = re.search(pattern, " ".join(" ".join(lines).split()))
-    assert match, f"{file} says nothing like {phrase!r}"
-    return float(match["figure"])
-
-
-@pytest.mark.parametrize("claim", claims(), ids=lambda claim: f"{claim.file}: {claim.phrase}")
+@pytest.mark.parametrize("claim", [claim for claims in GROUPS for claim in claims()], ids=lambda claim: f"{claim.file}: {claim.phrase}")
 def test_a_head_says_what_the_model_prices(claim: Claim) -> None:
-    priced = (sum(map(cycles, claim.calls.more)) - sum(map(cycles, claim.calls.less))) / claim.units
-    assert figure(claim.file, claim.phrase) == pytest.approx(priced, rel=0.005, abs=0.05)
+    check(claim)

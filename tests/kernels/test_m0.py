@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from armsrc.kernels.m0 import affine, pack
 from emu.machine.call import call
 from kwsq import reference, synthetic
-from tests.kernels import test_heads as heads
-from tests.kernels.test_heads import FULL, RELU, Call, Calls, Claim, fixed, slope, slopes
+from tests.kernels import heads
+from tests.kernels.heads import FULL, RELU, Call, Calls, Claim, fixed, slope, slopes
 from tests.kernels.test_kernels import M0PLUS, kernel_set, library
 from tests.kernels.test_packing import MULTIPLIERS, ZERO_POINTS, expected, near, one
 
@@ -108,7 +108,7 @@ def claims() -> list[Claim]:
 
 @pytest.mark.parametrize("claim", claims(), ids=lambda claim: f"{claim.file}: {claim.phrase}")
 def test_a_head_says_what_the_model_prices(claim: Claim) -> None:
-    heads.test_a_head_says_what_the_model_prices(claim._replace(file=f"../m0/{claim.file}"))
+    heads.check(claim._replace(file=f"../m0/{claim.file}"))
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
