@@ -10,8 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from armsrc.kernels.thumb2.packing import conv
+from armsrc.kernels.thumb2.packing import conv, matmul
+from armsrc.kernelset import KernelSet
 from emu.machine.call import call
+from emu.timing import core, pricing
 from kwsq import reference
 from tests.kernels.test_kernels import kernel_set, library, touches_nothing_else
 
@@ -140,4 +142,25 @@ def test_what_is_not_taken() -> None:
     assert conv.tall(six) is None and conv.tall(six | {"out_h": 10}) is not None
     low = p | {"in_h": 9, "kernel_h": 5, "kernel_w": 5, "out_h": 5, "weights": np.ones((1, 5, 5, 1), np.int8)}
     assert conv.tall(low) is not None
-    assert all(conv.tall(low | other) is None for other in ({"stride_h": 2}, {"kernel_w": 6}, {"kernel_h": 1, "weights": np.ones((1, 1, 5, 1), np.int8)}))
+    assert all(conv.tall(low | other) is None for other in ({"stride_h": 2}, {"kernel_w": 6}))
+    eight = low | {"kernel_h": 1, "out_c": 8, "weights": np.ones((8, 1, 5, 1), np.int8), "bias": np.zeros(8, np.int32)}
+    assert conv.tall(eight) is None, "one row in five is none of the window's"
+
+
+@pytest.mark.parametrize(("out", "kernel", "stride", "out_c", "walks"), [
+    ((9, 4), (1, 1), 1, 16, False), ((7, 5), (1, 1), 2, 16, False), ((7, 14), (2, 1), 2, 24, False), ((9, 9), (2, 2), 1, 8, True), ((5, 24), (2, 3), 1, 3, True)])
+def test_small_windows_go_where_they_take_fewer_cycles(out: tuple[int, int], kernel: tuple[int, int], stride: int, out_c: int, walks: bool) -> None:
+    random = np.random.default_rng(out_c)
+    sizes = {f"{name}_{axis}": size for axis, of, window in zip("hw", out, kernel, strict=True)
+             for name, size in (("in", (of - 1) * stride + window), ("out", of), ("kernel", window), ("stride", stride))}
+    p = {**sizes, "in_c": 1, "out_c": out_c, "pad_top": 0, "pad_left": 0, "input_zero_point": -5, "per_channel": 0,
+         "weights": random.integers(-128, 128, (out_c, *kernel, 1)).astype(np.int8), "bias": np.zeros(out_c, np.int32),
+         "requant": np.array([[1 << 30, 8, -1, -128, 127]], np.int32)}
+    x = random.integers(-128, 128, (p["in_h"], p["in_w"], 1)).astype(np.int8)
+
+    def cycles(taken: KernelSet) -> int:
+        done = call(library("thumb2"), "conv2d_s8", p, x, kernel_set=taken)
+        return int(pricing.price(done.counts, done.machine.instructions, core.load("cortex-m4"))[1])
+
+    assert bool(conv.walk(p)) is walks
+    assert cycles(kernel_set("thumb2")) <= cycles(KernelSet(pack=lambda kernel, p: matmul.convolution(p)))

@@ -14,20 +14,21 @@ from armsrc.kernelset import Packed
 from . import common, matmul
 
 _PAIRS, _BLOCK, _FRAME = 10, 128, 1152  # conv2d_walk.inc: pairs of columns a block, bytes of a block and of all in the frame
-_FEW = 32  # outputs for which conv_tiles.inc takes smaller windows in fewer cycles
 _WIDEST = {1: 118, 2: 59}  # outputs of a row whose pairs fill the frame, by the stride across
 _BEGIN, _STORE, _THUMB = 64, 4, 1  # bytes of code of a row's beginning, of the store that it begins with; of an address
 _ROWS_BEGIN = 64  # of conv2d_rows.inc
 _AT_ONCE = 8  # filters whose results lie side by side
 _OUTPUTS, _ROWS, _COLUMNS = 5, 10, 4  # conv2d_tall.inc: outputs one below the other, the largest window
+_BEGIN_TALL, _BEGIN_FIVE = 100, 300  # cycles of conv2d_tall.inc, and of a row of such outputs, besides
 
 
 def walk(p: Params) -> Packed | None:
-    """Windows of up to 3x3 on one channel, stride 1 or 2 across, where no requantizer is rare: smaller ones as 3x3 with weights of 0."""
+    """Windows of up to 3x3 on one channel, stride 1 or 2 across, where no requantizer is rare: smaller ones as 3x3 with weights of 0, where that
+    takes fewer cycles than conv_tiles.inc."""
     kernel_h, kernel_w = p["kernel_h"], p["kernel_w"]
     if p["in_c"] > 1 or max(kernel_h, kernel_w) > 3 or p["stride_w"] > 2 or p["out_w"] < 2:
         return None
-    if kernel_h * kernel_w < 9 and p["out_h"] * p["out_w"] < _FEW:
+    if kernel_h * kernel_w < 9 and _walk_cycles(p) > tiles_cycles(p):
         return None
     stride = p["stride_w"]
     count = -(-p["out_w"] // _WIDEST[stride])
@@ -52,6 +53,13 @@ def walk(p: Params) -> Packed | None:
     weights[:, :kernel_h, :kernel_w] = np.asarray(p["weights"])[..., 0]
     return _packed("walk", p, header, ("wbma", "wsmab"), weights.reshape(-1, 9), [common.TAPS], 3, pitch * ((rows - 1) * p["stride_h"] + 3) + results,
                    [width, *strips], [_begins(form, stride, first, odd, blocks=blocks).names for form in (common.SATURATING, common.DOUBLED)])
+
+
+def _walk_cycles(p: Params) -> float:
+    """About what conv2d_walk.inc takes on the M4."""
+    rows, pixels, steps = p["out_h"], p["out_h"] * p["out_w"], p["stride_w"] - 1
+    each = 10.1 + 2 * steps + 2.9 * common.is_signed(common.channels(p))
+    return 310 + rows * (75 + 20 * steps) + pixels * (18 + 11 * steps) + p["out_c"] * (36 + 17 * rows + each * pixels)
 
 
 class _Begins(NamedTuple):
@@ -138,12 +146,13 @@ def colours_cycles(p: Params) -> float:
     if (p["in_c"], p["kernel_h"], p["kernel_w"]) != (3, 3, 3) or stride > 2 or out_h < _OUTPUTS or max(p["pad_left"], right) > 1:
         return math.inf
     five, column = ((170, 245), (197, 330))[stride - 1]
-    return -(-out_h // _OUTPUTS) * out_w * (p["out_c"] * five + column)
+    return _BEGIN_TALL + -(-out_h // _OUTPUTS) * (_BEGIN_FIVE + out_w * (p["out_c"] * five + column))
 
 
 def _pays(p: Params, sequences: int) -> bool:
     """Whether five outputs at once, the last rows twice where their number is no multiple of five, take fewer cycles than tiles: by their heads."""
-    return -(-p["out_h"] // _OUTPUTS) * p["out_w"] * (p["out_c"] * 38.5 * (sequences + 1) + 220) < tiles_cycles(p)
+    five = _BEGIN_FIVE + p["out_w"] * (p["out_c"] * 38.5 * (sequences + 1) + 220)
+    return _BEGIN_TALL + -(-p["out_h"] // _OUTPUTS) * five < tiles_cycles(p)
 
 
 def tiles_cycles(p: Params) -> float:
@@ -153,7 +162,8 @@ def tiles_cycles(p: Params) -> float:
     run, left = matmul.runs(rows, q["kernel_w"] * q["in_c"])
     groups = rows * run + -(-rows * left // 4)
     pixel = q["out_c"] * (4.25 * groups + 7) + 21 + 9 * rows + 7 * groups + 8 * rows * bool(left)
-    return q["out_h"] * (width + 0.3 * bool(width & 2) + 0.55 * (width & 1)) * pixel * (1 if left else 1.03)
+    row = 125 + 56 * rows + (width + 0.3 * bool(width & 2) + 0.55 * (width & 1)) * pixel * (1 if left else 1.03)
+    return 280 + q["out_h"] * row
 
 
 def _packed(path: str, p: Params, header: Callable[[int], list[int]], order: tuple[str, str], weights: np.ndarray, sequences: Sequence[Sequence[tuple[int, int]]],

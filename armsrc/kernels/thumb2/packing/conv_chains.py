@@ -91,4 +91,4 @@ def _cycles(p: Params, made: Cut) -> float:
     tiles, bands = _tiles(p, made.rows), -(-p["out_h"] // made.rows)
     bent = common.is_signed(common.channels(p))
     each = 60 + 25 * len(pieces(p, [part.shape[1] for part in made.parts]))
-    return chains.cycles(_PIXELS * tiles, made.parts, bent=bent) + each * tiles + bands * _reach(p, made.rows) * (0.75 * _pitch(p) + 40)
+    return 240 + chains.cycles(_PIXELS * tiles, made.parts, bent=bent) + each * tiles + bands * _reach(p, made.rows) * (0.75 * _pitch(p) + 40)

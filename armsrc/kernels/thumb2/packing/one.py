@@ -14,8 +14,7 @@ _FEW = 64  # inputs; from here on whole passes cost less in dense_few.inc
 _WALKED = 32  # pixels that conv2d_walk.inc takes as long for
 _RATES = {1: (45, 32.5, 11.5, 9.5), 2: (57, 50.5, 16, 13)}  # cycles of a pixel, by outputs: besides, 16 inputs, four, one
 _TILE = 4  # pixels
-_TILES = {1: 1.6, 2: 1.2}  # by how much conv.py's estimate is too low for so few filters with a stride
-_TILES_IN_LINE, _ROW = 1.1, 120  # the same without; and cycles of a row besides
+_TILES = {1: 1.2, 2: 1}  # what conv.py's estimate is multiplied by for so few filters
 _LANES = (0, 2, 1, 3)  # inputs of a group of four, as the code's words hold them
 
 
@@ -35,8 +34,7 @@ def convolution(p: Params) -> Packed | None:
     pixels, in_c, out_c = p["out_h"] * p["out_w"], p["in_c"], p["out_c"]
     if out_c > 2 or p["kernel_h"] * p["kernel_w"] > 1 or (in_c == 1 and p["stride_w"] == 1 and pixels > _WALKED):
         return None
-    tiles = conv.tiles_cycles(p)
-    tiles = _TILES_IN_LINE * tiles + _ROW * p["out_h"] if p["stride_w"] == 1 else _TILES[out_c] * tiles
+    tiles = _TILES[out_c] * conv.tiles_cycles(p)
     return pixel_by_pixel(p) if pixels <= _TILE or cycles(pixels, in_c, out_c) <= tiles else None
 
 
