@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ def convolution(p: Params) -> Packed | None:
     """Convolutions whose requantizers are lines, where that takes fewer cycles than conv_tiles.inc and conv2d_colours.inc. The code reads the
     struct's sizes, so columns stand."""
     made = cut(p)
-    return packed(p, made) if made and _cycles(p, made) <= min(conv.tiles_cycles(p), conv.colours_cycles(p)) else None
+    return packed(p, made) if made and cycles(p, made) <= min(conv.tiles_cycles(p), conv.colours_cycles(p)) else None
 
 
 def cut(p: Params) -> Cut | None:
@@ -86,8 +87,10 @@ def _tiles(p: Params, rows: int) -> int:
     return whole * -(-rows * p["out_w"] // _PIXELS) + -(-rest * p["out_w"] // _PIXELS)
 
 
-def _cycles(p: Params, made: Cut) -> float:
-    """About what the layer takes on the M4."""
+def cycles(p: Params, made: Cut | None) -> float:
+    """About what the layer takes on the M4; infinite where it is not cut."""
+    if made is None:
+        return math.inf
     tiles, bands = _tiles(p, made.rows), -(-p["out_h"] // made.rows)
     bent = common.is_signed(common.channels(p))
     each = 60 + 25 * len(pieces(p, [part.shape[1] for part in made.parts]))

@@ -7,14 +7,13 @@ import numpy as np
 from armsrc.abi import Params
 from armsrc.kernelset import Packed
 
-from . import chains, common, matmul
+from . import chains, common, conv, conv_chains, matmul
 
 _PATHS = {2: "narrow_two", 1: "narrow_one"}  # of a part, by its channels
 _PIXELS = {2: 2, 1: 4}  # of a block
 _RATES = {2: (20, 58, 12), 1: (25, 64, 11)}  # cycles of a block: of four inputs, besides, and besides that below the zero point
 _MISALIGNED = (0, 1.25, 0.5, 1.25)  # cycles of a load of four inputs, by in_c % 4
 _FOUR = 8  # where there are no other four
-_ROW, _COPIED = 120, 0.85  # cycles of conv_tiles.inc for a row, and to copy an input of it
 _PASS = 8  # groups of four inputs
 _EIGHT, _MOST_EIGHT = 8, 2  # inputs of pointwise_8.inc, and channels that take fewer cycles here
 
@@ -22,7 +21,7 @@ _EIGHT, _MOST_EIGHT = 8, 2  # inputs of pointwise_8.inc, and channels that take 
 def pointwise(p: Params) -> Packed | None:
     """Pointwise layers, where that takes fewer cycles than tiles.inc, pointwise_8.inc and chains.inc."""
     pixels = p["in_h"] * p["in_w"]
-    cheaper = p["out_c"] <= _MOST_EIGHT if p["in_c"] == _EIGHT else cycles(p, pixels) <= _others(p, [pixels])
+    cheaper = p["out_c"] <= _MOST_EIGHT if p["in_c"] == _EIGHT else cycles(p, pixels) <= _others(p, pixels)
     return packed(p, "pointwise_conv2d_s8", pixels) if cheaper and takes(p, pixels) else None
 
 
@@ -31,8 +30,7 @@ def convolution(p: Params) -> Packed | None:
     pixels = p["out_h"] * p["out_w"]
     if not (p["kernel_h"] == p["kernel_w"] == p["stride_h"] == p["stride_w"] == 1 and p["out_w"] == p["in_w"] and takes(p, pixels)):
         return None
-    q = matmul.lying(p)
-    others = _others(p, [q["out_w"]] * q["out_h"]) + q["out_h"] * _ROW + pixels * p["in_c"] * _COPIED
+    others = min(conv.tiles_cycles(p), conv_chains.cycles(p, conv_chains.cut(p)))
     return packed(p, "conv2d_s8", pixels) if cycles(p, pixels) <= others else None
 
 
@@ -53,10 +51,10 @@ def cycles(p: Params, pixels: int) -> float:
     return sum(40 + -(-pixels // _PIXELS[part]) * block(part) for part in _parts(p["out_c"]))
 
 
-def _others(p: Params, rows: list[int]) -> float:
-    """The same of tiles or chains, whichever is less. rows: the pixels of each; chains go over their ends."""
-    out_c, groups, pixels, bent = p["out_c"], -(-p["in_c"] // 4), sum(rows), common.is_signed(common.channels(p))
-    tiles = len(rows) * matmul.cycles(rows[0], 4 * groups, out_c, doubled=bent) + pixels * groups * _MISALIGNED[p["in_c"] % 4]
+def _others(p: Params, pixels: int) -> float:
+    """The same of tiles or chains, whichever is less."""
+    out_c, groups, bent = p["out_c"], -(-p["in_c"] // 4), common.is_signed(common.channels(p))
+    tiles = matmul.cycles(pixels, 4 * groups, out_c, doubled=bent) + pixels * groups * _MISALIGNED[p["in_c"] % 4]
     if pixels < chains.PIXELS or p["in_c"] <= _EIGHT:
         return tiles
     return min(tiles, chains.cycles(pixels, chains.chunks(np.asarray(p["weights"]).reshape(out_c, -1)), bent=bent))
