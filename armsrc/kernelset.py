@@ -31,6 +31,7 @@ import numpy as np
 from armsrc import abi
 
 PACK = "pack.py"
+_SYMBOL = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,8 @@ def _wrong(packed: object) -> str:
         return f"scratch {scratch!r}: a number of bytes is wanted"
     if not isinstance(packed.addresses, Mapping):
         return f"addresses {packed.addresses!r:.40}: a mapping is wanted, the index of a word -> the name of a symbol"
-    wrong = next(((at, name) for at, name in packed.addresses.items() if at not in range(words.size) or not re.fullmatch(r"[A-Za-z_][\w.]*", str(name), re.ASCII)), None)
-    return f"addresses {wrong[0]!r}: {wrong[1]!r}: the index of a word and the name of a symbol are wanted" if wrong else ""
+    wrong = next((f"{at!r}: {name!r}" for at, name in packed.addresses.items() if at not in range(words.size) or not _SYMBOL.fullmatch(str(name))), None)
+    return f"addresses {wrong}: the index of a word and the name of a symbol are wanted" if wrong else ""
 
 
 @contextmanager

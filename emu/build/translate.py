@@ -54,7 +54,8 @@ def _compile(job: Job, source: Source, work: Path) -> Path:
     draft = temporary(target)
     told = draft.with_name(f"{draft.name}.d")
     try:
-        run(job, [*source.flags, *_renamed(job, source, work), *include, "-MMD", "-MF", str(told), "-c", place(source.name), "-o", str(draft)], source.name, {str(work): GENERATED})
+        run(job, [*source.flags, *_renamed(job, source, work), *include, "-MMD", "-MF", str(told), "-c", place(source.name), "-o", str(draft)],
+            source.name, {str(work): GENERATED})
         learn(source.made_with, source.included, told, job.root, (str(work), GENERATED))
         keep(job, draft, target, source.name)
     finally:

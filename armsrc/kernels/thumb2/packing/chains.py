@@ -1,7 +1,7 @@
 """Packs layers for the matrix multiplication of chains.inc: words of two channels, fields 21 bits apart.
 
-The kernel computes y = sat8((SMMLA(v, multiplier, addend)) >> shift), v being the sum without its bias, times 2^11 (of chunks: 2^9, of convolutions' 2^8), plus a
-delta in the bits below the sum. Multiplier, addend and delta are chosen so that every step of the requantizer falls between the right two
+The kernel computes y = sat8((SMMLA(v, multiplier, addend)) >> shift), v being the sum without its bias, times 2^11
+(of chunks: 2^9, of convolutions' 2^8), plus a delta in the bits below the sum. Multiplier, addend and delta are chosen so that every step of the requantizer falls between the right two
 sums (linear.py): the delta is a fraction of the addend, whose unit alone would be too coarse. Two channels share it, with opposite signs,
 but for chunks, where each has its own.
 
@@ -138,7 +138,8 @@ def _products(part: np.ndarray, size: int) -> np.ndarray:
     return (pairs[:, :, 0] + (pairs[:, :, 1] << FIELD)).transpose(0, 2, 1).reshape(len(pairs), -1)
 
 
-def _requantization(p: Params, weights: np.ndarray, reach: tuple[np.ndarray, np.ndarray], scale: int, end: str) -> tuple[int, np.ndarray, np.ndarray] | None:
+def _requantization(p: Params, weights: np.ndarray, reach: tuple[np.ndarray, np.ndarray], scale: int,
+                    end: str) -> tuple[int, np.ndarray, np.ndarray] | None:
     """The shift; words of the first and of the last (or only) chunk, (groups, words) each. end: how the last one does."""
     rq, bias = common.channels(p), common.folded_bias(p, weights)
     bent, single = end.startswith("bent"), end.endswith("only")

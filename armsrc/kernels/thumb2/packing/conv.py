@@ -166,8 +166,8 @@ def tiles_cycles(p: Params) -> float:
     return 280 + q["out_h"] * row
 
 
-def _packed(path: str, p: Params, header: Callable[[int], list[int]], order: tuple[str, str], weights: np.ndarray, sequences: Sequence[Sequence[tuple[int, int]]],
-            reach: int, scratch: int, more: Sequence[int] = (), addresses: Sequence[Mapping[int, str]] = ({}, {})) -> Packed | None:
+def _packed(path: str, p: Params, header: Callable[[int], list[int]], order: tuple[str, str], weights: np.ndarray,
+            sequences: Sequence[Sequence[tuple[int, int]]], reach: int, scratch: int, more: Sequence[int] = (), addresses: Sequence[Mapping[int, str]] = ({}, {})) -> Packed | None:
     """The header, which depends on the form of the requantization, its rest, `more`, and each filter: what the letters of the form's order mean.
 
     weights: (out_c, taps). sequences: of pairs of taps. addresses: by the form, of the header.

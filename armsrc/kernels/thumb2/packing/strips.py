@@ -98,7 +98,8 @@ def strip(lines: Axis, columns: Axis, bands: Bands, seen: Columns, lanes: int, p
 
 
 def packed(p: Params, walk: str, turns: bool, lines: Axis, columns: Axis, strips: Sequence[Strip], channels: np.ndarray) -> Packed:
-    """The layer. walk: of depthwise_walks.inc. turns: whether it has places where they begin. channels: uint32 (in_c, n), what the code loads for a channel."""
+    """The layer. walk: of depthwise_walks.inc. turns: whether it has places where they begin. channels: uint32 (in_c, n), what the code loads
+    for a channel."""
     c, zero = p["in_c"], p["input_zero_point"]
     lanes, last = min(c, 4), max(c - 4, 0)
     listed = np.concatenate([strip.words for strip in strips])
@@ -107,4 +108,5 @@ def packed(p: Params, walk: str, turns: bool, lines: Axis, columns: Axis, strips
     header = [0, turns, turns, 0, c, columns.step_x, lines.step_x, (zero & 0xFF) * 0x01010101, (zero << INPUT_SCALE & 0xFFFF) * 0x10001, weights_at,
               weights_at + channels.nbytes, p["out_h"] * p["out_w"], len(strips), lanes, last, channels.shape[1] * 4]
     return common.packed("depthwise_conv2d_s8.planes", common.words(header), common.words(listed), channels.ravel(), common.words([flags]), rows,
-                         scratch=(lanes - 1) * PLANE + (max(strip.bands for strip in strips) + 1) * BAND + _BEYOND, addresses={at: f"depthwise_conv2d_s8.{walk}{part}" for at, part in enumerate(_PLACES if turns else ("",))})
+                         scratch=(lanes - 1) * PLANE + (max(strip.bands for strip in strips) + 1) * BAND + _BEYOND,
+                         addresses={at: f"depthwise_conv2d_s8.{walk}{part}" for at, part in enumerate(_PLACES if turns else ("",))})

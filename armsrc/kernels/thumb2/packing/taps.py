@@ -62,7 +62,7 @@ def taps(p: Params) -> Packed | None:
     flags, rows = common.clamp(p)
     blocks = -(-p["in_c"] // _CHANNELS)
     header = [len(seen), p["in_c"], blocks, p["in_c"] - _CHANNELS * (blocks - 1) if blocks > 1 else 0, size * 4 if flags else 0]
-    records = [[*places[pixel.taps, pixel.offsets], -(-len(pixel.taps) // 2) * -1 % _PAIRS, pixel.at] for pixel in seen]
+    records = [[*places[pixel.taps, pixel.offsets], -len(pixel.taps) // 2 % _PAIRS, pixel.at] for pixel in seen]
     clamp = [common.words([flags]), rows] if flags else []
     return common.packed(f"depthwise_conv2d_s8.taps_{('saturating', 'doubled')[form]}", common.words(header), common.words(np.ravel(records)),
                          *map(common.words, parts), *clamp)
