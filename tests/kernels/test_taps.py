@@ -75,7 +75,8 @@ def test_pixels_that_see_the_same_share_their_weights() -> None:
 @pytest.mark.parametrize(("shape", "window", "stride", "pad", "out", "limit"), [
     ((3, 3, 64), (3, 3), 1, 0, (1, 1), -128), ((1, 1, 64), (3, 3), 1, 1, (1, 1), -128), ((4, 4, 64), (3, 3), 1, 0, (2, 2), -128), ((3, 3, 64), (3, 3), 1, 1, (3, 3), -128),
     ((7, 7, 16), (7, 7), 1, 0, (1, 1), -1), ((16, 16, 16), (3, 3), 5, 1, (4, 4), -128), ((6, 6, 16), (3, 3), 1, 0, (4, 4), -128), ((5, 5, 64), (3, 3), 2, 0, (2, 2), -128),
-    ((4, 4, 8), (3, 3), 2, 1, (2, 2), 5), ((9, 9, 16), (3, 3), 2, 0, (4, 4), -128), ((9, 9, 8), (5, 5), 2, 0, (3, 3), -128)])
+    ((3, 3, 32), (5, 5), 1, 2, (3, 3), -128), ((4, 4, 8), (3, 3), 2, 1, (2, 2), 5),
+    ((9, 9, 16), (3, 3), 2, 0, (4, 4), -128), ((9, 9, 8), (5, 5), 2, 0, (3, 3), -128)])
 def test_the_cheaper_way_is_taken(shape, window, stride: int, pad: int, out, limit: int) -> None:
     params = layer(shape, window, (stride, stride), (pad, pad), out, limits=(limit, -128))
     x = np.random.default_rng(1).integers(-128, 128, shape).astype(np.int8)

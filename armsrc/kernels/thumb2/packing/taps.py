@@ -11,7 +11,8 @@ from armsrc.kernelset import Packed
 
 from . import common, depthwise, windows
 
-_MOST_PIXELS, _MOST_KINDS, _MOST_BYTES = 64, 4, 1 << 14  # where packed otherwise, and of a layer of more kinds that is not
+_MOST_PIXELS, _FEW_KINDS = 64, 4
+_MOST_BYTES, _MOST_TIMES = 1 << 14, 2  # of a layer of more kinds: where it is not packed otherwise; what it takes through planes, so many times
 _CHANNELS, _PAIRS = 4, 8  # of a block, of a pass
 _HEADER, _RECORD = 5, 5  # words
 
@@ -22,11 +23,12 @@ def cheapest(p: Params) -> Packed | None:
     if p["out_h"] * p["out_w"] > _MOST_PIXELS or p["in_c"] < _CHANNELS:
         return other
     seen = pixels(p)
-    few = len({(pixel.taps, pixel.offsets) for pixel in seen}) <= _MOST_KINDS
-    if other and (not few or _cycles(p, seen) > _others_cycles(p)):
+    if other and _cycles(p, seen) > _others_cycles(p):
         return other
+    few = len({(pixel.taps, pixel.offsets) for pixel in seen}) <= _FEW_KINDS
+    most = _MOST_TIMES * other.words.nbytes if other else _MOST_BYTES
     mine = taps(p)
-    return mine if mine and (few or mine.words.nbytes <= _MOST_BYTES) else other
+    return mine if mine and (few or mine.words.nbytes <= most) else other
 
 
 def through_planes(p: Params) -> Packed | None:
