@@ -237,6 +237,6 @@ def test_help_and_bare_call(run) -> None:
 
 
 def test_bench_compares_the_three_ways(run) -> None:
-    facts = json.loads(run("emu.bench", "--json", "--kernels", "thumb2", "--rounds", "1", "--seconds", "0.05").stdout)
+    facts = json.loads(run("emu.bench", "--json", "--kernels", "thumb2", "--rounds", "3", "--seconds", "0.05").stdout)
     assert facts["thumb2_accounting_over_bare"] > 1
     assert facts["thumb2_python_hooks_over_accounting"] > 10
