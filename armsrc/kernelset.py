@@ -116,14 +116,17 @@ def _wrong(packed: object) -> str:
     """What a layer was packed into that is no Packed as it should be; "" when it is one."""
     if not isinstance(packed, Packed):
         return f"{packed!r:.40}: a Packed is wanted, or None"
-    words, scratch = np.asarray(packed.words), packed.scratch
+    words, scratch = packed.words, packed.scratch
+    if not isinstance(words, np.ndarray):
+        return f"words {words!r:.40}: uint32 (n,) is wanted"
     if words.dtype != np.uint32 or words.ndim != 1 or not words.size:
         return f"words {words.dtype} {words.shape}: uint32 (n,) is wanted"
     if not _is_size(scratch):
         return f"scratch {scratch!r}: a number of bytes is wanted"
     if not isinstance(packed.addresses, Mapping):
         return f"addresses {packed.addresses!r:.40}: a mapping is wanted, the index of a word -> the name of a symbol"
-    wrong = next((f"{at!r}: {name!r}" for at, name in packed.addresses.items() if at not in range(words.size) or not _SYMBOL.fullmatch(str(name))), None)
+    wrong = next((f"{at!r}: {name!r}" for at, name in packed.addresses.items() if not _is_size(at) or at >= words.size
+                  or not (isinstance(name, str) and _SYMBOL.fullmatch(name))), None)
     return f"addresses {wrong}: the index of a word and the name of a symbol are wanted" if wrong else ""
 
 
@@ -134,9 +137,12 @@ def _told(path: Path, failure: type[Exception], what: str = "") -> Iterator[None
         with redirect_stdout(sys.stderr):
             yield
     except (Exception, SystemExit) as error:
-        own = [f":{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())]
+        here, frames = path.resolve(), traceback.extract_tb(error.__traceback__)
+        own = [f":{frame.lineno}" for frame in frames if frame.filename == str(here)]
+        inner = next((frame for frame in reversed(frames) if Path(frame.filename).is_relative_to(here.parent.parent)), None)
+        deep = f" (at {Path(inner.filename).relative_to(here.parent.parent)}:{inner.lineno})" if inner and inner.filename != str(here) else ""
         text = " ".join(f"{what + ': ' if what else ''}{type(error).__name__}: {error}".split())
-        raise failure(f"{path}{own[-1] if own else ''}: {text}") from error
+        raise failure(f"{path}{own[-1] if own else ''}: {text}{deep}") from error
 
 
 def _imported(folder: Path) -> ModuleType:

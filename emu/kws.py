@@ -223,7 +223,8 @@ def run(job: Job, follow: Callable[[Image], Marks] | None = None) -> Outcome:
                 beside.append(Beside(other, _measure(job, prepared(job, loaded, other), inputs[0])[0].profile.totals))
             except ThumbcycleError as error:
                 beside.append(Beside(other, None, str(error)))
-    return Outcome(Result(tuple(heard), tuple(beside), job.mhz, tuple(cores)), tuple(remark for entry in inputs for remark in entry.remarks),
+    return Outcome(Result(tuple(heard), tuple(beside), job.mhz, tuple(cores)),
+                   (*(remark for entry in inputs for remark in entry.remarks), *measure.stray_reads(ready.program, first.counts)),
                    first_difference, first, ready)
 
 

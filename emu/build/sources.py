@@ -144,11 +144,12 @@ class Files:
 
 def _source(job: Job, files: Files, name: str, include: tuple[str, ...], own: tuple[str, ...] = ()) -> Source:
     family = job.toolchain.family
-    flags = (*job.flags, *_language(name), *(family.headers if name.endswith(COMPILED) else ()), *SPECIAL_FLAGS.get(name, ()),
+    headers = family.headers if name.endswith(COMPILED) else ()
+    flags = (*job.flags, *_language(name), *headers, *SPECIAL_FLAGS.get(name, ()),
              *(family.own_memcpy if name == OWN_MEMCPY else ()), *own, *job.last)
     parts = [SCHEMA, job.toolchain.identity, *job.toolchain.flags, *flags, *include, name]
     made_with = key(parts)[:32]
-    read = files.included(name, include) | {other: files.get(other) or b"" for other in learned(made_with)}
+    read = files.included(name, (*include, *headers[1:])) | {other: files.get(other) or b"" for other in learned(made_with)}
     contents = (part for pair in sorted(read.items()) for part in pair)
     return Source(name, include, flags, key([*parts, files.get(name) or b"", *contents]), (name, *read), made_with)
 

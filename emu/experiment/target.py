@@ -95,7 +95,8 @@ def of_kws(job: kws.Job, *, touches: bool = False) -> Ran:
     run = measure.infer(ready.image, ready.program, x := ready.network.input_array(entry.features), ready.core, about, limit=job.limit,
                         memory=ready.memory, marks=Numbering(ready.image).marks(touches=touches))
     _, difference = equivalence.check(run.profile, run.outputs, ready.reference(x))
-    return replace(of_inference(ready, run), remarks=entry.remarks, problem=NotBitExact(str(difference)) if difference else None)
+    return replace(of_inference(ready, run), remarks=(*entry.remarks, *measure.stray_reads(ready.program, run.counts)),
+                   problem=NotBitExact(str(difference)) if difference else None)
 
 
 def of_inference(ready: kws.Prepared, run: Inference) -> Ran:

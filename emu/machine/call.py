@@ -110,7 +110,7 @@ def _addressed(image: Image, packed: Packed) -> np.ndarray:
         symbol = image.symbols.get(name)
         if symbol is None:
             raise InputError(f"{image.path}: the set's pack.py wants the address of {name}, which the image has not")
-        words[at] += symbol.address | (symbol.kind == "func")  # Thumb
+        words[at] = (int(words[at]) + (symbol.address | (symbol.kind == "func"))) & 0xFFFFFFFF  # Thumb; a word may be a negative offset
     return words
 
 

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from emu.errors import UsageError
 from emu.report import plot, sweep
-from emu.report.sweep_plot import words
+from emu.report.sweep_plot import is_wide, words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_BARS = 600  # that a page can show
 _THICK, _BETWEEN = 0.085, 0.09  # inches, of a bar and of the gap between shapes
-_WIDE = 100  # a range that many times its least value is drawn in powers of ten
 Row = Mapping[str, Any]
 
 
@@ -46,7 +45,7 @@ def _figure(pyplot: ModuleType, shapes: Sequence[str], series: Mapping[str, Mapp
         axes.barh(at, [own.get(shape, math.nan) for shape in shapes], _THICK / step, color=plot.COLORS[number % len(plot.COLORS)], label=name)
     axes.set_yticks(range(len(shapes)), shapes, fontsize=7)
     axes.set_ylim(len(shapes) - 0.4, -0.6)
-    if min(values) > 0 and max(values) > _WIDE * min(values):
+    if is_wide(values):
         axes.set_xscale("log")
     axes.set_xlabel(words(y))
     axes.set_axisbelow(True)

@@ -75,7 +75,7 @@ def _median_line(points: Sequence[tuple[float, float]]) -> tuple[list[float], li
     """Medians of both coordinates, by place; of many places, by part of the range, in powers where that is wide."""
     places = {x for x, _ in points}
     least, most = min(places), max(places)
-    wide = least > 0 and most > _WIDE * least
+    wide = is_wide((least, most))
     low, high = (math.log(least), math.log(most)) if wide else (least, most)
 
     def part(x: float) -> float:
@@ -97,7 +97,7 @@ def _ring(axes: Axes, rows: Sequence[Row], x: str, y: str) -> None:
 def _scale(axes: Axes, rows: Sequence[Row], x: str, y: str) -> None:
     for column, scale, label in ((x, axes.set_xscale, axes.set_xlabel), (y, axes.set_yscale, axes.set_ylabel)):
         found = [row[column] for row in rows]
-        if found and min(found) > 0 and max(found) > _WIDE * min(found):
+        if found and is_wide(found):
             scale("log")
         label(words(column))
     axes.set_axisbelow(True)
@@ -108,6 +108,11 @@ def _title(rows: Sequence[Row], x: str, y: str, apart: Sequence[str | None]) -> 
     """What the columns are of, where all rows share it."""
     same = [str(values.pop()) for name in ("kernels", "kind", "core", "memory") if name not in apart and len(values := {row[name] for row in rows}) == 1]
     return f"{words(y)} against {words(x)}: {', '.join(same)}" if same else f"{words(y)} against {words(x)}"
+
+
+def is_wide(values: Sequence[float]) -> bool:
+    """Whether the values, one at least, are drawn in powers of ten."""
+    return min(values) > 0 and max(values) > _WIDE * min(values)
 
 
 def words(column: str) -> str:

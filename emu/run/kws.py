@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from emu import measure
 from emu.cli import notes, progress, refuse, status
 from emu.errors import NotBitExact, UsageError
 from emu.experiment import target
@@ -42,7 +41,7 @@ def _run(job: Job, wanted: functions.Wanted, traffic: bool, written: Sequence[As
         outcome = run(job, following.in_layers if following else None)
         ran = following.bounded(job, outcome.ready, target.of_inference(outcome.ready, outcome.first))
         by_function = following.profile(ran, lines=forms.asks_for(written, "json"))
-    notes([*outcome.remarks, *measure.stray_reads(outcome.ready.program, outcome.first.counts)])
+    notes(outcome.remarks)
     forms.write(KwsRun(outcome.result, traffic, ran=ran, region=following.region, functions=by_function, view=wanted.view), written)
     return outcome.difference
 

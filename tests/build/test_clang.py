@@ -7,10 +7,12 @@ import shutil
 import pytest
 
 from emu import kws
-from emu.build import toolchain
+from emu.build import kernel_folder, toolchain
+from emu.build.cache import REPOSITORY
 from emu.build.compile import build
 from emu.build.driver import first_error
 from emu.build.elf import Image
+from emu.build.sources import Files, Job, of_set
 from emu.errors import BuildError
 from tests.build.test_toolchain import fake_compiler
 
@@ -71,6 +73,18 @@ void KERNEL(const pointwise_s8_params *p, const int8_t *x, int8_t *y, void *scra
 '''.replace("KERNEL", "dense_s8" if name == "a.c" else "pointwise_conv2d_s8"))
     image = Image.load(build(str(tmp_path), generated={}, float_abi=False, toolchain=toolchain.find("clang"), script="library"))
     assert image.symbols["dense_s8"].size and image.symbols["pointwise_conv2d_s8"].size
+
+
+@needs_clang
+def test_its_string_h_is_part_of_what_it_made(tmp_path) -> None:
+    """It names no system header among what it read, so another string.h would leave what is in the cache."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "a.c").write_text('#include <string.h>\n#include "kernels.h"\nvoid dense_s8(const dense_s8_params *p, const int8_t *x, int8_t *y, void *s)'
+                                "\n{ memcpy(y, x, (size_t)p->out_c); (void)s; }\n")
+    clang = toolchain.find("clang")
+    job = Job(REPOSITORY, toolchain.find("clang"), kernel_folder.chain(str(folder), False), {}, "cortex-m4", "library", False, "O3", (), (), ())
+    assert "armsrc/libc/string.h" in of_set(job, Files(REPOSITORY, {}), 0, ())[0].included
 
 
 @needs_clang

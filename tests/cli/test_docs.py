@@ -6,6 +6,7 @@ import importlib
 import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,16 +15,29 @@ from emu.build.cache import REPOSITORY
 
 
 def test_the_readmes_table_is_todays(run) -> None:
-    """By layer: instructions, loads, stores, bit-exact. Of assembly, so whatever compiler is here."""
+    """By layer: all figures. Of assembly, so whatever compiler is here."""
     rows = {cells[0]: cells for line in (REPOSITORY / "README.md").read_text().splitlines()
             if (cells := [cell.strip() for cell in line.strip("│").split("│")]) and line.startswith("│")}
     facts = json.loads(run("emu.run", "kws", "--json", "-").stdout)
     for layer in facts["layers"]:
         cells = rows[layer["name"]]
-        assert [cells[1], cells[2], cells[7], cells[8], cells[12]] == [
-            layer["kernel"], *(f"{layer[key]:,}" for key in ("instructions", "loads", "stores")), "yes"]
+        assert [cells[1], cells[2], *cells[4:6], *cells[7:13]] == [layer["kernel"], *(f"{layer[key]:,}" for key in (
+            "instructions", "cycles", "macs", "loads", "stores", "bytes_read", "bytes_written", "stack_bytes")), "yes"]
     heard = re.search(r"^heard .*-> (\w+)", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
     assert heard and heard.group(1) == facts["answer"]["winner"]
+
+
+def test_figures_of_the_spotter_are_those_that_are_checked() -> None:
+    """Its cycles and instructions on the M4, as budgets.toml has them, in the pages that name them."""
+    budgets = tomllib.loads((REPOSITORY / "budgets.toml").read_text())["run"]
+    totals = {}
+    for kernels in ("thumb2", "fused"):
+        layers = next(run["layers"] for run in budgets if (run["kernels"], run["core"]) == (kernels, "cortex-m4") and "shapes" not in run)
+        totals[kernels] = {key: sum(layer[key] for layer in layers.values()) for key in ("instructions", "cycles")}
+    for page in ("README.md", "docs/kernel-figures.md", "docs/tricks.md", "docs/public-kernels.md"):
+        text = (REPOSITORY / page).read_text()
+        assert [kernels for kernels, total in totals.items() if f"{total['cycles']:,}" not in text] == [], page
+    assert f"thumb2: {totals['thumb2']['instructions']:,} instructions an inference" in (REPOSITORY / "README.md").read_text()
 
 
 def test_the_readmes_python_runs(capsys) -> None:

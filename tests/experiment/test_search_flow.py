@@ -24,7 +24,6 @@ from emu.isa.decode import decode
 from emu.isa.instruction import Instruction
 
 CODE, DATA, SIZE = 0x10000, 0x20000, 0x1000
-BASES = {"r10": DATA + 0x400, "r11": DATA + 0x800}  # of accesses
 NUMBERS = [getattr(arm_const, f"UC_ARM_REG_R{n}") for n in range(13)] + [arm_const.UC_ARM_REG_LR]
 NZCV_GE = 0xF << 28 | 0xF << 16
 

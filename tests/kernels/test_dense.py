@@ -39,7 +39,7 @@ def check(params: dict[str, Any], x: np.ndarray, **offsets: int) -> None:
 @pytest.mark.parametrize("in_c", [20, 23, 24, 31, 32, 33, 40, 47, 56, 57, 63, 64, 65, 71, 72, 120, 127, 128, 129, 136, 192, 200])
 def test_inputs_at_the_borders_of_blocks(in_c: int, activation: str) -> None:
     params, x = layer(in_c, in_c % 7 + 40, in_c, activation=activation)
-    assert form(params) == "registers" or in_c < 40 or in_c == 65  # where another block does not pay yet
+    assert form(params) == ("few" if in_c in (20, 33, 65) else "registers")  # where another block does not pay yet
     check(params, x, input=in_c % 4, output=in_c // 4 % 4)
 
 
@@ -47,7 +47,7 @@ def test_inputs_at_the_borders_of_blocks(in_c: int, activation: str) -> None:
 @pytest.mark.parametrize("out_c", [1, 2, 4, 6, 8, 13])
 def test_inputs_at_the_borders_of_fours(in_c: int, out_c: int) -> None:
     params, x = layer(in_c, out_c, in_c, activation=("relu", "none")[in_c % 2])
-    assert form(params) == ("one" if out_c < 3 else "few") or in_c < 6
+    assert form(params) == ("one" if out_c < 3 else "few") or (in_c < 3 and out_c > 2)
     check(params, x, input=in_c % 4, output=in_c // 4 % 4)
 
 
@@ -84,7 +84,7 @@ def test_small_shifts(in_c: int, out_c: int, shift: int, expected: str, activati
     params["weights"] //= 1 << max(int(params["requant"][:, 1].max()) - shift, 0)
     params["requant"][:, 1] = shift
     params["bias"] //= 8
-    assert form(params) in (expected, "registers")
+    assert form(params) == ("registers" if shift == 6 and per_channel else expected)
     check(params, x)
 
 
@@ -142,10 +142,16 @@ def channels(drawn: list[Any], shift: int, zero_point: int, qmin: int, qmax: int
     return common.Channels(multipliers, *rest), weights.astype(np.int8), biases
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
-@given(CHANNELS, st.integers(-3, 31), st.integers(-128, 127), st.tuples(st.integers(-128, 127), st.integers(-128, 127)), st.integers(13, 15), st.booleans())
-def test_what_is_found_is_exact(drawn: list[Any], shift: int, zero_point: int, ends: tuple[int, int], by: int, bent: bool) -> None:
-    is_exact(*channels(drawn, shift, zero_point, *sorted(ends)), by, bent=bent)
+def test_what_is_found_is_exact() -> None:
+    found = []
+
+    @settings(max_examples=80, deadline=None, derandomize=True)
+    @given(CHANNELS, st.integers(-3, 31) | st.integers(4, 14), st.integers(-128, 127), st.tuples(st.integers(-128, 127), st.integers(-128, 127)), st.integers(13, 15), st.booleans())
+    def check_one(drawn: list[Any], shift: int, zero_point: int, ends: tuple[int, int], by: int, bent: bool) -> None:
+        found.append(is_exact(*channels(drawn, shift, zero_point, *sorted(ends)), by, bent=bent))
+
+    check_one()
+    assert sum(found) > 5
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

@@ -10,6 +10,8 @@
 @ The tile holds the depthwise layer's results times 2^8, eight channels a pixel. Its low bytes are cleared once, and results go to the high
 @ ones, so that nothing is widened.
 @
+@ Registers: in walk.inc, pixels.inc.
+@
 @ Cycles on the M4: in walk.inc, pixels.inc.
 @
 @ Bit-exact: thumb2/packing/linear.py, for both layers.

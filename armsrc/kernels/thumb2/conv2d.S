@@ -1,7 +1,7 @@
 @ conv2d_s8: out_c filters of kernel_h x kernel_w x in_c weights.
 @
 @ Loop structure
-@   packed: 3x3 on one channel conv2d_walk.inc; where that is cheaper smaller windows there, too, 1x1 with few filters pointwise_narrow.inc,
+@   packed: 3x3 on one channel conv2d_walk.inc, where a row is one block or two conv2d_rows.inc; where that is cheaper smaller windows there, too, 1x1 with few filters pointwise_narrow.inc,
 @     with one or two pixels_one.inc, other windows on one channel conv2d_tall.inc, 3x3 on three channels conv2d_colours.inc, others
 @     conv_chains.inc; all else conv_tiles.inc
 @   else: for output pixels in pairs, row by row: two windows become int16 columns in scratch (gather.inc: gather_words

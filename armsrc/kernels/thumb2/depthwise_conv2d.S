@@ -15,6 +15,8 @@
 @ Two taps of four channels become four words of int16 pairs, one a channel, in six instructions (pair_up), and meet four weight
 @ words that depthwise_pack laid out the same way in scratch.
 @
+@ Cycles: packed, in the .inc files; else as the loop structure says.
+@
 @ Registers, depthwise_pack: r0 taps, then biases  r1 pairs, then requantizers  r2 taps left, then channels left  r3 (1, 1),
 @   then their step  r4-r7 sums of weights  r8-r11 pairs, then a requantizer  r12, lr taps
 @

@@ -16,7 +16,7 @@ SCHEMA = 1  # of rows; it changes when a column changes its meaning or goes
 _EMULATOR = ("emu/isa", "emu/probe", "emu/machine", "emu/timing", "emu/build", "emu/functions", "emu/check/equivalence.py", "emu/measure.py",
              "emu/profile.py", "emu/experiment/sweep/measure.py", "kwsq")
 _READ = (".py", ".c", ".h", ".npz", ".wav")
-_SOURCES = ("armsrc/abi.py", "armsrc/kernelset.py", "armsrc/include", "armsrc/firmware", "armsrc/runtime")
+_SOURCES = ("armsrc/abi.py", "armsrc/kernelset.py", "armsrc/include", "armsrc/libc", "armsrc/firmware", "armsrc/runtime")
 
 
 def sources(kernels: str) -> str:

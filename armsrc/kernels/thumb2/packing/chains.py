@@ -1,9 +1,9 @@
 """Packs layers for the matrix multiplication of chains.inc: words of two channels, fields 21 bits apart.
 
 The kernel computes y = sat8((SMMLA(v, multiplier, addend)) >> shift), v being the sum without its bias, times 2^11
-(of chunks: 2^9, of convolutions' 2^8), plus a delta in the bits below the sum. Multiplier, addend and delta are chosen so that every step of the requantizer falls between the right two
-sums (linear.py): the delta is a fraction of the addend, whose unit alone would be too coarse. Two channels share it, with opposite signs,
-but for chunks, where each has its own.
+(of chunks: 2^9, of convolutions' 2^8), plus a delta in the bits below the sum. Multiplier, addend and delta are chosen so that every step of
+the requantizer falls between the right two sums (linear.py): the delta is a fraction of the addend, whose unit alone would be too coarse.
+Two channels share it, with opposite signs, but for chunks, where each has its own.
 
 Where answers below the zero point occur, rounding half away from zero asks for a line a little lower there, which is bent: what SMMLA
 leaves is the lower line's, and gets a lift of 2^shift / 2^(the requantizer's shift) where it is at least zero_point * 2^shift + lift, the
@@ -63,12 +63,9 @@ def packed(p: Params, parts: Sequence[np.ndarray]) -> Packed | None:
 def chunks(weights: np.ndarray) -> list[np.ndarray]:
     """Weights (out_c, inputs) as chunks of equal size but for the last: as few as their fields can hold, as far as fields can hold them."""
     inputs = weights.shape[1]
-    for number in range(-(-inputs // MOST), inputs + 1):
-        size = -(-inputs // number)
-        parts = [weights[:, at:at + size] for at in range(0, inputs, size)]
-        if fits(parts):
-            return parts
-    return [weights]
+    sizes = (-(-inputs // number) for number in range(-(-inputs // MOST), inputs + 1))
+    cuts = ([weights[:, at:at + size] for at in range(0, inputs, size)] for size in sizes)
+    return next(filter(fits, cuts))  # up to _SURE inputs always fit
 
 
 def fits(parts: Sequence[np.ndarray]) -> bool:
@@ -110,7 +107,7 @@ def stream(p: Params, parts: Sequence[np.ndarray], kernel: str, *, left: bool) -
     shift, first, last = found
     mark = np.full((len(last), 1), _MARK)
     ends = [last] if single else [np.hstack([mark, first]), *[mark] * (len(parts) - 2), np.hstack([mark, last])]
-    words = [np.concatenate([_products(part, size), end], axis=1).ravel() for part, end in zip(parts, ends, strict=True)]
+    words = [np.concatenate([_products(part, size), behind], axis=1).ravel() for part, behind in zip(parts, ends, strict=True)]
     flags, rows = common.clamp(p)
     offset, names = _code(size, len(parts), end, shift, left=left)
     header = [0, offset, *[0] * 7, shift, flags, len(parts), size, parts[-1].shape[1]]

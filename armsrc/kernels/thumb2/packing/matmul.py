@@ -1,4 +1,4 @@
-"""Packs pointwise, dense and convolution layers for the matrix multiplication of tiles.inc."""
+"""Packs pointwise layers and convolutions for the matrix multiplication of tiles.inc."""
 
 from __future__ import annotations
 
