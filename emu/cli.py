@@ -87,8 +87,10 @@ def notes(remarks: Iterable[str]) -> None:
         click.echo(f"note: {remark}".encode(errors="backslashreplace"), err=True)
 
 
-def refuse(problem: ThumbcycleError | None, allow_mismatch: bool) -> None:
-    """Raise what was wrong with a run, if anything was; wrong outputs are only a remark where they are allowed."""
+def refuse(problem: ThumbcycleError | str | None, allow_mismatch: bool) -> None:
+    """Raise what was wrong with a run, if anything was; wrong outputs, of which a text tells, are only a remark where they are allowed."""
+    if isinstance(problem, str):
+        problem = NotBitExact(problem) if problem else None
     if isinstance(problem, NotBitExact) and allow_mismatch:
         notes([f"allowed: {problem}"])
     elif problem is not None:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 
 from emu.cli import notes, progress, refuse, status
-from emu.errors import NotBitExact, UsageError
+from emu.errors import UsageError
 from emu.experiment import target
 from emu.kws import Job, run
 from emu.report import forms
@@ -31,7 +31,7 @@ def command(inputs: tuple[str, ...], cores: tuple[str, ...], stream: bool, thres
         raise UsageError("--threshold belongs to --stream")
     else:
         wrong = _run(job, wanted, traffic, written)
-    refuse(NotBitExact(wrong) if wrong else None, allow_mismatch)
+    refuse(wrong, allow_mismatch)
 
 
 def _run(job: Job, wanted: functions.Wanted, traffic: bool, written: Sequence[Asked]) -> str | None:

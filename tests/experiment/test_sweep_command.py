@@ -148,11 +148,16 @@ def test_bars(folder: Path, run) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (("--panels", "kind"), "--bars: there are no panels"), (("--x", "cycles"), "--bars: there is no --x"), (("--by", "core"), "dense 4->4 has several values of cycles that --by core does not tell apart"),
+    (("--panels", "kind"), "--panels means nothing with --bars"), (("--x", "cycles"), "--x means nothing with --bars"), (("--by", "core"), "dense 4->4 has several values of cycles that --by core does not tell apart"),
     (("--y", "max_abs_error"), "--y max_abs_error: no row has it")])
 def test_what_bars_cannot_show(run, arguments: tuple[str, ...], message: str) -> None:
     status, _, line = run("plot", "x.parquet", "y.svg", "--bars", *arguments)
     assert status == 2 and message in line
+
+
+def test_bars_want_a_file(run) -> None:
+    status, _, line = run("plot", "x.parquet", "--bars")
+    assert status == 2 and "--bars: a picture's file is wanted" in line
 
 
 def test_too_many_bars(monkeypatch: pytest.MonkeyPatch, run) -> None:

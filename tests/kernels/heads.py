@@ -16,8 +16,7 @@ from armsrc import abi, kernelset
 from armsrc.kernels.thumb2.packing import taps
 from emu.build.cache import REPOSITORY
 from emu.machine.call import call
-from emu.timing import core, pricing
-from tests.kernels.test_kernels import kernel_set, library
+from tests.kernels.test_kernels import cycles_of, kernel_set, library
 
 CORES = {"thumb2": "cortex-m4", "m0": "cortex-m0plus"}  # whose cycles the heads of a set claim
 HEADS = Path(REPOSITORY) / "armsrc" / "kernels" / "thumb2"
@@ -135,7 +134,7 @@ def cycles(wanted: Call) -> int:
         packs = kernelset.KernelSet(pack=lambda kernel, p: wanted.packed(p))
     x = np.zeros(abi.input_shape(wanted.kernel, params), np.int8)
     done = call(library(wanted.kernels, name), wanted.kernel, params, x, core=name, kernel_set=packs)
-    return int(pricing.price(done.counts, done.machine.instructions, core.load(name))[1])
+    return cycles_of(done, name)
 
 
 def figure(file: str, phrase: str) -> float:

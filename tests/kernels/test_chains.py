@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from armsrc.kernels.thumb2.packing import chains, common, linear, matmul
 from armsrc.kernelset import KernelSet
 from emu.machine.call import call
-from emu.timing import core, pricing
 from kwsq import reference
-from tests.kernels.test_kernels import kernel_set, library, touches_nothing_else
+from tests.kernels.test_kernels import cycles_of, kernel_set, library, touches_nothing_else
 from tests.kernels.test_packing import expected, near, one
 
 POINTWISE = "pointwise_conv2d_s8"
@@ -166,7 +165,7 @@ def test_the_cheaper_path_is_chosen(pixels: int, in_c: int, out_c: int, zero_poi
 
     def cycles(packer: Any) -> int:
         done = call(library("thumb2"), POINTWISE, params, x, kernel_set=KernelSet(pack=lambda kernel, p: packer(p)))
-        return int(pricing.price(done.counts, done.machine.instructions, core.load("cortex-m4"))[1])
+        return cycles_of(done)
 
     chosen = cycles(lambda p: chains.pointwise(p) or matmul.pointwise(p))
     assert chosen <= 1.1 * min(cycles(lambda p: chains.packed(p, chains.chunks(p["weights"]))), cycles(matmul.pointwise))

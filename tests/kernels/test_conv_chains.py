@@ -13,9 +13,8 @@ from armsrc import abi
 from armsrc.kernels.thumb2.packing import conv, conv_chains, matmul
 from armsrc.kernelset import KernelSet
 from emu.machine.call import call
-from emu.timing import core, pricing
 from kwsq import reference
-from tests.kernels.test_kernels import fill_kept_registers, kernel_set, library, touches_nothing_else
+from tests.kernels.test_kernels import cycles_of, fill_kept_registers, kernel_set, library, touches_nothing_else
 
 CONV = "conv2d_s8"
 LIMITS = [(-128, -128), (-5, -5), (-1, -128), (6, -100), (127, -128)]  # zero point, qmin
@@ -108,7 +107,7 @@ def test_the_cheaper_way_is_taken(kernel, channels, out, stride: int) -> None:
 
     def cycles(taken: KernelSet) -> int:
         done = call(library("thumb2"), CONV, params, x, kernel_set=taken)
-        return int(pricing.price(done.counts, done.machine.instructions, core.load("cortex-m4"))[1])
+        return cycles_of(done)
 
     ways = [packs(params), KernelSet(pack=lambda kernel, p: matmul.convolution(p)), *([KernelSet(pack=lambda kernel, p: conv.colours(p))] if conv.colours(params) else [])]
     assert cycles(kernel_set("thumb2")) <= 1.05 * min(cycles(way) for way in ways if way)

@@ -10,10 +10,9 @@ from hypothesis import HealthCheck, given, settings
 
 from armsrc import abi
 from emu.machine.call import KernelCall, call
-from emu.timing import core, pricing
 from kwsq import model, reference
 from tests.kernels.structs import fused_cases
-from tests.kernels.test_kernels import FUSED_SETS, fill_kept_registers, kernel_set, library, touches_nothing_else
+from tests.kernels.test_kernels import FUSED_SETS, cycles_of, fill_kept_registers, kernel_set, library, touches_nothing_else
 
 PAIRS = [(kernels, kernel) for kernels in FUSED_SETS for kernel in abi.FUSED if kernel in library(kernels).symbols]
 
@@ -78,7 +77,7 @@ def cycles(kernel: str, first: dict[str, int], second: dict[str, int], zero_poin
     parts = abi.FUSED[kernel]
     structs = struct(parts[0], first, zero_point, weight), struct(parts[1], second)
     done = checked("fused", kernel, structs, np.zeros(abi.input_shape(parts[0], structs[0]), np.int8))
-    return int(pricing.price(done.counts, done.machine.instructions, core.load("cortex-m4"))[1])
+    return cycles_of(done)
 
 
 def conv_pool(rows: int, columns: int, filters: int, weight: int = 100) -> int:

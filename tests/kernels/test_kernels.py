@@ -19,6 +19,8 @@ from emu.build.elf import Image
 from emu.errors import InputError
 from emu.machine import Machine
 from emu.machine.call import KernelCall, call
+from emu.timing import core as cores
+from emu.timing import pricing
 from kwsq import float_reference, reference
 from tests.kernels.structs import FLOAT_KERNELS, INT8_KERNELS, cases
 
@@ -38,6 +40,11 @@ def library(kernels: str, cpu: str = M4) -> Image:
         path = images.build(kernels, generated={}, float_abi=kernels in FLOAT_SETS, toolchain=toolchain.find(), script="library", cpu=cpu)
         _IMAGES[kernels, cpu] = Image.load(path)
     return _IMAGES[kernels, cpu]
+
+
+def cycles_of(done: KernelCall, name: str = M4) -> int:
+    """Modelled cycles of a call on that core at zero wait states."""
+    return int(pricing.price(done.counts, done.machine.instructions, cores.load(name))[1])
 
 
 @functools.cache

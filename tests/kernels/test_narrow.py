@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from armsrc.kernels.thumb2.packing import chains, conv_chains, matmul, narrow
 from armsrc.kernelset import KernelSet, Packed
 from emu.machine.call import call
-from emu.timing import core, pricing
 from kwsq import reference
-from tests.kernels.test_kernels import kernel_set, library, touches_nothing_else
+from tests.kernels.test_kernels import cycles_of, kernel_set, library, touches_nothing_else
 
 POINTWISE, CONV = "pointwise_conv2d_s8", "conv2d_s8"
 SATURATING, DOUBLED, FAR = (9, -128), (9, 5), (21, -100)  # shift, zero point
@@ -133,7 +132,7 @@ def test_the_cheaper_path_is_chosen(pixels: int, in_c: int, out_c: int, requanti
 
 def cycles(kernel: str, p: dict[str, Any], packed: Packed) -> int:
     done = call(library("thumb2"), kernel, p, inputs(p), kernel_set=KernelSet(pack=lambda _, params: packed))
-    return int(pricing.price(done.counts, done.machine.instructions, core.load("cortex-m4"))[1])
+    return cycles_of(done)
 
 
 @pytest.mark.parametrize(("kernel", "out_c", "parts"), [(POINTWISE, 1, "1"), (POINTWISE, 2, "2"), (POINTWISE, 3, "21"), (CONV, 4, "22")])

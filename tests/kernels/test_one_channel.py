@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from armsrc.kernels.thumb2.packing import conv, matmul
 from armsrc.kernelset import KernelSet
 from emu.machine.call import call
-from emu.timing import core, pricing
 from kwsq import reference
-from tests.kernels.test_kernels import kernel_set, library, touches_nothing_else
+from tests.kernels.test_kernels import cycles_of, kernel_set, library, touches_nothing_else
 
 
 @st.composite
@@ -163,7 +162,7 @@ def test_small_windows_go_where_they_take_fewer_cycles(out: tuple[int, int], ker
 
     def cycles(taken: KernelSet) -> int:
         done = call(library("thumb2"), "conv2d_s8", p, x, kernel_set=taken)
-        return int(pricing.price(done.counts, done.machine.instructions, core.load("cortex-m4"))[1])
+        return cycles_of(done)
 
     assert bool(conv.walk(p)) is walks
     assert cycles(kernel_set("thumb2")) <= cycles(KernelSet(pack=lambda kernel, p: matmul.convolution(p)))

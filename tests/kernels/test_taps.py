@@ -13,9 +13,8 @@ from armsrc import abi
 from armsrc.kernels.thumb2.packing import taps
 from armsrc.kernelset import KernelSet
 from emu.machine.call import call
-from emu.timing import core, pricing
 from kwsq import reference
-from tests.kernels.test_kernels import fill_kept_registers, kernel_set, library, touches_nothing_else
+from tests.kernels.test_kernels import cycles_of, fill_kept_registers, kernel_set, library, touches_nothing_else
 
 KERNEL = "depthwise_conv2d_s8"
 TAPS, PLANES = (KernelSet(pack=lambda kernel, p, packer=packer: packer(p)) for packer in (taps.taps, taps.through_planes))
@@ -83,7 +82,7 @@ def test_the_cheaper_way_is_taken(shape, window, stride: int, pad: int, out, lim
 
     def cycles(way: KernelSet) -> int:
         done = call(library("thumb2"), KERNEL, params, x, kernel_set=way)
-        return int(pricing.price(done.counts, done.machine.instructions, core.load("cortex-m4"))[1])
+        return cycles_of(done)
 
     assert cycles(kernel_set("thumb2")) <= 1.15 * min(map(cycles, (TAPS, PLANES)))
 

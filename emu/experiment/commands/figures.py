@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from emu.cli import ALLOW_MISMATCH, EXIT_STATUS, SETTINGS, progress, refuse
-from emu.errors import NotBitExact
 from emu.host import cores
 from emu.report import forms
 from emu.report.forms import Form
@@ -56,5 +55,5 @@ def command(kernels: tuple[str, ...], file: str, core: str, allow_mismatch: bool
     with progress("measuring", measure.points(published), "lines") as advance:
         found = measure.figures(published, run.runner(cores(), None), advance)
     forms.write(Shown(found), written)
-    refuse(NotBitExact(found.problem) if found.problem else None, allow_mismatch)
+    refuse(found.problem, allow_mismatch)
     return 0

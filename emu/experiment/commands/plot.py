@@ -29,7 +29,7 @@ Examples
 @click.option("--panels", metavar="COLUMN", help="A panel for each of its values.")
 @click.option("--bars", is_flag=True, help="A bar for each shape and value of --by, instead of lines against --x.")
 @click.option("--where", multiple=True, metavar="KEY=PATTERN", help="Only rows whose column fits, as for sweep.")
-@click.option("--cliffs", "wanted", is_flag=True, help="Ring and list shapes that cost much more a MAC than a neighbour.")
+@click.option("--cliffs", "wanted", is_flag=True, help="Ring (in lines) and list shapes that cost much more a MAC than a neighbour.")
 @click.option("--ratio", type=click.FloatRange(min=1, min_open=True), default=RATIO, show_default=True, metavar="R", help="How much more, in times.")
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="Cliffs that are listed.")
 @click.option("--json", "json_file", metavar="FILE", help="Write all cliffs as JSON; - prints it.")
@@ -39,11 +39,14 @@ def command(results: str, target: str | None, x: str, y: str, by: tuple[str, ...
 
     Lines go through the median at each x; scales are in powers of ten where the values' range is wide. Only rows that are ok are drawn.
     """
+    from emu.experiment.commands.target import check_given
     from emu.experiment.sweep import cliffs, columns, plan, store
     from emu.report import files, json_form, plot, sweep, sweep_bars, sweep_plot
 
-    if bars and (panels or x != "macs"):
-        raise UsageError(f"--bars: there {'are no panels' if panels else 'is no --x'}, each shape has its bars; --where takes some of the shapes")
+    if bars:
+        check_given("with --bars: each shape has its bars", ("x", "panels"))
+        if not target:
+            raise UsageError("--bars: a picture's file is wanted, FILE.svg or FILE.png")
     if target:
         plot.check_suffix(target)
         files.check(target)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from emu.cli import ALLOW_MISMATCH, CC, EXIT_STATUS, INPUT, MEMORY, OPT, SETTINGS, refuse, status
-from emu.errors import NotBitExact
 from emu.report import forms
 from emu.report.forms import Form
 
@@ -67,4 +66,4 @@ def command(sets: tuple[str, ...], cores: tuple[str, ...], memory: str, word: st
     with status("reading the input") as say:
         found = rooflines(kws.Job(inputs=(word,), memory=memory, opt=opt, cc=cc), cores, sets, say)
     forms.write(Shown(found), written)
-    refuse(NotBitExact(found.problem) if found.problem else None, allow_mismatch)
+    refuse(found.problem, allow_mismatch)
