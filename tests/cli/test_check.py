@@ -84,7 +84,7 @@ def test_a_count_that_grew_fails(write, figure) -> None:
 
 
 def test_a_slower_kernel_grows(copy: Path, write) -> None:
-    edit(copy, "armsrc/kernels/thumb2/dense_few.inc", "    path    dense, few\n", "    path    dense, few\n    nop.w\n")
+    edit(copy, "armsrc/kernels/thumb2/dense_few.inc", "    push    {r1, r2}\n    few_next_tile\n", "    push    {r1, r2}\n    nop.w\n    few_next_tile\n")
     done = check("--budgets", write(), folder=copy)
     assert done.returncode == 1
     grew = re.search(r"qdense_16x10 grew: instructions (\d+) -> (\d+) \(\+1, \+0\.\d\d%\); cycles", done.stderr)

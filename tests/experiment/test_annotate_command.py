@@ -68,7 +68,7 @@ def test_all_of_the_main_job(run: Run) -> None:
     assert f" {cycles:,} cycles\n" in done.stdout
     assert "kws int8, thumb2 kernels, input yes, on a modelled cortex-m4 with zero-wait memory" in done.stdout
     assert "\x1b" not in done.stdout
-    for words in ("┌", "│", "└", "loop:", "iterations of", "that did not run", "conv2d_walk.inc:", "packed", "cycles by reason", "branch refill",
+    for words in ("┌", "│", "└", "loop:", "iterations of", "that did not run", "conv2d_walk.inc:", "weights", "cycles by reason", "branch refill",
                   "unpaired load"):
         assert words in done.stdout, words
     assert re.search(r"^ *[\d,]+ +\d+\.\d% +[\d,]+ +[\d.]+ [│└]* +[0-9a-f]{8}  [0-9a-f]{4}( [0-9a-f]{4})? +\w", done.stdout, re.MULTILINE)

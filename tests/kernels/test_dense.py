@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from armsrc.kernels.thumb2.packing import biased, common
+from armsrc.abi import Params
+from armsrc.kernels.thumb2.packing import biased, common, few, registers
+from armsrc.kernelset import KernelSet, Packed
 from emu.machine.call import call
 from kwsq import reference, synthetic
 from kwsq.quantize import Requantizer
@@ -19,6 +22,9 @@ MULTIPLIERS = st.one_of(st.sampled_from([1 << 30, (1 << 31) - 1]), st.integers(1
 CHANNELS = st.lists(st.tuples(MULTIPLIERS, st.lists(st.integers(-128, 127), min_size=3, max_size=3), st.integers(-60000, 60000)), min_size=1, max_size=4)
 
 
+Packer = Callable[[Params], Packed | None]
+
+
 def layer(in_c: int, out_c: int, seed: int = 0, **more: Any) -> tuple[dict[str, Any], np.ndarray]:
     return synthetic.sample("dense_s8", {"in_h": 1, "in_w": 1, "in_c": in_c, "out_c": out_c}, seed, **more)
 
@@ -26,21 +32,24 @@ def layer(in_c: int, out_c: int, seed: int = 0, **more: Any) -> tuple[dict[str, 
 def form(params: dict[str, Any]) -> str:
     """What takes the layer."""
     packed = kernel_set("thumb2").pack("dense_s8", params)
-    return packed.addresses[0].partition(".")[2] if packed else "unpacked"
+    return packed.addresses[0].partition(".")[2].partition("_")[0] if packed else "unpacked"
 
 
-def check(params: dict[str, Any], x: np.ndarray, **offsets: int) -> None:
-    done = call(library("thumb2"), "dense_s8", params, x, kernel_set=kernel_set("thumb2"), offsets=offsets, before=fill_kept_registers)
+def check(params: dict[str, Any], x: np.ndarray, packer: Packer | None = None, **offsets: int) -> None:
+    """packer: None: as the set packs the layer."""
+    packs = KernelSet(pack=lambda kernel, p: packer(p)) if packer else kernel_set("thumb2")
+    done = call(library("thumb2"), "dense_s8", params, x, kernel_set=packs, offsets=offsets, before=fill_kept_registers)
     np.testing.assert_array_equal(done.output.ravel(), reference.run_kernel("dense_s8", params, x).ravel())
     touches_nothing_else(done)
 
 
+@pytest.mark.parametrize("packer", [few.packed, registers.dense], ids=["few", "registers"])
 @pytest.mark.parametrize("activation", ["relu", "none"])
 @pytest.mark.parametrize("in_c", [20, 23, 24, 31, 32, 33, 40, 47, 56, 57, 63, 64, 65, 71, 72, 120, 127, 128, 129, 136, 192, 200])
-def test_inputs_at_the_borders_of_blocks(in_c: int, activation: str) -> None:
-    params, x = layer(in_c, in_c % 7 + 40, in_c, activation=activation)
-    assert form(params) == ("few" if in_c in (20, 33, 65) else "registers")  # where another block does not pay yet
-    check(params, x, input=in_c % 4, output=in_c // 4 % 4)
+def test_inputs_at_the_borders_of_blocks(in_c: int, activation: str, packer: Packer) -> None:
+    params, x = layer(in_c, in_c % 7 + 10, in_c, activation=activation)
+    assert packer(params)
+    check(params, x, packer, input=in_c % 4, output=in_c // 4 % 4)
 
 
 @pytest.mark.parametrize("in_c", [*range(1, 9), 11, 12, 13, 16, 31, 32, 47, 48])
@@ -51,16 +60,23 @@ def test_inputs_at_the_borders_of_fours(in_c: int, out_c: int) -> None:
     check(params, x, input=in_c % 4, output=in_c // 4 % 4)
 
 
-@pytest.mark.parametrize("in_c", [16, 44, 64, 130, 144])
-@pytest.mark.parametrize("out_c", [*range(1, 18), 23, 41, 42, 43])
-def test_channels_at_the_borders_of_tiles(in_c: int, out_c: int) -> None:
-    forms = set()
+@pytest.mark.parametrize(("packer", "in_c", "out_c"), [
+    (packer, in_c, out_c) for packer in (few.packed, registers.dense) for in_c in (16, 44, 64, 130, 144) for out_c in (*range(1, 18), 23, 41, 42, 43)
+    if (out_c > 2 or in_c % 16 == 0 if packer is few.packed else out_c > 5)])
+def test_channels_at_the_borders_of_tiles(in_c: int, out_c: int, packer: Packer) -> None:
+    """Every end of few.py's, and clamp_output."""
     for activation in ("relu", "none"):
-        params, x = layer(in_c, out_c, out_c, activation=activation, per_channel=bool(out_c % 2))
-        params["requant"][:, 4] = 127 - out_c % 2  # clamp_output, too
-        forms.add(form(params))
-        check(params, x, input=out_c % 4, output=in_c % 4)
-    assert forms == {"one"} if out_c == 1 or (out_c == 2 and in_c not in (64, 144)) else forms == {"few"} if out_c < 11 else forms == {"registers"} if in_c == 64 and out_c > 12 else forms <= {"few", "registers"}
+        for per_channel in (False, True):
+            params, x = layer(in_c, out_c, out_c, activation=activation, per_channel=per_channel)
+            params["requant"][:, 4] = 127 - out_c // 2 % 2
+            assert packer(params)
+            check(params, x, packer, input=out_c % 4, output=in_c % 4)
+
+
+@pytest.mark.parametrize(("in_c", "out_c", "expected"), [
+    (16, 10, "few"), (64, 2, "two"), (65, 2, "one"), (64, 1, "one"), (64, 12, "few"), (128, 8, "few"), (64, 64, "registers"), (128, 128, "registers"), (8, 128, "few")])
+def test_what_takes_a_layer(in_c: int, out_c: int, expected: str) -> None:
+    assert form(layer(in_c, out_c)[0]) == expected
 
 
 @pytest.mark.parametrize("in_c", [*range(1, 40), 48, 49, 63, 64, 80, 127, 1024])
@@ -75,31 +91,32 @@ def test_one_output_or_two(in_c: int, out_c: int) -> None:
     check(params, x, input=in_c % 4, output=in_c // 4 % 4)
 
 
+@pytest.mark.parametrize("packer", [few.packed, registers.dense], ids=["few", "registers"])
 @pytest.mark.parametrize("per_channel", [False, True])
 @pytest.mark.parametrize("activation", ["relu", "none"])
-@pytest.mark.parametrize(("in_c", "out_c", "shift", "expected"), [
-    (16, 10, 6, "few"), (16, 10, 7, "few"), (48, 41, 6, "registers"), (64, 41, 6, "registers"), (64, 41, 8, "registers"), (200, 41, 7, "registers")])
-def test_small_shifts(in_c: int, out_c: int, shift: int, expected: str, activation: str, per_channel: bool) -> None:
+@pytest.mark.parametrize(("in_c", "out_c", "shift"), [(16, 10, 6), (16, 10, 7), (48, 13, 6), (64, 11, 6), (64, 11, 8), (200, 15, 7)])
+def test_small_shifts(in_c: int, out_c: int, shift: int, activation: str, per_channel: bool, packer: Packer) -> None:
     params, x = layer(in_c, out_c, shift, activation=activation, per_channel=per_channel)
     params["weights"] //= 1 << max(int(params["requant"][:, 1].max()) - shift, 0)
     params["requant"][:, 1] = shift
     params["bias"] //= 8
-    assert form(params) == ("registers" if shift == 6 and per_channel else expected)
-    check(params, x)
+    assert (packer(params) is None) == (packer is few.packed and shift == 6 and per_channel)
+    check(params, x, packer)
 
 
+@pytest.mark.parametrize("packer", [few.packed, registers.dense], ids=["few", "registers"])
 @pytest.mark.parametrize("value", [-128, 127])
 @pytest.mark.parametrize("weight", [-127, 127])
 @pytest.mark.parametrize("in_c", [200, 208])
-def test_extreme_sums(in_c: int, weight: int, value: int) -> None:
+def test_extreme_sums(in_c: int, weight: int, value: int, packer: Packer) -> None:
     """Both ends of the accumulator, and a bias that brings one of them near 0."""
-    params, x = layer(in_c, 11 if in_c == 208 else 41)
+    params, x = layer(in_c, 11)
     params["weights"][:] = weight
     params["bias"][:] = in_c * weight * (params["input_zero_point"] - value)
     x[:] = value
-    assert form(params) == ("few" if in_c == 208 else "registers")
+    assert packer(params)
     for x[:] in (-128, 127):
-        check(params, x)
+        check(params, x, packer)
 
 
 @pytest.mark.parametrize(("in_c", "out_c", "where", "forms"), [(60, 41, (3, slice(4, 6)), ("registers", "packed")),

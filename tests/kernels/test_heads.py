@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from armsrc.kernels.thumb2.packing import taps
+from armsrc.kernels.thumb2.packing import few, registers, taps
 from armsrc.kernels.thumb2.packing.one import pixel_by_pixel as one_or_two
 from tests.kernels.heads import (
     BENT,
@@ -307,7 +307,7 @@ def dense_claims() -> list[Claim]:
     for per_channel, phrase in ((False, "{} besides"), (True, "{} where each channel")):
         tile = fixed(lambda n, c, own=per_channel: dense(c, n, per_channel=own, **far), (5, 10), (32, 64))
         found.append(Claim("dense_packed.inc", phrase, tile, 1))
-    plain, bent = (functools.partial(dense, packed=True, requantizer=requantizer) for requantizer in (RELU, FULL))
+    plain, bent = (functools.partial(dense, packed=registers.dense, requantizer=requantizer) for requantizer in (RELU, FULL))
     eights = slopes(plain, (40, 56), (48, 54))
     found += [
         Claim("dense_registers.inc", "{} for eight inputs", eights, 2), Claim("dense_registers.inc", r"inputs \({} a MAC", eights, 6 * 16),
@@ -320,12 +320,21 @@ def dense_claims() -> list[Claim]:
         Claim("dense_registers.inc", "of four {}, and", slopes(plain, (128, 192), (46, 50)), 1),
         Claim("dense_registers.inc", "and {} to load it", slope(lambda c: plain(c, 48), 128, 192) - slopes(plain, (128, 192), (48, 96)), 1),
     ]
-    for n, phrase in ((8, r"tile of eight {} \("), (6, "of six {}, of four"), (4, "of four {}, of two"), (2, "of two {}")):
-        found.append(Claim("dense_few.inc", phrase, slope(lambda c, n=n: plain(c, n), *((64, 96) if n == 2 else (32, 64))), 2))
+    plain, bent = (functools.partial(dense, packed=few.packed, requantizer=requantizer) for requantizer in (RELU, FULL))
+    for phrase, c, n, calls in (("of eight {} for three", (16, 28), 8, 1), (r"words of x \({} a MAC", (16, 28), 8, 12 * 8),
+                                ("of six {} for one", (16, 20), 6, 1), ("of four {} for two", (16, 24), 4, 1)):
+        found.append(Claim("dense_few.inc", phrase, slope(lambda c, n=n: plain(c, n), *c), calls))
+    for shared, own, make, requantizer in ((": alike {}", "plain {}", plain, RELU), ("bent_alike {}", " bent {}", bent, FULL)):
+        varied = {"per_channel": True, "varied": (requantizer[0] + 2, *requantizer[1:])}
+        for phrase, more in ((shared, {}), (own, varied)):
+            tile = fixed(lambda n, c, make=make, more=more: make(c, n, **more), (8, 16), (12, 24))
+            found.append(Claim("dense_few_ends.inc", phrase, tile, 1))
+    found.append(Claim("dense_two.inc", "32 inputs: {} ", slope(lambda c: plain(c, 2), 64, 96), 1))
+    found.append(Claim("dense_two.inc", r"\({} a MAC", slope(lambda c: plain(c, 2), 64, 96), 64))
+    plain, bent = (functools.partial(dense, packed=True, requantizer=requantizer) for requantizer in (RELU, FULL))
     for n, phrase in ((1, "one output {} "), (2, "two {} ")):
         found.append(Claim("dense_one.inc", phrase, slope(lambda c, n=n: plain(c, n), 33, 97), 2))
         found.append(Claim("dense_one.inc", rf"{phrase.format('[0-9]+')}\({{}} a MAC", slope(lambda c, n=n: plain(c, n), 33, 97), 2 * 32 * n))
-    found.append(Claim("dense_few.inc", r"165 \({} a MAC", slope(lambda c: plain(c, 8), 16, 32), 16 * 8))
     return found
 
 

@@ -87,4 +87,4 @@ PROGRAMS: dict[str, Callable[[pytest.FixtureRequest], tuple[str, ...]]] = {
 @pytest.fixture(scope="session", params=PROGRAMS)
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """Each program, with functions."""
-    return export(tmp_path_factory.mktemp(request.param), *PROGRAMS[request.param](request), "--functions")
+    return export(tmp_path_factory.mktemp(request.param), *PROGRAMS[request.param](request), "--functions", "--top", "100")

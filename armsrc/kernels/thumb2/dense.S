@@ -1,7 +1,7 @@
 @ dense_s8: out_c x in_c weights on one pixel.
 @
 @ Loop structure
-@   a packed layer: dense_one.inc, dense_registers.inc, dense_few.inc or dense_packed.inc
+@   a packed layer: dense_one.inc, dense_two.inc, dense_few.inc, dense_registers.inc or dense_packed.inc
 @   else the input is widened into one int16 column (scratch), then matmul_one walks the output channels two at a time
 @
 @ Registers: in the .inc files.
@@ -16,6 +16,7 @@
 #include "dense_packed.inc"
 #include "dense_registers.inc"
 #include "dense_few.inc"
+#include "dense_two.inc"
 #include "dense_one.inc"
 
     .equ FRAME_P, MM_SIZE
@@ -62,6 +63,7 @@
     dense_registers
     dense_one
     dense_few
+    dense_two
     dense_packed
     fill_pixel fill_column
     matmul  matmul_one, 1

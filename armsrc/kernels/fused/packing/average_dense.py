@@ -12,7 +12,6 @@ from ...thumb2.packing import common
 _BLOCK = 16  # channels
 _PIXELS = range(3, 257)
 _PASS, _TILE = 8, 5  # pixels of a pass of the code, outputs of a tile
-_LANES = (0, 2, 1, 3)  # channels of a group of four, as the lanes hold them
 
 
 def average_dense(average: Params, dense: Params) -> Packed | None:
@@ -27,8 +26,8 @@ def average_dense(average: Params, dense: Params) -> Packed | None:
     header = [in_c, pixels * in_c, (1 - pixels) % _PASS, (2**32 - 1) // pixels + 2, dense["out_c"], flags]
     beyond = -dense["out_c"] % _TILE
     bias = np.pad(common.folded_bias(dense, weights), (0, beyond)).reshape(-1, _TILE)
-    lanes = np.pad(weights, ((0, beyond), (0, 0))).reshape(len(bias), _TILE, -1, 4)[..., _LANES].reshape(len(bias), _TILE, -1, 2)
-    words = np.swapaxes(common.pairs(lanes[..., 0], lanes[..., 1]), 1, 2).reshape(len(bias), -1)
+    lanes = common.by_lanes(np.pad(weights, ((0, beyond), (0, 0)))).reshape(len(bias), _TILE, -1)
+    words = np.swapaxes(lanes, 1, 2).reshape(len(bias), -1)
     tail = np.broadcast_to(common.words(constants[0]), (len(bias), 3))
     stream = np.concatenate([common.words(bias), words, tail], axis=1)
     return Packed(np.concatenate([common.words(header), stream.ravel(), clamp]), 2 * in_c)

@@ -119,6 +119,12 @@ def pairs(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return (first.astype(np.int64) & 0xFFFF | (second.astype(np.int64) & 0xFFFF) << 16).astype(np.uint32)
 
 
+def by_lanes(values: np.ndarray) -> np.ndarray:
+    """uint32 (.., n / 2): int16 values (.., n), n a multiple of four, as SXTB16, without and with ROR #8, would leave a word of four bytes."""
+    fours = values.reshape(*values.shape[:-1], -1, 4)
+    return np.stack([pairs(fours[..., 0], fours[..., 2]), pairs(fours[..., 1], fours[..., 3])], axis=-1).reshape(*values.shape[:-1], -1)
+
+
 def words(values: np.ndarray) -> np.ndarray:
     """uint32: integers modulo 2^32."""
     return (np.asarray(values, np.int64) & 0xFFFFFFFF).astype(np.uint32)

@@ -10,7 +10,6 @@ from armsrc.kernelset import Packed
 from . import common, linear
 
 SMALL = 64  # inputs of tile_64.inc
-_ORDER = (0, 2, 1, 3)  # elements of a group of four, as SXTB16 leaves them
 _SLOTS = 16  # channels of a block of pointwise_8.inc
 _LINE_SHIFT, _LINE_INPUTS = 16, 8  # of its lines
 _GROUP = 256  # conv_tiles.inc: CT_GROUP
@@ -131,5 +130,4 @@ def fours(weights: np.ndarray, scale: np.ndarray) -> np.ndarray:
     groups = -(-taps // 4)
     scaled = np.zeros((out_c, groups * 4), np.int64)
     scaled[:, :taps] = weights.astype(np.int64) << scale[:, None]
-    elements = scaled.reshape(out_c, groups, 4)[..., _ORDER].reshape(out_c, groups * 2, 2)
-    return common.pairs(elements[..., 0], elements[..., 1])
+    return common.by_lanes(scaled)

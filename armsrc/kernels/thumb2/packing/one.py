@@ -10,22 +10,21 @@ from armsrc.kernelset import Packed
 from . import common, conv
 
 _PASS = 16  # inputs
-_FEW = 64  # inputs; from here on whole passes cost less in dense_few.inc
+_FEW = 64  # inputs; from here on whole passes cost less in dense_two.inc
 _WALKED = 32  # pixels that conv2d_walk.inc takes as long for
 _RATES = {1: (45, 32.5, 11.5, 9.5), 2: (57, 50.5, 16, 13)}  # cycles of a pixel, by outputs: besides, 16 inputs, four, one
 _TILE = 4  # pixels
 _TILES = {1: 1.2, 2: 1}  # what conv.py's estimate is multiplied by for so few filters
-_LANES = (0, 2, 1, 3)  # inputs of a group of four, as the code's words hold them
 
 
 def dense(p: Params) -> Packed | None:
-    """One output, or two where dense_few.inc takes more cycles."""
+    """One output, or two where dense_two.inc takes more cycles."""
     few = p["in_c"] % _PASS == 0 and p["in_c"] >= _FEW
     return _packed(p) if p["out_c"] == 1 or (p["out_c"] == 2 and not few) else None
 
 
 def two(p: Params) -> Packed | None:
-    """Two outputs that dense_few.inc does not take."""
+    """Two outputs that dense_two.inc does not take."""
     return _packed(p) if p["out_c"] == 2 else None
 
 
@@ -75,6 +74,5 @@ def _stream(p: Params) -> list[np.ndarray] | None:
     if constants is None:
         return None
     whole = in_c // 4 * 4
-    groups = weights[:, :whole].reshape(out_c, -1, 4)[..., _LANES]
-    fours = common.pairs(groups[..., 0::2], groups[..., 1::2]).swapaxes(0, 1)
+    fours = common.by_lanes(weights[:, :whole]).reshape(out_c, -1, 2).swapaxes(0, 1)
     return [common.words(bias), fours.ravel(), common.words(weights[:, whole:].T.ravel()), common.words(constants.ravel())]

@@ -82,9 +82,9 @@ def _tile(channels: np.ndarray, words: np.ndarray, constants: list[np.ndarray]) 
     return [of(words).T.ravel(), *(of(table)[at:at + size] for at in range(0, len(channels), size) for table in constants)]
 
 
-def cycles(in_c: int, out_c: int) -> float:
-    """What a call takes, about; with plain lines."""
+def cycles(in_c: int, out_c: int, *, bent: bool) -> float:
+    """What a call takes, about."""
     eights = -(-in_c // _EIGHT)
     later, short = (eights - 1) // 8, eights % 8 > 0
     call = 146 + 13 * eights + 60 * (in_c != BLOCK) + 72 * later - 34 * (in_c <= _UNSAVED)
-    return call + sum({6: 54, 4: 37}[len(tile)] * eights + 6 * len(tile) + 4 * (len(tile) + 1) * later + 30 * short for tile in _tiles(out_c))
+    return call + 5.8 * out_c * bent + sum({6: 54, 4: 37}[len(tile)] * eights + 6 * len(tile) + 4 * (len(tile) + 1) * later + 30 * short for tile in _tiles(out_c))
