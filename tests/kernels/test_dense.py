@@ -56,13 +56,16 @@ def test_inputs_at_the_borders_of_blocks(in_c: int, activation: str, packer: Pac
 @pytest.mark.parametrize("out_c", [1, 2, 4, 6, 8, 13])
 def test_inputs_at_the_borders_of_fours(in_c: int, out_c: int) -> None:
     params, x = layer(in_c, out_c, in_c, activation=("relu", "none")[in_c % 2])
-    assert form(params) == ("one" if out_c < 3 else "few") or (in_c < 3 and out_c > 2)
-    check(params, x, input=in_c % 4, output=in_c // 4 % 4)
+    for packer in (None, few.packed):
+        if packer is None or packer(params):
+            check(params, x, packer, input=in_c % 4, output=in_c // 4 % 4)
+        else:
+            assert in_c < 3, "sums of one or two inputs have small shifts, for some of which there is no line"
 
 
 @pytest.mark.parametrize(("packer", "in_c", "out_c"), [
     (packer, in_c, out_c) for packer in (few.packed, registers.dense) for in_c in (16, 44, 64, 130, 144) for out_c in (*range(1, 18), 23, 41, 42, 43)
-    if (out_c > 2 or in_c % 16 == 0 if packer is few.packed else out_c > 5)])
+    if packer is few.packed or out_c > 5])
 def test_channels_at_the_borders_of_tiles(in_c: int, out_c: int, packer: Packer) -> None:
     """Every end of few.py's, and clamp_output."""
     for activation in ("relu", "none"):
@@ -74,7 +77,7 @@ def test_channels_at_the_borders_of_tiles(in_c: int, out_c: int, packer: Packer)
 
 
 @pytest.mark.parametrize(("in_c", "out_c", "expected"), [
-    (16, 10, "few"), (64, 2, "two"), (65, 2, "one"), (64, 1, "one"), (64, 12, "few"), (128, 8, "few"), (64, 64, "registers"), (128, 128, "registers"), (8, 128, "few")])
+    (16, 10, "few"), (8, 2, "few"), (16, 2, "two"), (20, 2, "one"), (65, 2, "one"), (64, 1, "one"), (4, 1, "one"), (64, 12, "few"), (128, 8, "few"), (64, 64, "registers"), (128, 128, "registers"), (8, 128, "few")])
 def test_what_takes_a_layer(in_c: int, out_c: int, expected: str) -> None:
     assert form(layer(in_c, out_c)[0]) == expected
 

@@ -12,7 +12,7 @@ from .packing import chains, conv, conv_chains, dense, few, matmul, narrow, one,
 # kernel -> what may pack its layers, by the path that they choose; the first that takes a layer does.
 PACKERS: dict[str, tuple[Callable[[Params], Packed | None], ...]] = {
     "conv2d_s8": (narrow.convolution, one.convolution, conv.walk, conv.tall, conv_chains.convolution, conv.colours, matmul.convolution),
-    "dense_s8": (one.dense, few.dense, one.two, registers.dense, dense.dense),
+    "dense_s8": (few.dense, one.dense, registers.dense, dense.dense),
     "depthwise_conv2d_s8": (taps.cheapest,),
     "pointwise_conv2d_s8": (narrow.pointwise, chains.pointwise, matmul.pointwise),
 }

@@ -10,7 +10,7 @@ import numpy as np
 from armsrc.abi import Params
 from armsrc.kernelset import Packed
 
-from . import biased, common, registers
+from . import biased, common, one, registers
 
 _SHIFT, _BENT_SHIFT, _ALIKE_SHIFT = 14, 14, 13  # of the code; the last one of bent lines
 _TWO, _TWO_STEP = 2, 16  # outputs, and a divisor of the inputs, of dense_two.inc
@@ -33,11 +33,11 @@ class _Line(NamedTuple):
 
 
 def dense(p: Params) -> Packed | None:
-    """What is cheaper here than with registers.py."""
-    rq = common.channels(p)
+    """What is cheaper here than with one.py or registers.py."""
+    in_c, out_c, rq = p["in_c"], p["out_c"], common.channels(p)
     bent = common.is_signed(rq)
-    most = registers.cycles(p["in_c"], p["out_c"], bent=bent)
-    return packed(p, most) if cycles(p["in_c"], p["out_c"], bent=bent, alike=_alike(rq)) <= most else None
+    most = one.dense_cycles(in_c, out_c) if out_c <= _TWO else registers.cycles(in_c, out_c, bent=bent)
+    return packed(p, most) if cycles(in_c, out_c, bent=bent, alike=_alike(rq)) <= most else None
 
 
 def packed(p: Params, most: float = math.inf) -> Packed | None:
@@ -46,7 +46,7 @@ def packed(p: Params, most: float = math.inf) -> Packed | None:
     out_c, in_c = weights.shape
     even = np.pad(weights, ((0, out_c % 2), (0, -in_c % 4)))
     halves = even[0::2] + (even[1::2] << 8)
-    if halves.min() < common.INT16.min or (out_c <= _TWO and in_c % _TWO_STEP):
+    if halves.min() < common.INT16.min:
         return None
     folded = common.folded_bias(p, weights)
     found = _line(rq, common.reach(weights, folded))
@@ -54,7 +54,12 @@ def packed(p: Params, most: float = math.inf) -> Packed | None:
         return None
     words = common.by_lanes(halves).reshape(len(halves), -1, 2)  # (pairs, words of inputs, 2)
     stream = _Stream(_sums(found.line, folded), found, *common.clamp(p))
-    return _two(words, stream, in_c) if out_c <= _TWO else _tiles(words, stream, in_c)
+    return _two(words, stream, in_c) if _is_two(in_c, out_c) else _tiles(words, stream, in_c)
+
+
+def _is_two(in_c: int, out_c: int) -> bool:
+    """Whether dense_two.inc takes a layer; else one output or two are a tile of four."""
+    return out_c <= _TWO and in_c % _TWO_STEP == 0
 
 
 class _Stream:
@@ -82,7 +87,7 @@ class _Stream:
         return common.packed(f"dense_s8.{path}", np.zeros(len(begins), np.uint32), *self.parts, scratch=-(-in_c // 4) * 4, addresses=begins | at)
 
     def end(self, pairs: slice, *, last: bool) -> None:
-        """What follows a tile's last weights."""
+        """What follows a tile's last weights, for these pairs of it."""
         size = 2 * (pairs.stop - pairs.start)
         odd = last and self.out_c % 2 > 0
         tail = odd or last and self.flags > 0
@@ -99,8 +104,8 @@ def _two(words: np.ndarray, stream: _Stream, in_c: int) -> Packed:
 
 
 def _tiles(words: np.ndarray, stream: _Stream, in_c: int) -> Packed:
-    groups = words.shape[1]
-    sizes = _cut(2 * len(words))
+    channels, groups = 2 * len(words), words.shape[1]
+    sizes = _cut(channels)
     first = (groups - 1) % _BLOCK + 1  # groups of the first block, which has what is left over by the others
     blocks = np.split(words, range(first, groups, _BLOCK), axis=1)
     again = len(blocks) > 1 and len(sizes) > 1
@@ -112,11 +117,12 @@ def _tiles(words: np.ndarray, stream: _Stream, in_c: int) -> Packed:
         place = f"{size}_{first}"
         if later or not direct:
             stream.name(f"again_{first}" if again and later else place)
-        weights = [np.moveaxis(block[pairs], 0, -1).ravel() for block in blocks]
+        lacking = [(0, max(end - channels // 2, 0)), (0, 0), (0, 0)]
+        weights = [np.moveaxis(np.pad(block[pairs], lacking), 0, -1).ravel() for block in blocks]
         dummies = _DUMMIES[size][(_BLOCK - first) % len(_DUMMIES[size])]
         loaded = np.concatenate([np.zeros(dummies, np.uint32), weights[0]])
         at_once = _REGISTERS - size
-        stream.add(loaded[:1], stream.sums[pairs], loaded[1:at_once])
+        stream.add(loaded[:1], np.pad(stream.sums[pairs], lacking[:2]), loaded[1:at_once])
         if again and later:
             stream.add([4 * (groups - first)])
             stream.name(place)
@@ -124,7 +130,7 @@ def _tiles(words: np.ndarray, stream: _Stream, in_c: int) -> Packed:
         for block in weights[1:]:
             stream.name(f"{size}_next")
             stream.add(block)
-        stream.end(pairs, last=end == len(words))
+        stream.end(slice(pairs.start, min(end, channels // 2)), last=end >= channels // 2)
     return stream.packed(f"few_{sizes[0]}" if direct else f"few_words_{first}", in_c)
 
 
@@ -164,8 +170,8 @@ def _alike(rq: common.Channels) -> bool:
 
 
 def _cut(channels: int) -> tuple[int, ...]:
-    """Sizes of tiles for as many channels, four or more, and even: as many of eight as are no dearer than others."""
-    last = (channels,) if channels in _SIZES else _LAST[channels % max(_SIZES)]
+    """Sizes of tiles for as many channels, an even number: as many of eight as are no dearer than others."""
+    last = (max(channels, min(_SIZES)),) if channels <= max(_SIZES) else _LAST[channels % max(_SIZES)]
     return (max(_SIZES),) * ((channels - sum(last)) // max(_SIZES)) + last
 
 
@@ -176,9 +182,9 @@ def _cycles(sizes: tuple[int, ...], words: int) -> float:
 def cycles(in_c: int, out_c: int, *, bent: bool, alike: bool) -> float:
     """What a call takes, about. bent, alike: its requantizers."""
     even, words = out_c + out_c % 2, -(-in_c // 4)
-    if even == _TWO:
+    if _is_two(in_c, out_c):
         return 70 + 12 * words
     sizes, later = _cut(even), (words - 1) // _BLOCK
     copied = (20 + 1.5 * in_c) * (in_c % 4 > 0)
     blocks = 27 * later * len(sizes) + 30 * (len(sizes) - 1) * (later > 0)
-    return 45 + copied + _cycles(sizes, words) + blocks + _REQUANTIZED[bent, alike] * out_c
+    return (45 if out_c > _TWO else 35) + copied + _cycles(sizes, words) + blocks + _REQUANTIZED[bent, alike] * out_c

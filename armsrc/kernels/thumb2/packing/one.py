@@ -10,22 +10,26 @@ from armsrc.kernelset import Packed
 from . import common, conv
 
 _PASS = 16  # inputs
-_FEW = 64  # inputs; from here on whole passes cost less in dense_two.inc
 _WALKED = 32  # pixels that conv2d_walk.inc takes as long for
-_RATES = {1: (45, 32.5, 11.5, 9.5), 2: (57, 50.5, 16, 13)}  # cycles of a pixel, by outputs: besides, 16 inputs, four, one
+_RATES = {1: (46, 32.5, 11.5, 9.5), 2: (57, 50.5, 16, 13)}  # cycles of a pixel, by outputs: besides, 16 inputs, four, one
+_DENSE = {1: 70, 2: 82}  # cycles of a dense layer besides, by outputs
 _TILE = 4  # pixels
 _TILES = {1: 1.2, 2: 1}  # what conv.py's estimate is multiplied by for so few filters
 
 
 def dense(p: Params) -> Packed | None:
-    """One output, or two where dense_two.inc takes more cycles."""
-    few = p["in_c"] % _PASS == 0 and p["in_c"] >= _FEW
-    return _packed(p) if p["out_c"] == 1 or (p["out_c"] == 2 and not few) else None
+    """One output or two. None where a requantizer is rare."""
+    stream = _stream(p) if p["out_c"] <= 2 else None
+    if stream is None:
+        return None
+    flags, requant = common.clamp(p)
+    return common.packed("dense_s8.one" if p["out_c"] == 1 else "dense_s8.one_two", *stream, common.words([flags]), requant)
 
 
-def two(p: Params) -> Packed | None:
-    """Two outputs that dense_two.inc does not take."""
-    return _packed(p) if p["out_c"] == 2 else None
+def dense_cycles(in_c: int, out_c: int) -> float:
+    """About what a dense layer takes."""
+    _, of_pass, four, single = _RATES[out_c]
+    return _DENSE[out_c] + of_pass * (in_c // _PASS) + four * (in_c % _PASS // 4) + single * (in_c % 4)
 
 
 def convolution(p: Params) -> Packed | None:
@@ -51,28 +55,20 @@ def pixel_by_pixel(p: Params) -> Packed | None:
     columns, step = p["out_w"], p["stride_w"] * in_c
     turn = p["stride_h"] * p["in_w"] * in_c - columns * step
     flags, requant = common.clamp(p)
-    header = [in_c % _PASS // 4, in_c % 4, flags, p["out_c"], in_c // _PASS, step, columns, turn, p["out_h"], p["out_h"] * columns]
+    header = [flags, p["out_c"], step, columns, turn, p["out_h"], p["out_h"] * columns]
     return common.packed("conv2d_s8.one", common.words(header), *stream, requant)
 
 
-def _packed(p: Params) -> Packed | None:
-    """A dense layer. None where a requantizer is rare."""
-    stream, in_c = _stream(p), p["in_c"]
-    if stream is None:
-        return None
-    flags, requant = common.clamp(p)
-    header = [in_c // _PASS, in_c % _PASS // 4, in_c % 4, p["out_c"], flags]
-    return common.packed("dense_s8.one", common.words(header), *stream, requant)
-
-
 def _stream(p: Params) -> list[np.ndarray] | None:
-    """Biases, weights, constants."""
+    """Biases, weights, constants, and how many passes, fours and inputs there are, where the code asks for it. None where a requantizer is rare."""
     weights = np.asarray(p["weights"], np.int64).reshape(p["out_c"], -1)
     out_c, in_c = weights.shape
     rq, bias = common.channels(p), common.folded_bias(p, weights)
     constants = common.plain(rq, weights, bias)
     if constants is None:
         return None
-    whole = in_c // 4 * 4
-    fours = common.by_lanes(weights[:, :whole]).reshape(out_c, -1, 2).swapaxes(0, 1)
-    return [common.words(bias), fours.ravel(), common.words(weights[:, whole:].T.ravel()), common.words(constants.ravel())]
+    passes, fours, singles = in_c // _PASS, in_c % _PASS // 4, in_c % 4
+    words = common.by_lanes(weights[:, :in_c - singles]).reshape(out_c, -1, 2).swapaxes(0, 1)
+    of_passes, of_fours = np.split(words, [passes * _PASS // 4])
+    parts = [passes], bias, of_passes, [fours], of_fours, [singles], weights[:, in_c - singles:].T, constants
+    return [common.words(np.ravel(part)) for part in parts]
