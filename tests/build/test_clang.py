@@ -82,7 +82,6 @@ def test_its_string_h_is_part_of_what_it_made(tmp_path) -> None:
     folder.mkdir()
     (folder / "a.c").write_text('#include <string.h>\n#include "kernels.h"\nvoid dense_s8(const dense_s8_params *p, const int8_t *x, int8_t *y, void *s)'
                                 "\n{ memcpy(y, x, (size_t)p->out_c); (void)s; }\n")
-    clang = toolchain.find("clang")
     job = Job(REPOSITORY, toolchain.find("clang"), kernel_folder.chain(str(folder), False), {}, "cortex-m4", "library", False, "O3", (), (), ())
     assert "armsrc/libc/string.h" in of_set(job, Files(REPOSITORY, {}), 0, ())[0].included
 

@@ -309,7 +309,7 @@ def test_its_packing_is_for_its_own_kernels_alone(mine, toolchain) -> None:
     ("from armsrc.kernelset import Packed\nimport numpy as np\ndef pack(kernel, p):\n    return Packed(np.zeros(4, np.uint32), -4)\n", r"returned scratch -4: a number of bytes is wanted$"),
     ("from armsrc.kernelset import Packed\nimport numpy as np\ndef pack(kernel, p):\n    return Packed(np.zeros(4, np.uint32), addresses=['dense_s8'])\n",
      r"returned addresses \['dense_s8'\]: a mapping is wanted, the index of a word -> the name of a symbol$"),
-    *(("from armsrc.kernelset import Packed\nimport numpy as np\ndef pack(kernel, p):\n    return Packed(np.zeros(4, np.uint32), addresses={%s})\n" % wrong,
+    *((f"from armsrc.kernelset import Packed\nimport numpy as np\ndef pack(kernel, p):\n    return Packed(np.zeros(4, np.uint32), addresses={{{wrong}}})\n",
        rf"returned addresses {wrong}: the index of a word and the name of a symbol are wanted$") for wrong in ("1.0: 'dense_s8'", "4: 'dense_s8'", "0: None")),
     ("from armsrc.kernelset import Packed\ndef pack(kernel, p):\n    return Packed([[1], [1, 2]])\n", r"returned words \[\[1\], \[1, 2\]\]: uint32 \(n,\) is wanted$"),
     ("def scratch(kernel, p):\n    return '3'\n", r"/pack\.py: scratch\('dense_s8'\) returned '3': a number of bytes is wanted$"),

@@ -103,6 +103,11 @@ def form(rq: Channels, weights: np.ndarray, bias: np.ndarray) -> tuple[int, Requ
     return (DOUBLED, doubled(rq, weights, bias)) if found is None else (SATURATING, found)
 
 
+def constants(found: Requantization, form: int) -> np.ndarray:
+    """int64 (out_c, 2), or (out_c, 3) of the doubled form: what the code of a form reads of each channel, the bias aside."""
+    return np.stack([found.multiplier, found.addend, found.shift][:2 + form], axis=1)
+
+
 def plain(rq: Channels, weights: np.ndarray, bias: np.ndarray) -> np.ndarray | None:
     """Constants of the form without a scale, int64 (out_c, 3): multiplier << 1, addend, shift; None where some channel does not fit."""
     if rare(rq).any():

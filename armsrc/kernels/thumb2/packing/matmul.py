@@ -114,7 +114,7 @@ def _eight(p: Params, weights: np.ndarray, bias: np.ndarray, form: int, found: c
         slots = np.concatenate([common.words(lines.addend)[:, None], fours(weights, lines.scale - _LINE_INPUTS)], axis=1)
     else:
         path, multiplier = ("saturating", "doubled")[form], 0
-        own = np.stack([found.multiplier, found.addend, found.shift], axis=1)[:, :2 + form]
+        own = common.constants(found, form)
         slots = np.concatenate([common.words(bias << found.scale)[:, None], fours(weights, found.scale), common.words(own)], axis=1)
     blocks = np.array_split(slots, -(-len(slots) // _SLOTS))
     flags, rows = common.clamp(p)

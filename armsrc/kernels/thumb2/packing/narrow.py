@@ -71,7 +71,7 @@ def packed(p: Params, kernel: str, pixels: int) -> Packed | None:
     first = (in_c - 1) % 4 + 1
     filled = np.concatenate([weights[:, :first], np.zeros((out_c, 4 - first), np.int8), weights[:, first:]], axis=1)
     sums = np.concatenate([common.words(bias << found.scale)[:, None], matmul.fours(filled, found.scale)], axis=1)
-    constants = np.stack([found.multiplier, found.addend, found.shift][:2 + form], axis=1)
+    constants = common.constants(found, form)
     flags, rows = common.clamp(p)
     words, addresses, at = [common.words([out_c, in_c, first, -((in_c - first) // 4) % _PASS, pixels, flags])], {}, 0
     for part in _parts(out_c):

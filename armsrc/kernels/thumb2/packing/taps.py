@@ -103,7 +103,7 @@ def _stream(weights: np.ndarray, bias: np.ndarray, found: common.Requantization,
     """weights: (in_c, taps). A block after the other, the last one moved back."""
     scaled = np.pad(weights, ((0, 0), (0, weights.shape[1] % 2))) << found.scale[:, None]
     pairs = common.pairs(scaled[:, ::2], scaled[:, 1::2]).astype(np.int64)
-    own = np.stack([found.multiplier, found.addend, found.shift][:2 + form], axis=1)
+    own = common.constants(found, form)
     starts = [min(at, len(weights) - _CHANNELS) for at in range(0, len(weights), _CHANNELS)]
     return np.concatenate([part for at in starts for part in (
         (bias << found.scale)[at:at + _CHANNELS], pairs[at:at + _CHANNELS].T.ravel(), own[at:at + _CHANNELS].ravel())])
