@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -64,10 +65,10 @@ def test_inputs_at_the_borders_of_fours(in_c: int, out_c: int) -> None:
 
 
 @pytest.mark.parametrize(("packer", "in_c", "out_c"), [
-    (packer, in_c, out_c) for packer in (few.packed, registers.dense) for in_c in (16, 44, 64, 130, 144) for out_c in (*range(1, 18), 23, 41, 42, 43)
-    if packer is few.packed or out_c > 5])
+    (packer, in_c, out_c) for packer in (few.packed, registers.dense) for in_c in (16, 44, 64, 130, 144)
+    for out_c in (*range(1, 18), 23, 41, 42, 43) if packer is few.packed or out_c > 5])
 def test_channels_at_the_borders_of_tiles(in_c: int, out_c: int, packer: Packer) -> None:
-    """Every end of few.py's, and clamp_output."""
+    """All forms of requantizers; with clamp_output and without."""
     for activation in ("relu", "none"):
         for per_channel in (False, True):
             params, x = layer(in_c, out_c, out_c, activation=activation, per_channel=per_channel)
@@ -76,8 +77,24 @@ def test_channels_at_the_borders_of_tiles(in_c: int, out_c: int, packer: Packer)
             check(params, x, packer, input=out_c % 4, output=in_c % 4)
 
 
+def test_all_code_for_few_outputs_runs() -> None:
+    """First blocks of one word to sixteen, one block or two, tiles of all sizes, all ends: every symbol that a packed layer may name."""
+    met: set[str] = set()
+    for number, (words, out_c) in enumerate(itertools.product(range(1, 33), (2, 4, 8, 10, 12, 14, 15))):
+        for in_c in (4 * words - words % 4, 16 * words) if out_c == 2 else (4 * words,):
+            params, x = layer(in_c, out_c, number, activation=("relu", "none")[number % 2], per_channel=number // 2 % 2 > 0)
+            params["requant"][:, 4] = 127 - number // 4 % 2
+            packed = few.packed(params)
+            if packed:
+                met |= set(packed.addresses.values())
+                check(params, x, few.packed)
+    there = {name for name in library("thumb2").symbols if name.startswith("dense_s8.few_")} | {"dense_s8.two"}
+    assert there - met == set()
+
+
 @pytest.mark.parametrize(("in_c", "out_c", "expected"), [
-    (16, 10, "few"), (8, 2, "few"), (16, 2, "two"), (20, 2, "one"), (65, 2, "one"), (64, 1, "one"), (4, 1, "one"), (64, 12, "few"), (128, 8, "few"), (64, 64, "registers"), (128, 128, "registers"), (8, 128, "few")])
+    (16, 10, "few"), (8, 2, "few"), (16, 2, "two"), (20, 2, "one"), (65, 2, "one"), (64, 1, "one"), (4, 1, "one"), (64, 12, "few"),
+    (128, 8, "few"), (64, 64, "registers"), (128, 128, "registers"), (8, 128, "few")])
 def test_what_takes_a_layer(in_c: int, out_c: int, expected: str) -> None:
     assert form(layer(in_c, out_c)[0]) == expected
 

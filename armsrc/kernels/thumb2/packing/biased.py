@@ -24,6 +24,7 @@ SCALE = 8
 _TRIED, _FEW_TRIED = 256, 8  # multipliers on either side; those after which most channels must have a line
 _MOVED = 16  # accumulators, at most, whose sign `more` may change
 _FAR = 1 << 61
+_AT_ONCE = 128  # channels
 
 
 class Line(NamedTuple):
@@ -99,6 +100,13 @@ def _plain(stairs: _Stairs, multiplier: np.ndarray, shift: int) -> _Found:
 
 
 def _bent(stairs: _Stairs, multiplier: np.ndarray, shift: int) -> _Found:
+    """As many channels at a time as tables of their candidates should have."""
+    parts = [_bent_at_once(_Stairs(*(field[at:at + _AT_ONCE] for field in stairs)), multiplier[at:at + _AT_ONCE], shift)
+             for at in range(0, len(multiplier), _AT_ONCE)]
+    return tuple(map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _bent_at_once(stairs: _Stairs, multiplier: np.ndarray, shift: int) -> _Found:
     """more * multiplier + addend * 2^32 has to lie in a range for each part: `more` with which an addend does so for both."""
     more = np.arange(stairs.least.min(), stairs.most.max() + 1)
     products, addends = more * multiplier[:, None], []

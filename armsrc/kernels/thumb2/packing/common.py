@@ -125,7 +125,7 @@ def pairs(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def by_lanes(values: np.ndarray) -> np.ndarray:
-    """uint32 (.., n / 2): int16 values (.., n), n a multiple of four, as SXTB16, without and with ROR #8, would leave a word of four bytes."""
+    """uint32 (.., n / 2): int16 values (.., n), n a multiple of four, as SXTB16 without and with ROR #8 leaves a word of four bytes."""
     fours = values.reshape(*values.shape[:-1], -1, 4)
     return np.stack([pairs(fours[..., 0], fours[..., 2]), pairs(fours[..., 1], fours[..., 3])], axis=-1).reshape(*values.shape[:-1], -1)
 

@@ -14,7 +14,7 @@ from armsrc.kernelset import Packed
 from . import common, matmul
 
 _PAIRS, _BLOCK, _FRAME = 10, 128, 1152  # conv2d_walk.inc: pairs of columns a block, bytes of a block and of all in the frame
-_WIDEST = {stride: (2 * (_FRAME // _BLOCK * _PAIRS - 1)) // stride for stride in (1, 2)}  # outputs of the widest strip, by the stride across
+_WIDEST = {stride: 2 * (_FRAME // _BLOCK * _PAIRS - 1) // stride for stride in (1, 2)}  # outputs of a strip, by the stride across
 _BEGIN, _STORE, _THUMB = 64, 4, 1  # bytes of code of a row's beginning, of the store that it begins with; of an address
 _ROWS_BEGIN = 64  # of conv2d_rows.inc
 _AT_ONCE = 8  # filters whose results lie side by side

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,13 +20,14 @@ _BLOCK = 16  # words of inputs that s0-s15 hold
 _REGISTERS = 11  # that a tile begins with: sums, and weights in what is left
 _DUMMIES = {8: (0, 1, 2), 6: (0,), 4: (0, 4)}  # of these weights, by the words of inputs that a block is shorter by
 _RATES = {8: 37.3, 6: 28, 4: 19.5}  # cycles of a tile for a word of inputs
-_REQUANTIZED = {(False, False): 5.2, (False, True): 3.8, (True, False): 10, (True, True): 6}  # cycles of an output, by whether bent, and alike
+_TILE = 29  # cycles of a tile besides
+_REQUANTIZED = {(False, False): 5.2, (False, True): 3.8, (True, False): 10, (True, True): 6}  # and of an output, by whether bent, alike
 
 
-class _Line(NamedTuple):
+class _Lines(NamedTuple):
     """Lines (biased.py), and the code's name of their form. shared: one for all channels."""
 
-    line: biased.Line
+    of: biased.Line
     form: str
     bent: bool
     shared: bool
@@ -49,12 +50,13 @@ def packed(p: Params, most: float = math.inf) -> Packed | None:
     if halves.min() < common.INT16.min:
         return None
     folded = common.folded_bias(p, weights)
-    found = _line(rq, common.reach(weights, folded))
+    found = _lines(rq, common.reach(weights, folded))
     if found is None or cycles(in_c, out_c, bent=found.bent, alike=found.shared) > most:
         return None
     words = common.by_lanes(halves).reshape(len(halves), -1, 2)  # (pairs, words of inputs, 2)
-    stream = _Stream(_sums(found.line, folded), found, *common.clamp(p))
-    return _two(words, stream, in_c) if _is_two(in_c, out_c) else _tiles(words, stream, in_c)
+    stream = _Stream(_sums(found.of, folded), found, *common.clamp(p))
+    stream.add([in_c])
+    return _two(words, stream) if _is_two(in_c, out_c) else _tiles(words, stream, in_c)
 
 
 def _is_two(in_c: int, out_c: int) -> bool:
@@ -65,73 +67,74 @@ def _is_two(in_c: int, out_c: int) -> bool:
 class _Stream:
     """Words, and the addresses in them, as they come."""
 
-    def __init__(self, sums: np.ndarray, line: _Line, flags: int, rows: np.ndarray) -> None:
+    def __init__(self, sums: np.ndarray, lines: _Lines, flags: int, rows: np.ndarray) -> None:
         """sums: (pairs, 2), int64. flags, rows: of the clamp."""
-        self.sums, self.found, self.flags, self.rows = sums, line, flags, rows
-        self.out_c = len(line.line.more)
+        self.sums, self.lines, self.flags, self.rows = sums, lines, flags, rows
+        self.out_c = len(lines.of.more)
         self.parts: list[np.ndarray] = []
         self.addresses: dict[int, str] = {}
 
-    def add(self, *parts: np.ndarray) -> None:
+    def add(self, *parts: Any) -> None:
         self.parts += [common.words(np.ravel(part)) for part in parts]
 
     def name(self, place: str) -> None:
         self.addresses[sum(map(len, self.parts))] = f"dense_s8.few_{place}"
         self.add([0])
 
-    def packed(self, path: str, in_c: int) -> Packed:
-        """The layer. path: where it begins. The code needs room for a copy of its inputs, where they are no whole words."""
-        begins = {0: f"dense_s8.{path}"} if in_c % 4 else {}
-        at = {place + len(begins): name for place, name in self.addresses.items()}
-        path = "few_copied" if begins else path
-        return common.packed(f"dense_s8.{path}", np.zeros(len(begins), np.uint32), *self.parts, scratch=-(-in_c // 4) * 4, addresses=begins | at)
-
-    def end(self, pairs: slice, *, last: bool) -> None:
+    def end(self, pairs: slice) -> None:
         """What follows a tile's last weights, for these pairs of it."""
-        size = 2 * (pairs.stop - pairs.start)
+        size, last = 2 * (pairs.stop - pairs.start), pairs.stop == len(self.sums)
         odd = last and self.out_c % 2 > 0
         tail = odd or last and self.flags > 0
-        self.name(f"{size}_{self.found.form}_{'tail' if tail else 'last' if last else 'more'}")
-        self.add(_constants(self.found, slice(2 * pairs.start, 2 * pairs.stop), size))
+        self.name(f"{size}_{self.lines.form}_{'tail' if tail else 'last' if last else 'more'}")
+        self.add(_constants(self.lines, slice(2 * pairs.start, 2 * pairs.stop), size))
         if tail:
             self.add([not odd, self.flags, self.out_c], self.rows)
 
 
-def _two(words: np.ndarray, stream: _Stream, in_c: int) -> Packed:
-    stream.add([in_c], stream.sums, words)
-    stream.end(slice(0, 1), last=True)
-    return stream.packed("two", in_c)
+def _two(words: np.ndarray, stream: _Stream) -> Packed:
+    stream.add(stream.sums, words)
+    stream.end(slice(0, 1))
+    return common.packed("dense_s8.two", *stream.parts, addresses=stream.addresses)
 
 
 def _tiles(words: np.ndarray, stream: _Stream, in_c: int) -> Packed:
-    channels, groups = 2 * len(words), words.shape[1]
-    sizes = _cut(channels)
-    first = (groups - 1) % _BLOCK + 1  # groups of the first block, which has what is left over by the others
-    blocks = np.split(words, range(first, groups, _BLOCK), axis=1)
-    again = len(blocks) > 1 and len(sizes) > 1
+    pairs, groups = words.shape[:2]
+    first = (groups - 1) % _BLOCK + 1  # words of inputs of the first block, which has what is left over by the others
+    sizes = _cut(2 * pairs)
+    again = groups > _BLOCK and len(sizes) > 1  # each tile loads its first block
     direct = first == _BLOCK and not again
-    stream.add([in_c])
-    ends = np.cumsum(sizes) // 2
-    for size, end in zip(sizes, ends, strict=True):
-        pairs, later = slice(end - size // 2, end), end > size // 2
-        place = f"{size}_{first}"
-        if later or not direct:
-            stream.name(f"again_{first}" if again and later else place)
-        lacking = [(0, max(end - channels // 2, 0)), (0, 0), (0, 0)]
-        weights = [np.moveaxis(np.pad(block[pairs], lacking), 0, -1).ravel() for block in blocks]
-        dummies = _DUMMIES[size][(_BLOCK - first) % len(_DUMMIES[size])]
-        loaded = np.concatenate([np.zeros(dummies, np.uint32), weights[0]])
-        at_once = _REGISTERS - size
-        stream.add(loaded[:1], np.pad(stream.sums[pairs], lacking[:2]), loaded[1:at_once])
-        if again and later:
+    for size, end in zip(sizes, np.cumsum(sizes) // 2, strict=True):
+        own = slice(end - size // 2, min(end, pairs))
+        begin, *blocks = _blocks(words[own], size, first)
+        sums, place = np.pad(stream.sums[own], ((0, end - own.stop), (0, 0))), f"{size}_{first}"
+        loaded = again and own.start > 0
+        if own.start > 0 or not direct:
+            stream.name(f"again_{first}" if loaded else place)
+        stream.add(begin[:1], sums, begin[1:])
+        if loaded:
             stream.add([4 * (groups - first)])
             stream.name(place)
-        stream.add(loaded[at_once:])
-        for block in weights[1:]:
-            stream.name(f"{size}_next")
+        for number, block in enumerate(blocks):
+            if number:
+                stream.name(f"{size}_next")
             stream.add(block)
-        stream.end(slice(pairs.start, min(end, channels // 2)), last=end >= channels // 2)
-    return stream.packed(f"few_{sizes[0]}" if direct else f"few_words_{first}", in_c)
+        stream.end(own)
+    path = f"dense_s8.few_{sizes[0]}" if direct else f"dense_s8.few_words_{first}"
+    room = 4 * groups  # for a copy of x, where it does not begin at a word, or its last word is not whole
+    if in_c % 4 == 0:
+        return common.packed(path, *stream.parts, scratch=room, addresses=stream.addresses)
+    addresses = {0: path} | {at + 1: name for at, name in stream.addresses.items()}
+    return common.packed("dense_s8.few_copied", np.zeros(1, np.uint32), *stream.parts, scratch=room, addresses=addresses)
+
+
+def _blocks(words: np.ndarray, size: int, first: int) -> list[np.ndarray]:
+    """A tile's words (pairs, words of inputs, 2), in the order in which they are loaded: what it begins with, then each block's."""
+    padded = np.pad(words, ((0, size // 2 - len(words)), (0, 0), (0, 0)))
+    blocks = [np.moveaxis(block, 0, -1).ravel() for block in np.split(padded, range(first, words.shape[1], _BLOCK), axis=1)]
+    dummies = _DUMMIES[size][(_BLOCK - first) % len(_DUMMIES[size])]
+    begin, rest = np.split(np.concatenate([np.zeros(dummies, np.uint32), blocks[0]]), [_REGISTERS - size])
+    return [begin, rest, *blocks[1:]]
 
 
 def _sums(line: biased.Line, folded: np.ndarray) -> np.ndarray:
@@ -141,27 +144,28 @@ def _sums(line: biased.Line, folded: np.ndarray) -> np.ndarray:
     return np.stack([both, bias[:, 0]], axis=1)
 
 
-def _constants(found: _Line, channels: slice, size: int) -> np.ndarray:
+def _constants(lines: _Lines, channels: slice, size: int) -> np.ndarray:
     """Of a tile's channels, or of all."""
-    line = found.line
-    if found.shared:
-        return np.array([field[0] for field in (line.multiplier, line.more, *((line.below, line.addend) if found.bent else ()))])
-    own = [field[channels] for field in line]
+    of = lines.of
+    if lines.shared:
+        return np.array([field[0] for field in (of.multiplier, of.more, *((of.below, of.addend) if lines.bent else ()))])
+    own = [field[channels] for field in of]
     multiplier, more, addend, below = (np.pad(field, (0, size - len(field))).reshape(-1, 2) for field in own)
-    return np.concatenate([more[:, :1], *((below, addend) if found.bent else ()), multiplier], axis=1)
+    return np.concatenate([more[:, :1], *((below, addend) if lines.bent else ()), multiplier], axis=1)
 
 
-def _line(rq: common.Channels, reach: tuple[np.ndarray, np.ndarray]) -> _Line | None:
+def _lines(rq: common.Channels, reach: tuple[np.ndarray, np.ndarray]) -> _Lines | None:
     """Lines, one for all where requantizers are alike and one is found, and not bent where that is possible."""
     channels, alike = len(rq.multiplier), _alike(rq)
-    one = common.Channels(*(field[:1] for field in rq)), (reach[0].min(keepdims=True), reach[1].max(keepdims=True))
+    all_as_one = common.Channels(*(field[:1] for field in rq)), (reach[0].min(keepdims=True), reach[1].max(keepdims=True))
     for bent in (False, True):
-        line = biased.find(*one, _ALIKE_SHIFT if bent else _SHIFT, bent=bent) if alike else None
+        line = biased.find(*all_as_one, _ALIKE_SHIFT if bent else _SHIFT, bent=bent) if alike else None
         if line:
-            return _Line(biased.Line(*(np.repeat(field, channels) for field in line)), "bent_alike" if bent else "alike", bent, shared=True)
+            of = biased.Line(*(np.repeat(field, channels) for field in line))
+            return _Lines(of, "bent_alike" if bent else "alike", bent, shared=True)
         line = biased.find(rq, reach, _BENT_SHIFT if bent else _SHIFT, bent=bent)
         if line:
-            return _Line(line, "bent" if bent else "plain", bent, shared=False)
+            return _Lines(line, "bent" if bent else "plain", bent, shared=False)
     return None
 
 
@@ -175,16 +179,13 @@ def _cut(channels: int) -> tuple[int, ...]:
     return (max(_SIZES),) * ((channels - sum(last)) // max(_SIZES)) + last
 
 
-def _cycles(sizes: tuple[int, ...], words: int) -> float:
-    return sum(_RATES[size] * words + 29 for size in sizes)
-
-
 def cycles(in_c: int, out_c: int, *, bent: bool, alike: bool) -> float:
     """What a call takes, about. bent, alike: its requantizers."""
     even, words = out_c + out_c % 2, -(-in_c // 4)
     if _is_two(in_c, out_c):
         return 70 + 12 * words
     sizes, later = _cut(even), (words - 1) // _BLOCK
-    copied = (20 + 1.5 * in_c) * (in_c % 4 > 0)
+    copied = (15 + 6 * (in_c // 4) + 6 * (in_c % 4)) * (in_c % 4 > 0)
     blocks = 27 * later * len(sizes) + 30 * (len(sizes) - 1) * (later > 0)
-    return (45 if out_c > _TWO else 35) + copied + _cycles(sizes, words) + blocks + _REQUANTIZED[bent, alike] * out_c
+    tiles = sum(_RATES[size] * words + _TILE for size in sizes)
+    return (45 if out_c > _TWO else 35) + copied + tiles + blocks + _REQUANTIZED[bent, alike] * out_c

@@ -60,7 +60,7 @@ def pixel_by_pixel(p: Params) -> Packed | None:
 
 
 def _stream(p: Params) -> list[np.ndarray] | None:
-    """Biases, weights, constants, and how many passes, fours and inputs there are, where the code asks for it. None where a requantizer is rare."""
+    """As the head of dense_one.inc says, up to the constants. None where a requantizer is rare."""
     weights = np.asarray(p["weights"], np.int64).reshape(p["out_c"], -1)
     out_c, in_c = weights.shape
     rq, bias = common.channels(p), common.folded_bias(p, weights)

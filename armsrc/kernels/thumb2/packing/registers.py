@@ -87,4 +87,6 @@ def cycles(in_c: int, out_c: int, *, bent: bool) -> float:
     eights = -(-in_c // _EIGHT)
     later, short = (eights - 1) // 8, eights % 8 > 0
     call = 146 + 13 * eights + 60 * (in_c != BLOCK) + 72 * later - 34 * (in_c <= _UNSAVED)
-    return call + 5.8 * out_c * bent + sum({6: 54, 4: 37}[len(tile)] * eights + 6 * len(tile) + 4 * (len(tile) + 1) * later + 30 * short for tile in _tiles(out_c))
+    sizes = map(len, _tiles(out_c))
+    tiles = sum({6: 54, 4: 37}[size] * eights + 6 * size + 4 * (size + 1) * later + 30 * short for size in sizes)
+    return call + tiles + 5.8 * out_c * bent
