@@ -64,19 +64,6 @@
     movgt   \sum, r4
     .endm
 
-@ Four means as bytes of \low: lanes \low (c0, c2), \high (c1, c3); \m M, \half 2^15; clobbers \temp.
-    .macro means low, high, m, half, temp
-    smlawb  \temp, \m, \low, \half
-    smlawt  \low, \m, \low, \half
-    pkhtb   \low, \low, \temp, asr #16
-    smlawb  \temp, \m, \high, \half
-    smlawt  \high, \m, \high, \half
-    pkhtb   \high, \high, \temp, asr #16
-    uxtb16  \low, \low
-    uxtb16  \high, \high
-    orr     \low, \low, \high, lsl #8
-    .endm
-
 @ r4 pixels of four channels from r0: lanes r2, r3. r0 moves behind them; clobbers r4-r6.
     .macro add_pixels
     movs    r2, #0

@@ -30,5 +30,5 @@ def dense(p: Params) -> Packed | None:
                              common.words(constants[at:at + (_TILE if varied else 1)]).ravel()]) for at in cuts]
     whole = sum(tile.nbytes for tile in tiles[:out_c // _TILE])
     flags, rows = common.clamp(p)
-    header = common.words([groups, whole, out_c % _TILE, varied, flags])
+    header = common.words([in_c, groups, whole, out_c % _TILE, varied, flags, out_c])
     return common.packed("dense_s8.packed", header, *tiles, rows, scratch=groups * 8)
