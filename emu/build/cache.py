@@ -36,11 +36,22 @@ def key(parts: Iterable[str | bytes]) -> str:
 
 def temporary(path: Path) -> Path:
     """A name beside `path` that no other process uses, with the same suffix; its folder is made."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BuildError(f"cannot write the build cache {path.parent}: {error.strerror} (set {VARIABLE} to another folder)") from None
+    _make(path.parent, exist_ok=True)
     return draft_beside(path)
+
+
+def temporary_folder(path: Path) -> Path:
+    """The same as a folder, new and empty."""
+    folder = temporary(path)
+    _make(folder)
+    return folder
+
+
+def _make(folder: Path, *, exist_ok: bool = False) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=exist_ok)
+    except OSError as error:
+        raise BuildError(f"cannot write the build cache {folder}: {error.strerror} (set {VARIABLE} to another folder)") from None
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from emu.build.cache import cache_dir, temporary
+from emu.build.cache import cache_dir, temporary, temporary_folder
 from emu.build.driver import keep, run
 from emu.build.includes import learn
 from emu.build.sources import GENERATED, Job, Source
@@ -26,9 +26,8 @@ def compile_all(job: Job, sources: Sequence[Source]) -> list[Path]:
 
     if all(object_of(source).exists() for source in sources):
         return [object_of(source) for source in sources]
-    work = temporary(cache_dir() / "work")
+    work = temporary_folder(cache_dir() / "work")
     try:
-        work.mkdir()
         for name, text in job.generated.items():
             (work / name).write_text(text)
         with ThreadPoolExecutor(os.cpu_count()) as pool:

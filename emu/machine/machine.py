@@ -19,7 +19,7 @@ from emu.errors import InputError, TargetFault
 from emu.isa import cpu
 from emu.machine import code, faults, scb
 from emu.machine.faults import Object
-from emu.probe import STACK, UNIMPLEMENTED, Counts, Data, Probe, layout
+from emu.probe import LITERALS, STACK, UNIMPLEMENTED, Counts, Data, Probe, layout
 from emu.probe.follow import Follower
 
 MEMORIES = ("flash", "ram", "system")  # numbered as streams tell them apart
@@ -85,6 +85,9 @@ class Machine:
 
     def _hook(self, kernels: Iterable[str], layers: int, marks: code.Marks, followers: Sequence[Follower]) -> Probe:
         flash, ram = np.zeros(self.flash[1], np.uint16), np.zeros(self.ram[1], np.uint16)
+        for segment in self.image.segments:  # strings, tables of a switch, what a local array begins with: constants that have no symbol
+            if 0 <= segment.address - self.flash[0] < len(flash):
+                flash[segment.address - self.flash[0]:][:len(segment.data)] = LITERALS
         for number, item in enumerate(self.data, 3):
             for start, objects in ((self.flash[0], flash), (self.ram[0], ram)):
                 if start <= item.address < start + len(objects):

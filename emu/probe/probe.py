@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from emu.errors import BuildError
 from emu.probe import layout as at
 from emu.probe.counts import Call, Context, Counts, Path, Site, Stream, Touch
 from emu.probe.follow import Follower, natives
@@ -52,7 +53,11 @@ class Pricer(Protocol):
 def _native() -> c.CDLL:
     from emu.probe import build  # here, so that `python -m emu.probe.build` is not imported twice
 
-    library = c.CDLL(str(build.library()))
+    path = build.library()
+    try:
+        library = c.CDLL(str(path))
+    except OSError as error:
+        raise BuildError(f"the native probe {path} does not load: {str(error).removeprefix(f'{path}: ')} (delete it, and it is compiled anew)") from None
     pointer = c.c_void_p
     for name, result, arguments in (
         ("probe_sizes", c.c_size_t, [c.c_int]), ("probe_new", pointer, [pointer]), ("probe_attach", c.c_int, [pointer, pointer]),

@@ -230,6 +230,10 @@ def test_cache_that_cannot_be_written(network, toolchain, tmp_path, monkeypatch)
     monkeypatch.setenv("THUMBCYCLE_CACHE", str(blocked / "cache"))
     with pytest.raises(BuildError, match="cannot write the build cache .*THUMBCYCLE_CACHE"):
         build("c", generated=network, float_abi=False, toolchain=toolchain)
+    monkeypatch.setenv("THUMBCYCLE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("emu.build.cache.draft_beside", lambda path: blocked)  # as where the cache is there, and read-only, which root may write
+    with pytest.raises(BuildError, match="cannot write the build cache .*THUMBCYCLE_CACHE"):
+        build("c", generated=network, float_abi=False, toolchain=toolchain)
 
 
 def test_first_error_falls_back_to_the_last_line():

@@ -86,6 +86,8 @@ def test_reads_of_what_is_not_its_own_are_told(here, mine) -> None:
     assert here(mine, *KWS, ".").stderr == note.format("network_input, which is none of its tensors")
     edit(mine, "src/pointwise.c", "0 * network_input[3]", "0 * *(const volatile int8_t *)0x20017f00")
     assert here(mine, *KWS, ".").stderr == note.format("what is no object's")
+    edit(mine, "src/pointwise.c", "0 * *(const volatile int8_t *)0x20017f00", '0 * ((const volatile char *)"a constant without a symbol")[o]')
+    assert here(mine, *KWS, ".").stderr == ""
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

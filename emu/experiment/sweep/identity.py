@@ -16,6 +16,7 @@ SCHEMA = 1  # of rows; it changes when a column changes its meaning or goes
 _EMULATOR = ("emu/isa", "emu/probe", "emu/machine", "emu/timing", "emu/build", "emu/functions", "emu/check/equivalence.py", "emu/measure.py",
              "emu/profile.py", "emu/experiment/sweep/measure.py", "kwsq")
 _READ = (".py", ".c", ".h", ".npz", ".wav")
+_RESULTS = (".parquet", ".journal", ".md", ".html", ".csv", ".png", ".svg")  # what stands in folders and goes into no image
 _SOURCES = ("armsrc/abi.py", "armsrc/kernelset.py", "armsrc/include", "armsrc/libc", "armsrc/firmware", "armsrc/runtime")
 
 
@@ -25,7 +26,7 @@ def sources(kernels: str) -> str:
     places = [place for folder in chain for place in (folder.folder, *folder.linked, *folder.include)]
     files = Files(REPOSITORY, {})
     outside = [name for number, folder in enumerate(chain) for source in folder.sources for name in (source, *files.included(source, searched(chain[number:])))]
-    return _hash(dict.fromkeys((*_SOURCES, *places, *outside)), lambda path: "__pycache__" not in path.parts)
+    return _hash(dict.fromkeys((*_SOURCES, *places, *outside)), lambda path: path.suffix not in _RESULTS)
 
 
 @functools.cache
@@ -52,4 +53,6 @@ def _hash(names: Iterable[str], wanted: Callable[[Path], bool]) -> str:
 
 
 def _files(place: Path) -> list[Path]:
-    return [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+    """place, or the files in it, but for those in folders that are caches or hidden, as .git is."""
+    return [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file() and not any(
+        part.startswith(".") or part == "__pycache__" for part in path.relative_to(place).parts))
