@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
+import itertools
 import operator
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +19,7 @@ from emu.isa.cpu import Cpu
 from emu.isa.instruction import Instruction
 from emu.machine import Machine, writes
 from emu.machine.code import Marks
+from emu.machine.faults import Object
 from emu.probe import MISALIGNED, OTHER, Counts
 from emu.profile import Profile, profile
 from emu.timing import predictor, pricing
@@ -91,7 +95,23 @@ def prepare(image: Image, program: Program, core: Core, *, limit: int | None = N
     options = {} if limit is None else {"limit": limit}
     options |= {"followers": (*(memory.followers if memory else ()), *predictor.followers(core, *others))}
     return Machine(image, core.name, kernels=sorted({layer.kernel for layer in program.layers}), layers=len(program.layers),
-                   layer_names=[layer.name for layer in program.layers], counting=counting, marks=marks, **options)
+                   layer_names=[layer.name for layer in program.layers], counting=counting, marks=marks, objects=_scratch(image, program), **options)
+
+
+def _scratch(image: Image, program: Program) -> list[Object]:
+    """The scratch that all layers share, cut where some layer's part of it ends; they have its name."""
+    symbol = image.symbols.get(_scratch_symbol(program))
+    borders = sorted({0, *_scratch_parts(program), symbol.size}) if symbol else []
+    return [Object(symbol.name, symbol.address + start, end - start) for start, end in itertools.pairwise(borders)]
+
+
+def _scratch_symbol(program: Program) -> str:
+    return next((layer.tensors["scratch"] for layer in program.layers if "scratch" in layer.tensors), "")
+
+
+def _scratch_parts(program: Program) -> list[int]:
+    """Bytes at which parts begin, the first aside."""
+    return sorted({layer.scratch_bytes for layer in program.layers} - {0})
 
 
 def write_input(machine: Machine, program: Program, x: np.ndarray) -> None:
@@ -117,13 +137,17 @@ def _address(image: Image, tensor: Tensor) -> int:
 
 
 def check_writes(program: Program, counts: Counts, again: Callable[[], Machine] | None = None) -> None:
-    """A layer may write its output, scratch, stack and variables of its own. Raises TargetFault for another tensor, and for no object at all.
+    """A layer may write its output, its part of the scratch, stack and variables of its own. Raises TargetFault for another tensor, for
+    scratch behind its part, and for no object at all.
 
     again: the same run, with what instructions touch counted, so that the fault can name one.
     """
     tensors = {program.input.symbol, *(layer.output.symbol for layer in program.layers)}
+    scratch = [number for number, name in enumerate(counts.objects) if name == _scratch_symbol(program)][1:]  # the first one is all of it
+    begins = [0, *_scratch_parts(program)]
     for number, layer in enumerate(program.layers, 1):
-        writes.check(f"layer {layer.name} ({layer.kernel})", counts.objects, counts.traffic[number], tensors - {layer.output.symbol},
+        behind = dict.fromkeys(scratch[bisect.bisect_left(begins, layer.scratch_bytes):], layer.scratch_bytes)
+        writes.check(f"layer {layer.name} ({layer.kernel})", counts.objects, counts.traffic[number], tensors - {layer.output.symbol}, behind,
                      lambda object, layer=number: writes.by_whom(again(), layer, object) if again else "")
 
 
@@ -133,11 +157,12 @@ def stray_reads(program: Program, counts: Counts) -> list[str]:
     found = []
     for layer, accesses in zip(program.layers, counts.traffic[1:], strict=True):
         foreign = {counts.objects[OTHER], *tensors} - set(layer.tensors.values())
-        for name, (reads, _) in zip(counts.objects, accesses, strict=True):
-            if name in foreign and reads.any():
-                whose = "what is no object's" if name == counts.objects[OTHER] else f"{name}, which is none of its tensors"
-                times = int(reads.sum())
-                found.append(f"layer {layer.name} ({layer.kernel}) read {whose}: {times:,} time{'s' * (times > 1)}")
+        reads = Counter()
+        for name, (read, _) in zip(counts.objects, accesses, strict=True):
+            reads[name] += int(read.sum()) * (name in foreign)
+        for name, times in (+reads).items():
+            whose = "what is no object's" if name == counts.objects[OTHER] else f"{name}, which is none of its tensors"
+            found.append(f"layer {layer.name} ({layer.kernel}) read {whose}: {times:,} time{'s' * (times > 1)}")
     return found
 
 

@@ -82,6 +82,8 @@ def _compare(counted: Machine, python: PythonCounts) -> None:
     for name, accesses in zip(counts.objects, counts.traffic.sum(axis=0), strict=True):
         for store in (False, True):
             if accesses[int(store)].any():
-                native[name, store] = [int(accesses[int(store)].sum()), int(accesses[int(store)] @ [1, 2, 4])]
+                count = native.setdefault((name, store), [0, 0])  # the scratch's parts have one name
+                count[0] += int(accesses[int(store)].sum())
+                count[1] += int(accesses[int(store)] @ [1, 2, 4])
     if executed != python.executed or native != python.traffic:
         raise TargetFault(f"the Python hook counted {python.executed} instructions and {python.traffic}, the probe {executed} and {native}")

@@ -31,7 +31,7 @@ class Tensor:
 class Layer:
     """One layer of the program, or several that one kernel takes. tensors: part ("input", "weights", ...) -> symbol; sizes in bytes.
 
-    covers: how many of the network's layers.
+    covers: how many of the network's layers. scratch_bytes: what the kernel may use of the scratch that all layers share.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Layer:
     output: Tensor
     tensors: Mapping[str, str]
     covers: int = 1
+    scratch_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,5 +58,6 @@ class Program:
     def from_manifest(cls, manifest: Mapping[str, Any]) -> Program:
         """From what the exporter returns beside the C text."""
         layers = tuple(Layer(row["name"], row["kernel"], row["macs"], row["weight_bytes"], row["activation_bytes"],
-                             Tensor.of(row["output"]), dict(row["tensors"]), row["covers"]) for row in manifest["layers"])
+                             Tensor.of(row["output"]), dict(row["tensors"]), row["covers"],
+                             row["scratch_bytes"]) for row in manifest["layers"])
         return cls(manifest["network"], np.dtype(manifest["dtype"]), Tensor.of(manifest["input"]), layers)

@@ -89,7 +89,8 @@ def call(image: Image, kernel: str, params: Mapping[str, Any], x: np.ndarray, *,
 
     machine = run()
     output, counts = np.frombuffer(machine.read(y_at, out_bytes), x.dtype).reshape(out_shape), machine.counts()
-    writes.check(kernel, counts.objects, counts.traffic[1], {"input"}, lambda number: writes.by_whom(run(Marks(touches=True)), 1, number))
+    writes.check(kernel, counts.objects, counts.traffic[1], {"input"},
+                 writer=lambda number: writes.by_whom(run(Marks(touches=True)), 1, number))
     return KernelCall(kernel, output, counts, machine)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -12,15 +13,18 @@ from emu.machine import faults
 from emu.machine.machine import Machine
 
 
-def check(who: str, objects: Sequence[str], accesses: np.ndarray, forbidden: Collection[str], writer: Callable[[int], str] = lambda number: "") -> None:
+def check(who: str, objects: Sequence[str], accesses: np.ndarray, forbidden: Collection[str], behind: Mapping[int, int] = MappingProxyType({}),
+          writer: Callable[[int], str] = lambda number: "") -> None:
     """TargetFault, which names `who`, for a store into a forbidden object, and for one that no object holds.
 
-    accesses: of one layer, as Counts.traffic has them (objects, loads and stores, sizes). writer: of an object, by its number, what the line
-    ends with.
+    accesses: of one layer, as Counts.traffic has them (objects, loads and stores, sizes). behind: numbers of objects that are forbidden,
+    too, what is behind so many bytes of scratch. writer: of an object, by its number, what the line ends with.
     """
     for number, (name, (_, stores)) in enumerate(zip(objects, accesses, strict=True)):
-        if stores.any() and (name == "other" or name in forbidden):
+        if stores.any() and (name == "other" or name in forbidden or number in behind):
             where = "outside every object" if name == "other" else f"into {name}, which is not its output"
+            if number in behind:
+                where = f"into {name} behind the {behind[number]:,} bytes that it has of it" if behind[number] else f"into {name}, of which it has nothing"
             times = int(stores.sum())
             raise TargetFault(f"{who} wrote {where}: {times} time{'s' * (times > 1)}{writer(number)}")
 

@@ -185,6 +185,7 @@ def test_a_kernel_that_goes_wrong(tmp_path: Path, one_line_error, body, head, st
 @pytest.mark.parametrize(("body", "message"), [
     ("y[p->out_c] = 77;", "wrote outside every object: 1 time; 'strb"),
     ("((int8_t *)x)[3] = 1;", "wrote into qglobal_avgpool2d_output, which is not its output: 1 time; 'strb"),
+    ("((int8_t *)scratch)[104] = 1;", "wrote into network_scratch behind the 104 bytes that it has of it: 1 time; 'strb"),
 ])
 def test_a_layer_that_writes_anothers_tensor(tmp_path: Path, one_line_error, body: str, message: str) -> None:
     shutil.copytree(REPOSITORY / "armsrc/kernels/c", tmp_path / "mine")

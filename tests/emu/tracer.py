@@ -98,9 +98,12 @@ class Tracer:
                 self.engine.mem_map(self.symbols[start], self.symbols[size])
                 self.engine.mem_write(self.symbols[start], fill * self.symbols[size])
             self.engine.mem_map(0xE000E000, 0x1000)
+            self.constants = []  # of flash, that have no symbol
             for segment in elf.iter_segments("PT_LOAD"):
                 if segment["p_filesz"]:
                     self.engine.mem_write(segment["p_paddr"], segment.data())
+                    if self.symbols["__flash_start"] <= segment["p_paddr"] < self.symbols["__flash_start"] + self.symbols["__flash_size"]:
+                        self.constants.append(range(segment["p_paddr"], segment["p_paddr"] + segment["p_filesz"]))
         self.starts = [start for start, _, _ in self.objects]
         self.stack = self.symbols["__stack_limit"], self.symbols["__stack_top"]
 
@@ -108,7 +111,9 @@ class Tracer:
         if self.stack[0] <= address < self.stack[1]:
             return "stack"
         at = bisect_right(self.starts, address) - 1
-        return self.objects[at][2] if at >= 0 and address < self.objects[at][1] else "other"
+        if at >= 0 and address < self.objects[at][1]:
+            return self.objects[at][2]
+        return "literals" if any(address in constants for constants in self.constants) else "other"
 
     # --- running ---
 
