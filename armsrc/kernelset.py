@@ -31,6 +31,7 @@ import numpy as np
 from armsrc import abi
 
 PACK = "pack.py"
+_MOST_SCRATCH = 1 << 24  # bytes: more than any of these cores' parts has of RAM
 _SYMBOL = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
 
 
@@ -101,8 +102,8 @@ def _scratch(path: Path, function: Callable[..., int], failure: type[Exception])
     def scratch(kernel: str, *params: abi.Params) -> int:
         with _told(path, failure, f"scratch({kernel!r})"):
             number = function(kernel, *params)
-        if not _is_size(number):
-            raise failure(f"{path}: scratch({kernel!r}) returned {number!r}: a number of bytes is wanted")
+        if not _is_size(number) or number > _MOST_SCRATCH:
+            raise failure(f"{path}: scratch({kernel!r}) returned {number!r}: a number of bytes is wanted, at most {_MOST_SCRATCH:,}")
         return int(number)
 
     return scratch
@@ -121,8 +122,8 @@ def _wrong(packed: object) -> str:
         return f"words {words!r:.40}: uint32 (n,) is wanted"
     if words.dtype != np.uint32 or words.ndim != 1 or not words.size:
         return f"words {words.dtype} {words.shape}: uint32 (n,) is wanted"
-    if not _is_size(scratch):
-        return f"scratch {scratch!r}: a number of bytes is wanted"
+    if not _is_size(scratch) or scratch > _MOST_SCRATCH:
+        return f"scratch {scratch!r}: a number of bytes is wanted, at most {_MOST_SCRATCH:,}"
     if not isinstance(packed.addresses, Mapping):
         return f"addresses {packed.addresses!r:.40}: a mapping is wanted, the index of a word -> the name of a symbol"
     wrong = next((f"{at!r}: {name!r}" for at, name in packed.addresses.items() if not _is_size(at) or at >= words.size

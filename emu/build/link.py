@@ -18,7 +18,8 @@ NO_SOFT_FLOAT = re.compile(r"__aeabi_[fdil]|VFP register arguments|cannot find -
 CONSTRUCTORS = ".init_array"
 _MISSING = r"undefined (reference to `|symbol: )"
 # What a linker says of things that strangers try -> why that cannot be.
-_HINTS = {re.compile(_MISSING + r"__aeabi_([fd]|u?[il]2[fd])"): "float arithmetic, for which int8 images are linked with no library",
+_HINTS = {re.compile(r"_packed\b.*" + _MISSING): "a pack.py names it, and no file of the set has it",
+          re.compile(_MISSING + r"__aeabi_([fd]|u?[il]2[fd])"): "float arithmetic, for which int8 images are linked with no library",
           re.compile(_MISSING + r"(malloc|calloc|realloc|free|\w*printf|puts|putchar|abort|exit|__assert_func|operator (new|delete))"):
               "there is no C library: kernels have no heap and no output; memcpy, memmove, memset and memcmp are there",
           re.compile(_MISSING + r"(__cxa_|__gxx_|__aeabi_(atexit|unwind)|_Unwind_|vtable for __cxxabiv1)"): "there is no C++ runtime",

@@ -307,13 +307,14 @@ def test_its_packing_is_for_its_own_kernels_alone(mine, toolchain) -> None:
     ("def pack(kernel, p):\n    return p['no\\nne']\n", r"/pack\.py:2: pack\('dense_s8'\): KeyError: 'no\\nne'$"),
     ("def pack(kernel, p):\n    return 3\n", r"/pack\.py: pack\('dense_s8'\) returned 3: a Packed is wanted, or None$"),
     ("from armsrc.kernelset import Packed\nimport numpy as np\ndef pack(kernel, p):\n    return Packed(np.zeros(4))\n", r"returned words float64 \(4,\): uint32 \(n,\) is wanted$"),
-    ("from armsrc.kernelset import Packed\nimport numpy as np\ndef pack(kernel, p):\n    return Packed(np.zeros(4, np.uint32), -4)\n", r"returned scratch -4: a number of bytes is wanted$"),
+    ("from armsrc.kernelset import Packed\nimport numpy as np\ndef pack(kernel, p):\n    return Packed(np.zeros(4, np.uint32), -4)\n", r"returned scratch -4: a number of bytes is wanted, at most 16,777,216$"),
     ("from armsrc.kernelset import Packed\nimport numpy as np\ndef pack(kernel, p):\n    return Packed(np.zeros(4, np.uint32), addresses=['dense_s8'])\n",
      r"returned addresses \['dense_s8'\]: a mapping is wanted, the index of a word -> the name of a symbol$"),
     *((f"from armsrc.kernelset import Packed\nimport numpy as np\ndef pack(kernel, p):\n    return Packed(np.zeros(4, np.uint32), addresses={{{wrong}}})\n",
        rf"returned addresses {wrong}: the index of a word and the name of a symbol are wanted$") for wrong in ("1.0: 'dense_s8'", "4: 'dense_s8'", "0: None")),
     ("from armsrc.kernelset import Packed\ndef pack(kernel, p):\n    return Packed([[1], [1, 2]])\n", r"returned words \[\[1\], \[1, 2\]\]: uint32 \(n,\) is wanted$"),
-    ("def scratch(kernel, p):\n    return '3'\n", r"/pack\.py: scratch\('dense_s8'\) returned '3': a number of bytes is wanted$"),
+    ("def scratch(kernel, p):\n    return 10 ** 9\n", r"/pack\.py: scratch\('dense_s8'\) returned 1000000000: a number of bytes is wanted, at most 16,777,216$"),
+    ("def scratch(kernel, p):\n    return '3'\n", r"/pack\.py: scratch\('dense_s8'\) returned '3': a number of bytes is wanted, at most 16,777,216$"),
     ("raise ValueError('two\\nlines')\n", r"/pack\.py:1: ValueError: two lines$"),
 ])
 def test_a_pack_py_that_does_not_do_as_it_should(mine, text, message) -> None:

@@ -70,7 +70,7 @@ def test_a_copy_of_a_kernel_runs_its_own_code(tmp_path: Path) -> None:
 
 def test_a_name_that_is_not_there(tmp_path: Path) -> None:
     mine = folder(tmp_path / "mine", {"dense.c": STUB.replace("NAME", "dense_s8"), "pack.py": NAMES_NOTHING})
-    with pytest.raises(BuildError, match=r"^kernel set 'mine' does not link: .*qdense_16x10_packed.*undefined reference to `dense_s8\.nothing'$"):
+    with pytest.raises(BuildError, match=r"^kernel set 'mine' does not link: .*qdense_16x10_packed.*undefined reference to `dense_s8\.nothing' \(a pack\.py names it, and no file of the set has it\)$"):
         image_of(str(mine))
     packs = KernelSet(pack=lambda kernel, p: Packed(np.zeros(3, np.uint32), 0, {1: "dense_s8.nothing"}))
     with pytest.raises(InputError, match=r"pack\.py wants the address of dense_s8\.nothing, which the image has not$"):

@@ -15,7 +15,7 @@ from emu.build.cache import REPOSITORY
 from emu.check import budgets
 from emu.check.budgets import Figures
 from emu.cli import run_command
-from emu.errors import InputError
+from emu.errors import InputError, UsageError
 from emu.experiment.__main__ import main
 from emu.experiment.commands.figures import FILE
 from emu.experiment.figures import goals, measure
@@ -54,6 +54,12 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return run_command(main), *capsys.readouterr()
 
     return command
+
+
+def test_a_goal_of_no_line(file: Path, run) -> None:
+    file.write_text(GOALS.replace('kind = "dense"', 'kind = "dens"'))
+    status, output, error = run("--file", file)
+    assert status == 3 and not output and error == "error: goal 'fast': its where fits no layer of thumb2 on cortex-m4\n"
 
 
 def test_lines_and_goals(file: Path, run, tmp_path: Path) -> None:
@@ -96,11 +102,12 @@ def test_a_folder_of_ones_own(file: Path, run, tmp_path: Path) -> None:
     ("of_baseline", "of_base", "no 'of_base' (did you mean of_baseline?)"),
     ("in_c = {", "inc = {", "goal 1: where: unknown key 'inc' (did you mean in_c?)"),
     ("from = 16", "least = 16", "goal 1: where: in_c: unknown key 'least'"),
-    ("[shapes]", "[shapes", "goals.toml: "),
+    ("[shapes]", "[shapes", "goals.toml: "), ('kernels = "thumb2"', 'kernels = "m0"', "goal 1 is of m0 on cortex-m4, which no [[measure]] runs"),
+    ('core = "cortex-m4"', 'core = "cortex-m9"', "goals.toml: no core 'cortex-m9'"),
 ])
 def test_files_that_are_wrong(file: Path, old: str, new: str, message: str) -> None:
     file.write_text(GOALS.replace(old, new))
-    with pytest.raises(InputError) as caught:
+    with pytest.raises((InputError, UsageError)) as caught:
         goals.load(file)
     assert message in str(caught.value) and "\n" not in str(caught.value)
 

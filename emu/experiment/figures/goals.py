@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emu.build import kernel_folder
-from emu.errors import InputError
+from emu.errors import InputError, UsageError
 from emu.experiment.sweep import spec, values
 from emu.experiment.sweep.plan import FILTERS
 from emu.experiment.sweep.values import SpecError
@@ -85,6 +85,8 @@ def load(file: Path) -> Published:
         raise InputError(f"{file}: {error.strerror}") from None
     except ValueError as error:  # of TOML, of UTF-8, and SpecError
         raise InputError(f"{file}: {error}") from None
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}") from None
 
 
 def _published(table: dict[str, Any], folder: Path) -> Published:
@@ -94,10 +96,14 @@ def _published(table: dict[str, Any], folder: Path) -> Published:
     rows = {key: table.get(key, []) if isinstance(table.get(key, []), list) else [table[key]] for key in ("measure", "goal")}
     if not rows["measure"]:
         raise SpecError("no [[measure]] says what to run")
+    measures = tuple(_measure(f"measure {number}", row, kernels) for number, row in enumerate(rows["measure"], 1))
+    measured = {(name, measure.core) for measure in measures for name in (*measure.kernels, *measure.spotter)}
+    goals = tuple(_goal(f"goal {number}", row, kernels) for number, row in enumerate(rows["goal"], 1))
+    for number, goal in enumerate(goals, 1):
+        if (goal.kernels, goal.core) not in measured:
+            raise SpecError(f"goal {number} is of {goal.kernels} on {goal.core}, which no [[measure]] runs")
     return Published({_beside(name, folder): values.text(f"shapes: {name}", title) for name, title in shapes.items()},
-                     kernels("baseline", table.get("baseline")),
-                     tuple(_measure(f"measure {number}", row, kernels) for number, row in enumerate(rows["measure"], 1)),
-                     tuple(_goal(f"goal {number}", row, kernels) for number, row in enumerate(rows["goal"], 1)))
+                     kernels("baseline", table.get("baseline")), measures, goals)
 
 
 def _beside(name: str, folder: Path) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from emu import kws
 from emu.build import kernel_folder
+from emu.errors import InputError
 from emu.experiment import bounds
 from emu.experiment.figures.goals import Goal, Measure, Published
 from emu.experiment.sweep import plan, run, spec
@@ -175,5 +176,9 @@ def _cycles(known: Mapping[tuple[str, str, str], int], group: Group, line: str) 
 
 
 def _reached(goal: Goal, groups: Sequence[Group]) -> Reached:
-    return Reached(goal, tuple(line for group in groups if (group.kernels, group.core) == (goal.kernels, goal.core)
-                               for line in group.lines if goal.where.fits(line.facts)))
+    """InputError for a goal of no line: that it is met, or missed, would say nothing."""
+    lines = tuple(line for group in groups if (group.kernels, group.core) == (goal.kernels, goal.core)
+                  for line in group.lines if goal.where.fits(line.facts))
+    if not lines:
+        raise InputError(f"goal {goal.what!r}: its where fits no layer of {goal.kernels} on {goal.core}")
+    return Reached(goal, lines)
