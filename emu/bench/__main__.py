@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from emu.cli import SETTINGS, run_command, status
+from emu.cli import SETTINGS, refuse, run_command, status
 
 EPILOG = """\b
 What is compared, on the keyword spotter's image, one inference after the other in one engine:
@@ -31,11 +31,12 @@ Ratios are medians over rounds in which all three run in turn. Timings are this 
 def main(sets: tuple[str, ...], rounds: int, seconds: float, as_json: bool) -> None:
     """What accounting costs, over bare Unicorn and against Python hooks."""
     from emu.bench.accounting import cost
-    from emu.kws import Job, load, prepared, read
+    from emu.kws import Job, judged, load, prepared, read
 
     job, costs = Job(), {}
     loaded, features = load(job), read("yes").features
     for kernels in sets:
+        refuse(judged(Job(kernels=kernels)).difference, False)  # of kernels that fault, too: what is timed watches nothing
         ready = prepared(job, loaded, kernels)
         with status(f"{kernels}: warming up") as say:
             costs[kernels] = cost(ready.image, ready.program, ready.network.input_array(features), ready.core, rounds=rounds, seconds=seconds,

@@ -240,3 +240,12 @@ def test_bench_compares_the_three_ways(run) -> None:
     facts = json.loads(run("emu.bench", "--json", "--kernels", "thumb2", "--rounds", "3", "--seconds", "0.05").stdout)
     assert facts["thumb2_accounting_over_bare"] > 1
     assert facts["thumb2_python_hooks_over_accounting"] > 10
+
+
+@pytest.mark.parametrize(("body", "status", "message"), [
+    ("*(volatile int *)0x30000000 = (int)(p->out_c + x[0]);", 5, "error: write of 4 bytes outside memory"), ("y[0] = x[0] + (int8_t)p->out_c;", 1, "error: layer qdense_16x10 is not bit-exact")])
+def test_bench_times_no_kernel_that_is_wrong(run, tmp_path: Path, body: str, status: int, message: str) -> None:
+    (tmp_path / "dense.c").write_text('#include "kernels.h"\nvoid dense_s8(const pointwise_s8_params *p, const int8_t *x, int8_t *y, void *scratch)\n'
+                                      f"{{\n    (void)scratch, (void)y;\n    {body}\n}}\n")
+    done = run("emu.bench", "--kernels", str(tmp_path))
+    assert (done.returncode, done.stdout) == (status, "") and done.stderr.startswith(message) and done.stderr.count("\n") == 1
