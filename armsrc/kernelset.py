@@ -19,6 +19,7 @@ import hashlib
 import importlib
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -31,6 +32,7 @@ import numpy as np
 from armsrc import abi
 
 PACK = "pack.py"
+_LONG = 10.0  # seconds
 _MOST_SCRATCH = 1 << 24  # bytes: more than any of these cores' parts has of RAM
 _SYMBOL = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
 
@@ -133,7 +135,12 @@ def _wrong(packed: object) -> str:
 
 @contextmanager
 def _told(path: Path, failure: type[Exception], what: str = "") -> Iterator[None]:
-    """What goes wrong inside, as `failure` in one line. What is printed goes to standard error: standard output is the report's."""
+    """What goes wrong inside, as `failure` in one line. What is printed goes to standard error: standard output is the report's. What takes
+    long is said: it may never end."""
+    said = f"note: {path}: {what or 'it'} is not done after {_LONG:g} seconds; Ctrl-C ends it"
+    watch = threading.Timer(_LONG, lambda: print(said, file=sys.stderr, flush=True))
+    watch.daemon = True
+    watch.start()
     try:
         with redirect_stdout(sys.stderr):
             yield
@@ -144,6 +151,8 @@ def _told(path: Path, failure: type[Exception], what: str = "") -> Iterator[None
         deep = f" (at {Path(inner.filename).relative_to(here.parent.parent)}:{inner.lineno})" if inner and inner.filename != str(here) else ""
         text = " ".join(f"{what + ': ' if what else ''}{type(error).__name__}: {error}".split())
         raise failure(f"{path}{own[-1] if own else ''}: {text}{deep}") from error
+    finally:
+        watch.cancel()
 
 
 def _imported(folder: Path) -> ModuleType:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from armsrc import kernelset
 from emu import kws
 from emu.build import kernel_folder
 from emu.build.cache import REPOSITORY
@@ -371,3 +372,10 @@ def test_a_neighbour_whose_name_begins_as_the_projects(sources, tmp_path, cc) ->
     image = Image.load(build(str(path), generated={}, float_abi=False, toolchain=find(cc), script="library", source_root=sources))
     found = {kernel: image.source_line(image.symbols[kernel].address).rpartition(":")[0] for kernel in ("dense_s8", "max_pool2d_s8", "conv2d_s8")}
     assert found == {"dense_s8": f"{path}/dense.c", "max_pool2d_s8": f"{path}/max.S", "conv2d_s8": "armsrc/kernels/c/conv2d.c"}
+
+
+def test_a_pack_that_takes_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(kernelset, "_LONG", 0.05)
+    (tmp_path / "pack.py").write_text("import time\ndef pack(kernel, p):\n    time.sleep(0.3)\n")
+    assert kernelset.load(tmp_path).pack("dense_s8", {}) is None
+    assert capsys.readouterr().err == f"note: {tmp_path}/pack.py: pack('dense_s8') is not done after 0.05 seconds; Ctrl-C ends it\n"
