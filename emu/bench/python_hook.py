@@ -23,9 +23,7 @@ class PythonCounts:
         self.executed = 0
         self.traffic: dict[tuple[str, bool], list[int]] = {}  # (object, store) -> [accesses, bytes]
         self._machine = machine
-        constants = [range(segment.address, segment.address + len(segment.data)) for segment in machine.image.segments]
-        self._owner = {address: "literals" for addresses in constants for address in addresses if 0 <= address - machine.flash[0] < machine.flash[1]}
-        self._owner |= {address: item.name for item in machine.data for address in range(item.address, item.address + item.size)}
+        self._owner = {address: item.name for item in machine.data for address in range(item.address, item.address + item.size)}
         self._owner |= dict.fromkeys(range(*machine.stack), "stack")
         machine.engine.hook_add(unicorn.UC_HOOK_CODE, self._on_code)
 

@@ -19,7 +19,7 @@ from emu.errors import InputError, TargetFault
 from emu.isa import cpu
 from emu.machine import code, faults, scb
 from emu.machine.faults import Object
-from emu.probe import LITERALS, STACK, UNIMPLEMENTED, Counts, Data, Probe, layout
+from emu.probe import STACK, UNIMPLEMENTED, Counts, Data, Probe, layout
 from emu.probe.follow import Follower
 
 MEMORIES = ("flash", "ram", "system")  # numbered as streams tell them apart
@@ -52,7 +52,8 @@ class Machine:
         self.limit = limit
         self._text = code.text(image)
         self.records, self.instructions = self._text.records, self._text.instructions
-        self.data = sorted([*(Object(s.name, s.address, s.size) for s in image.objects), *objects], key=lambda o: o.address)
+        self._named = [*(Object(s.name, s.address, s.size) for s in image.objects), *objects]
+        self.data = sorted([*self._constants(), *self._named], key=lambda o: o.address)  # where two have an address, the later one's it is
         self.objects = ("other", "literals", "stack", *(o.name for o in self.data))
         self._map(*(sizes or (self._address("__flash_size"), self._address("__ram_size"))))
         self.probe = self._hook(kernels, layers, marks or code.Marks(), followers) if counting else None
@@ -64,6 +65,11 @@ class Machine:
         if symbol is None:
             raise InputError(f"{self.image.path}: no symbol {name}; link it with armsrc/firmware's linker scripts")
         return symbol.address
+
+    def _constants(self) -> list[Object]:
+        """All of what is loaded into flash: strings, tables of a switch, what a local array begins with have no symbol of their own."""
+        flash = range(self._address("__flash_start"), self._address("__flash_start") + self._address("__flash_size"))
+        return [Object("constants", segment.address, len(segment.data)) for segment in self.image.segments if segment.data and segment.address in flash]
 
     def _map(self, flash_size: int, ram_size: int) -> None:
         self.flash = (self._address("__flash_start"), flash_size)
@@ -85,9 +91,6 @@ class Machine:
 
     def _hook(self, kernels: Iterable[str], layers: int, marks: code.Marks, followers: Sequence[Follower]) -> Probe:
         flash, ram = np.zeros(self.flash[1], np.uint16), np.zeros(self.ram[1], np.uint16)
-        for segment in self.image.segments:  # strings, tables of a switch, what a local array begins with: constants that have no symbol
-            if 0 <= segment.address - self.flash[0] < len(flash):
-                flash[segment.address - self.flash[0]:][:len(segment.data)] = LITERALS
         for number, item in enumerate(self.data, 3):
             for start, objects in ((self.flash[0], flash), (self.ram[0], ram)):
                 if start <= item.address < start + len(objects):
@@ -169,7 +172,7 @@ class Machine:
 
     def scene(self, pc: int) -> faults.Scene:
         """What a fault is told with when the core stops at `pc`."""
-        return faults.Scene(self.image, self.instructions, self.data, self.stack, self.cpu.name, self.limit, self.layer_names, pc)
+        return faults.Scene(self.image, self.instructions, self._named, self.stack, self.cpu.name, self.limit, self.layer_names, pc)
 
     def _emulate(self, pc: int, until: int) -> unicorn.UcError | None:
         """Run to `until`, or to what stops Unicorn; YIELD does, too, but is a NOP on one core.

@@ -113,7 +113,7 @@ class Tracer:
         at = bisect_right(self.starts, address) - 1
         if at >= 0 and address < self.objects[at][1]:
             return self.objects[at][2]
-        return "literals" if any(address in constants for constants in self.constants) else "other"
+        return "constants" if any(address in constants for constants in self.constants) else "other"
 
     # --- running ---
 
