@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import math
 import re
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -32,7 +34,7 @@ import numpy as np
 from armsrc import abi
 
 PACK = "pack.py"
-_LONG = 10.0  # seconds
+_SETS = Path(__file__).parent.resolve() / "kernels"
 _MOST_SCRATCH = 1 << 24  # bytes: more than any of these cores' parts has of RAM
 _SYMBOL = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
 
@@ -133,26 +135,64 @@ def _wrong(packed: object) -> str:
     return f"addresses {wrong}: the index of a word and the name of a symbol are wanted" if wrong else ""
 
 
+class _Watch:
+    """Tells on standard error of what is not done after some seconds: it may never end. One thread for all, while there is something."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._watched, self._pending = seconds, [], False
+
+    def begin(self, what: str) -> list[object]:
+        entry = [time.monotonic(), what]
+        self._watched.append(entry)
+        if not self._pending:
+            self._later()
+        return entry
+
+    def end(self, entry: list[object]) -> None:
+        self._watched.remove(entry)
+
+    def _later(self) -> None:
+        self._pending = True
+        timer = threading.Timer(self._seconds, self._look)
+        timer.daemon = True
+        timer.start()
+
+    def _look(self) -> None:
+        for entry in [entry for entry in self._watched if time.monotonic() - entry[0] >= self._seconds]:
+            print(f"note: {entry[1]} is not done after {self._seconds:g} seconds; Ctrl-C ends it", file=sys.stderr, flush=True)
+            entry[0] = math.inf
+        self._pending = False
+        if self._watched:
+            self._later()
+
+
+_WATCH = _Watch(10.0)
+
+
 @contextmanager
 def _told(path: Path, failure: type[Exception], what: str = "") -> Iterator[None]:
-    """What goes wrong inside, as `failure` in one line. What is printed goes to standard error: standard output is the report's. What takes
-    long is said: it may never end."""
-    said = f"note: {path}: {what or 'it'} is not done after {_LONG:g} seconds; Ctrl-C ends it"
-    watch = threading.Timer(_LONG, lambda: print(said, file=sys.stderr, flush=True))
-    watch.daemon = True
-    watch.start()
+    """What goes wrong inside, as `failure` in one line. What is printed goes to standard error: standard output is the report's."""
+    entry = _WATCH.begin(f"{path}: {what or 'it'}")
     try:
         with redirect_stdout(sys.stderr):
             yield
     except (Exception, SystemExit) as error:
         here, frames = path.resolve(), traceback.extract_tb(error.__traceback__)
         own = [f":{frame.lineno}" for frame in frames if frame.filename == str(here)]
-        inner = next((frame for frame in reversed(frames) if Path(frame.filename).is_relative_to(here.parent.parent)), None)
-        deep = f" (at {Path(inner.filename).relative_to(here.parent.parent)}:{inner.lineno})" if inner and inner.filename != str(here) else ""
         text = " ".join(f"{what + ': ' if what else ''}{type(error).__name__}: {error}".split())
-        raise failure(f"{path}{own[-1] if own else ''}: {text}{deep}") from error
+        raise failure(f"{path}{own[-1] if own else ''}: {text}{_deep(here, frames)}") from error
     finally:
-        watch.cancel()
+        _WATCH.end(entry)
+
+
+def _deep(here: Path, frames: traceback.StackSummary) -> str:
+    """Where in another module of pack.py's folder, or of the project's sets, an error came from; "" where it was pack.py's own."""
+    for frame in reversed(frames):
+        at = Path(frame.filename)
+        folder = next((folder for folder in (here.parent, _SETS) if at.is_relative_to(folder) and "site-packages" not in at.parts), None)
+        if folder:
+            return "" if at == here else f" (at {at.relative_to(_SETS if folder == _SETS else folder.parent)}:{frame.lineno})"
+    return ""
 
 
 def _imported(folder: Path) -> ModuleType:

@@ -143,7 +143,8 @@ def check_writes(program: Program, counts: Counts, again: Callable[[], Machine] 
     again: the same run, with what instructions touch counted, so that the fault can name one.
     """
     tensors = {program.input.symbol, *(layer.output.symbol for layer in program.layers)}
-    scratch = [number for number, name in enumerate(counts.objects) if name == _scratch_symbol(program)][1:]  # the first one is all of it
+    symbol = _scratch_symbol(program)
+    scratch = [number for number, name in enumerate(counts.objects) if name == symbol][1:]  # the first one is all of it (_scratch)
     begins = [0, *_scratch_parts(program)]
     for number, layer in enumerate(program.layers, 1):
         behind = dict.fromkeys(scratch[bisect.bisect_left(begins, layer.scratch_bytes):], layer.scratch_bytes)

@@ -112,9 +112,9 @@ def _measured(kernel: str, params: Mapping[str, Any], x: np.ndarray, second: Map
 
 
 def _traffic(done: KernelCall) -> dict[str, Traffic]:
-    """By tensor, of those that the kernel touched."""
-    found = {}
+    """By object, of those that the kernel touched: tensors, scratch, stack, constants."""
+    found: dict[str, Traffic] = {}
     for name, accesses in zip(done.counts.objects, done.counts.traffic[1], strict=True):
         if accesses.any():
-            found[name] = Traffic(*accesses.sum(axis=1).tolist(), *(accesses @ _SIZES).tolist())
+            found[name] = found.get(name, Traffic()) + Traffic(*accesses.sum(axis=1).tolist(), *(accesses @ _SIZES).tolist())
     return found

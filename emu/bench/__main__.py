@@ -36,7 +36,7 @@ def main(sets: tuple[str, ...], rounds: int, seconds: float, as_json: bool) -> N
     job, costs = Job(), {}
     loaded, features = load(job), read("yes").features
     for kernels in sets:
-        refuse(judged(Job(kernels=kernels)).difference, False)  # of kernels that fault, too: what is timed watches nothing
+        refuse(judged(Job(kernels=kernels)).difference, allow_mismatch=False)  # of kernels that fault, too: what is timed watches nothing
         ready = prepared(job, loaded, kernels)
         with status(f"{kernels}: warming up") as say:
             costs[kernels] = cost(ready.image, ready.program, ready.network.input_array(features), ready.core, rounds=rounds, seconds=seconds,

@@ -375,7 +375,7 @@ def test_a_neighbour_whose_name_begins_as_the_projects(sources, tmp_path, cc) ->
 
 
 def test_a_pack_that_takes_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(kernelset, "_LONG", 0.05)
+    monkeypatch.setattr(kernelset, "_WATCH", kernelset._Watch(0.05))
     (tmp_path / "pack.py").write_text("import time\ndef pack(kernel, p):\n    time.sleep(0.3)\n")
     assert kernelset.load(tmp_path).pack("dense_s8", {}) is None
     assert capsys.readouterr().err == f"note: {tmp_path}/pack.py: pack('dense_s8') is not done after 0.05 seconds; Ctrl-C ends it\n"

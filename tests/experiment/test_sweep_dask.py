@@ -104,8 +104,8 @@ def test_a_worker_with_other_sources_ends_the_sweep(dask: Cluster, tmp_path: Pat
 
 def test_no_scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "CONNECT", "1s")
-    for address in (f"tcp://127.0.0.1:{free_port()}", "nonsense://x"):
-        with pytest.raises(UsageError, match="no Dask scheduler answers" if address.startswith("tcp") else "an address is wanted, as tcp://host:8786"):
+    for address, message in ((f"tcp://127.0.0.1:{free_port()}", "no Dask scheduler answers"), ("x", "missing port"), ("nonsense://x:3", "unknown address scheme")):
+        with pytest.raises(UsageError, match=f"^--scheduler {address}: .*{message}"):
             found(planned(POINTS), tmp_path / "x.parquet", run.runner(1, address))
 
 

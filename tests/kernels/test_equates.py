@@ -17,6 +17,7 @@ SHARED = [
     ("thumb2/conv2d_walk.inc", "WALK_BEGIN", "conv", "_BEGIN"),
     ("thumb2/conv2d_walk.inc", "WALK_PAIRS", "conv", "_PAIRS"),
     ("thumb2/conv2d_walk.inc", "WALK_BLOCK", "conv", "_BLOCK"),
+    ("thumb2/conv2d_walk.inc", "WALK_BLOCKS", "conv", "_BLOCKS"),
     ("thumb2/conv2d_rows.inc", "ROWS_BEGIN", "conv", "_ROWS_BEGIN"),
     ("thumb2/chains.inc", "CN_THREE", "chains", "_THREE"),
     ("thumb2/chains.inc", "CN_HALF", "chains", "_HALF"),

@@ -19,6 +19,7 @@ CONV = "conv2d_s8"
 def check(params: dict[str, Any], x: np.ndarray, number: int) -> None:
     """number: of the case; it moves the tensors."""
     packed = one.pixel_by_pixel(params)
+    assert packed
     done = call(library("thumb2"), CONV, params, x, kernel_set=KernelSet(pack=lambda kernel, p: packed), before=fill_kept_registers,
                 offsets={"input": number % 4, "output": number // 4 % 4})
     np.testing.assert_array_equal(done.output, reference.run_kernel(CONV, params, x).reshape(done.output.shape))

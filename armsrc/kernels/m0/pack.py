@@ -5,10 +5,10 @@ A blob is a head, flags and bytes of what follows, and the stream that matmul.in
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def _pack_narrow(p: Params, weights: np.ndarray, most: int, kernel: str) -> Pack
     flags, records = made
     both = fours[..., 1] + (fours[..., 0].astype(np.int64) << 16)
     stream = np.concatenate([both.reshape(out_c, -1), records], axis=1).ravel()
-    return dataclasses.replace(_blob([flags | NARROW, 4 * len(stream), 0], stream, in_c), addresses={2: f"{kernel}.narrow"})
+    return _blob([flags | NARROW, 4 * len(stream), 0], stream, in_c, {2: f"{kernel}.narrow"})
 
 
 def _pack_matmul(p: Params, weights: np.ndarray, scratch: int) -> Packed | None:
@@ -130,8 +130,8 @@ def _records(p: Params, weights: np.ndarray) -> tuple[int, np.ndarray] | None:
     return EXACT, np.stack([bias, rq.multiplier & 0xFFFF, rq.multiplier >> 16, *rq[1:]], axis=1)
 
 
-def _blob(head: list[int], stream: np.ndarray, scratch: int) -> Packed:
-    return Packed(common.words(np.concatenate([head, stream])), scratch)
+def _blob(head: list[int], stream: np.ndarray, scratch: int, addresses: Mapping[int, str] = MappingProxyType({})) -> Packed:
+    return Packed(common.words(np.concatenate([head, stream])), scratch, addresses)
 
 
 PACKERS: dict[str, Callable[[Params], Packed | None]] = {

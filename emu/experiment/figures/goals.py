@@ -78,15 +78,13 @@ class Published:
 
 
 def load(file: Path) -> Published:
-    """Paths of sweep files and of folders of kernels are relative to the file's. InputError for a file that is missing or wrong; UsageError for a core or kernels that do not exist."""
+    """Paths of sweep files and of folders of kernels are relative to the file's. InputError for a file that is missing or wrong."""
     try:
         return _published(tomllib.loads(file.read_text()), file.parent)
     except OSError as error:
         raise InputError(f"{file}: {error.strerror}") from None
-    except ValueError as error:  # of TOML, of UTF-8, and SpecError
+    except (ValueError, UsageError) as error:  # of TOML, of UTF-8, SpecError; of names that do not exist
         raise InputError(f"{file}: {error}") from None
-    except UsageError as error:
-        raise UsageError(f"{file}: {error}") from None
 
 
 def _published(table: dict[str, Any], folder: Path) -> Published:

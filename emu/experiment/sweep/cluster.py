@@ -7,7 +7,6 @@ import concurrent.futures
 import contextlib
 import logging
 import queue
-import re
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -24,7 +23,6 @@ CONNECT = "20s"
 PATIENCE = 60.0  # seconds without a scheduler, or without a worker, after which the sweep ends
 _LOOK = 2.0  # seconds
 _CANCELLED = (asyncio.CancelledError, concurrent.futures.CancelledError)
-_ADDRESS = re.compile(r"(\w+://)?[^/]+:\d+")
 _KEPT = "what was done is kept: start the same command again to go on"
 _mine = threading.local()  # in a Dask worker: a process a thread
 
@@ -35,13 +33,18 @@ def run(tasks: Sequence[Task], address: str) -> Generator[tuple[int, Figures]]:
     Raises UsageError when no scheduler answers at `address`, InputError when it or all workers are gone for a minute, Stale.
     """
     from distributed import Client
+    from distributed.comm.addressing import parse_address, parse_host_port
+    from distributed.comm.registry import get_backend
 
     if not tasks:
         return
     for name in ["asyncio", *(name for name in logging.root.manager.loggerDict if name.startswith("distributed"))]:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what matters is said here
-    if not _ADDRESS.fullmatch(address):  # else Client fails, and again, with a traceback, when it is collected
-        raise UsageError(f"--scheduler {address}: an address is wanted, as tcp://host:8786")
+    try:  # else Client fails, and again, with a traceback, when it is collected
+        scheme, where = parse_address(address)
+        get_backend(scheme), parse_host_port(where)
+    except ValueError as error:
+        raise UsageError(f"--scheduler {address}: an address is wanted, as tcp://host:8786 ({error})") from None
     try:
         client = Client(address, timeout=CONNECT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:

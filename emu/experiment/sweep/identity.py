@@ -16,7 +16,7 @@ SCHEMA = 1  # of rows; it changes when a column changes its meaning or goes
 _EMULATOR = ("emu/isa", "emu/probe", "emu/machine", "emu/timing", "emu/build", "emu/functions", "emu/check/equivalence.py", "emu/measure.py",
              "emu/profile.py", "emu/experiment/sweep/measure.py", "kwsq")
 _READ = (".py", ".c", ".h", ".npz", ".wav")
-_RESULTS = (".parquet", ".journal", ".md", ".html", ".csv", ".png", ".svg")  # what stands in folders and goes into no image
+_RESULTS = (".parquet", ".journal", ".md", ".html")  # what stands in folders of kernels, and nothing is made of
 _SOURCES = ("armsrc/abi.py", "armsrc/kernelset.py", "armsrc/include", "armsrc/libc", "armsrc/firmware", "armsrc/runtime")
 
 
@@ -26,7 +26,7 @@ def sources(kernels: str) -> str:
     places = [place for folder in chain for place in (folder.folder, *folder.linked, *folder.include)]
     files = Files(REPOSITORY, {})
     outside = [name for number, folder in enumerate(chain) for source in folder.sources for name in (source, *files.included(source, searched(chain[number:])))]
-    return _hash(dict.fromkeys((*_SOURCES, *places, *outside)), lambda path: path.suffix not in _RESULTS)
+    return _hash(dict.fromkeys((*_SOURCES, *places, *outside)), lambda path: path.suffix not in _RESULTS or str(path) in outside)
 
 
 @functools.cache

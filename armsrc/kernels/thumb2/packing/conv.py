@@ -13,8 +13,8 @@ from armsrc.kernelset import Packed
 
 from . import common, matmul
 
-_PAIRS, _BLOCK, _FRAME = 10, 128, 1152  # conv2d_walk.inc: pairs of columns a block, bytes of a block and of all in the frame
-_WIDEST = {stride: 2 * (_FRAME // _BLOCK * _PAIRS - 1) // stride for stride in (1, 2)}  # outputs of a strip, by the stride across
+_PAIRS, _BLOCK, _BLOCKS = 10, 128, 9  # conv2d_walk.inc: pairs of columns a block, bytes of a block, blocks in the frame
+_WIDEST = {stride: 2 * (_BLOCKS * _PAIRS - 1) // stride for stride in (1, 2)}  # outputs of a strip, by the stride across
 _BEGIN, _STORE, _THUMB = 64, 4, 1  # bytes of code of a row's beginning, of the store that it begins with; of an address
 _ROWS_BEGIN = 64  # of conv2d_rows.inc
 _AT_ONCE = 8  # filters whose results lie side by side
@@ -37,22 +37,24 @@ def walk(p: Params) -> Packed | None:
     pairs = width + 1 if stride == 2 else (width + 3) // 2
     blocks, first = -(-pairs // _PAIRS), -pairs % _PAIRS
     fall = blocks * _BLOCK - (12 * first & ~7)  # bytes of a row: its first block begins with its first pair
-    room = _FRAME // fall if count == 1 else 1
+    room = _BLOCKS * _BLOCK // fall if count == 1 else 1
     rows = -(-p["out_h"] // -(-p["out_h"] // room))  # bands of equal height
     starts = [*range(0, p["out_w"] - width, width), p["out_w"] - width]
     pitch = 0 if _inside(p, starts[-1] * stride + 2 * pairs) else max(8, -(-2 * pairs // 4) * 4)
     results = 0 if p["out_c"] == _AT_ONCE else rows * width * _AT_ONCE
     odd = stride == 1 and width % 2
 
+    begins = [_begins(form, stride, first, odd, blocks=blocks) for form in (common.SATURATING, common.DOUBLED)]
+
     def header(form: int) -> list[int]:
-        at = _begins(form, stride, first, odd, blocks=blocks)
+        at = begins[form]
         return [at.row[1], at.start[1], first, at.first_row[1], blocks, odd, rows, pitch, len(starts), results]
 
     strips = [field for start in starts for field in _strip(p, start, 2 * pairs)]
     weights = np.zeros((p["out_c"], 3, 3), np.int8)
     weights[:, :kernel_h, :kernel_w] = np.asarray(p["weights"])[..., 0]
     return _packed("walk", p, header, ("wbma", "wsmab"), weights.reshape(-1, 9), [common.TAPS], 3, pitch * ((rows - 1) * p["stride_h"] + 3) + results,
-                   [width, *strips], [_begins(form, stride, first, odd, blocks=blocks).names for form in (common.SATURATING, common.DOUBLED)])
+                   [width, *strips], [at.names for at in begins])
 
 
 def _walk_cycles(p: Params) -> float:

@@ -13,6 +13,7 @@ _PASS = 16  # inputs
 _WALKED = 32  # pixels that conv2d_walk.inc takes as long for
 _RATES = {1: (46, 32.5, 11.5, 9.5), 2: (57, 50.5, 16, 13)}  # cycles of a pixel, by outputs: besides, 16 inputs, four, one
 _DENSE = {1: 70, 2: 82}  # cycles of a dense layer besides, by outputs
+_CALL = 80  # cycles of a layer of pixels besides
 _TILE = 4  # pixels
 _TILES = {1: 1.2, 2: 1}  # what conv.py's estimate is multiplied by for so few filters
 
@@ -28,8 +29,7 @@ def dense(p: Params) -> Packed | None:
 
 def dense_cycles(in_c: int, out_c: int) -> float:
     """About what a dense layer takes."""
-    _, of_pass, four, single = _RATES[out_c]
-    return _DENSE[out_c] + of_pass * (in_c // _PASS) + four * (in_c % _PASS // 4) + single * (in_c % 4)
+    return _DENSE[out_c] + _inputs_cycles(in_c, out_c)
 
 
 def convolution(p: Params) -> Packed | None:
@@ -43,8 +43,12 @@ def convolution(p: Params) -> Packed | None:
 
 def cycles(pixels: int, in_c: int, out_c: int) -> float:
     """About what a layer of pixels takes."""
-    besides, of_pass, four, single = _RATES[out_c]
-    return 80 + pixels * (besides + of_pass * (in_c // _PASS) + four * (in_c % _PASS // 4) + single * (in_c % 4))
+    return _CALL + pixels * (_RATES[out_c][0] + _inputs_cycles(in_c, out_c))
+
+
+def _inputs_cycles(in_c: int, out_c: int) -> float:
+    _, of_pass, four, single = _RATES[out_c]
+    return of_pass * (in_c // _PASS) + four * (in_c % _PASS // 4) + single * (in_c % 4)
 
 
 def pixel_by_pixel(p: Params) -> Packed | None:
