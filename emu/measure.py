@@ -144,7 +144,7 @@ def check_writes(program: Program, counts: Counts, again: Callable[[], Machine] 
     """
     tensors = {program.input.symbol, *(layer.output.symbol for layer in program.layers)}
     symbol = _scratch_symbol(program)
-    scratch = [number for number, name in enumerate(counts.objects) if name == symbol][1:]  # the first one is all of it (_scratch)
+    scratch = [number for number, name in enumerate(counts.objects) if name == symbol]  # its parts, in their order
     begins = [0, *_scratch_parts(program)]
     for number, layer in enumerate(program.layers, 1):
         behind = dict.fromkeys(scratch[bisect.bisect_left(begins, layer.scratch_bytes):], layer.scratch_bytes)

@@ -52,7 +52,8 @@ class Machine:
         self.limit = limit
         self._text = code.text(image)
         self.records, self.instructions = self._text.records, self._text.instructions
-        self._named = [*(Object(s.name, s.address, s.size) for s in image.objects), *objects]
+        parts = {(o.name, o.address) for o in objects}  # of an object of the image, which they then stand for
+        self._named = [*(Object(s.name, s.address, s.size) for s in image.objects if (s.name, s.address) not in parts), *objects]
         self.data = sorted([*self._constants(), *self._named], key=lambda o: o.address)  # where two have an address, the later one's it is
         self.objects = ("other", "literals", "stack", *(o.name for o in self.data))
         self._map(*(sizes or (self._address("__flash_size"), self._address("__ram_size"))))
